@@ -1,0 +1,203 @@
+"""Training a GAN: two players, two losses, one alternating step.
+
+D, the discriminator, learns to tell real images x from generated ones G(z); G, the generator, learns to fool it:
+
+    min_G max_D  E_x[log D(x)] + E_z[log(1 - D(G(z)))]
+
+One step is Algorithm 1 of Goodfellow et al. 2014, Generative Adversarial Nets:
+
+    for k steps:   draw z and real images x;   move D down its loss, G held fixed
+    once:          draw z;                     move G down its loss, D held fixed
+
+Here D returns a logit, D(x) = sigmoid(logit), and what each player descends is a `Loss`: the minimax game above is one
+choice among several. After training D is dropped: draw z, and G(z) is a new image.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxgan import types as t
+
+
+def make_gan(
+    *,
+    generator: t.Network,
+    discriminator: t.Network,
+    loss: t.Loss,
+    g_optimizer: optax.GradientTransformation,
+    d_optimizer: optax.GradientTransformation,
+    latent_dim: int,
+    latent: Callable[[t.Key, tuple[int, ...]], t.Latents] = jax.random.normal,
+    penalty: t.Penalty | None = None,
+    gamma: float | t.Schedule = 0.0,
+    disc_steps: int = 1,
+    share_z: bool = False,
+    augment: t.Augment | None = None,
+    augment_strength: float | t.Schedule = 1.0,
+    ema_half_life: float | t.Schedule = 10_000.0,
+) -> t.GAN:
+    """Makes a GAN of two networks and a loss: `init`, `step` and `sample`, pure functions for the caller to jit.
+
+    Args:
+        generator: maps latents `[B, latent_dim]` and labels `[B]` to images `[B, H, W, C]`.
+        discriminator: maps images `[B, H, W, C]` and labels `[B]` to logits `[B]`.
+        loss: what each player minimises, one of `jaxgan.losses`.
+        g_optimizer: Optax optimizer of G. It is told the images shown, so `schedules.scheduled` can follow them.
+        d_optimizer: Optax optimizer of D, likewise.
+        latent_dim: length of z.
+        latent: distribution of z, `(key, shape) -> [*shape]`.
+        penalty: added to D's loss, one of `jaxgan.penalties`; None for none.
+        gamma: weight of the penalty, a number or a schedule in images shown.
+        disc_steps: k, D's updates for each one of G.
+        share_z: let G's update use the z of D's last one. Still alternating, and faster, but not two draws.
+        augment: what D sees passes through it, `(key, images, strength) -> images`; G's gradient does too.
+        augment_strength: its strength, a number or a schedule in images shown.
+        ema_half_life: images shown in which the averaged generator forgets half of what it was; 0 for no averaging;
+            a number or a schedule in images shown.
+
+    Returns:
+        A `GAN`. `step(state, batch, key)` cuts the batch into equal parts: one for each D update and, when the loss is
+        relativistic, a fresh one for G's; "images shown" counts those shown to D in its own updates. The key is the
+        run's and never changes. `sample(state, key, labels)` draws from the averaged generator; image i depends on
+        the key, its label and `first + i` only. With `z [N, latent_dim]` it maps those latents instead.
+
+    Raises:
+        ValueError: when a number is out of range; from `step` when the batch does not divide into its parts.
+
+    References:
+        Goodfellow et al. 2014, Generative Adversarial Nets, equation 1 and algorithm 1.
+    """
+    _check_at_least(1, latent_dim=latent_dim, disc_steps=disc_steps)
+    _check_at_least(0, gamma=gamma, augment_strength=augment_strength, ema_half_life=ema_half_life)
+    g_optimizer, d_optimizer = map(optax.with_extra_args_support, (g_optimizer, d_optimizer))
+    parts = disc_steps + loss.relativistic
+
+    def generate(g: t.Player, draw: Draw) -> tuple[t.Images, t.PyTree]:
+        return generator.apply(g.params, g.stats, draw.z, draw.labels, jax.random.fold_in(draw.key, 0), train=True)
+
+    def discriminate(d: t.Player, x: t.Images, draw: Draw) -> tuple[t.Logits, t.PyTree]:
+        """D's logits `[kB]` on k interleaved batches `[kB, ...]`, and its new statistics."""
+        if augment is not None:
+            x = augment(jax.random.fold_in(draw.key, 1), x, _at(augment_strength, draw.shown))
+        k, d_key = x.shape[0] // draw.labels.shape[0], jax.random.fold_in(draw.key, 2)
+        if not discriminator.couples:
+            return discriminator.apply(d.params, d.stats, x, jnp.repeat(draw.labels, k), d_key, train=True)
+        logits, stats = [], d.stats
+        for batch in jnp.unstack(_deal(x, k)):  # apart: real and fake have batch statistics of their own
+            y, stats = discriminator.apply(d.params, stats, batch, draw.labels, d_key, train=True)
+            logits.append(y)
+        return _interleave(*logits), stats
+
+    def d_loss(params: t.PyTree, d: t.Player, g: t.Player, draw: Draw) -> tuple[jax.Array, tuple[t.PyTree, t.Info]]:
+        d = d._replace(params=params)
+        fake = lax.stop_gradient(generate(g, draw)[0])
+        logits, stats = discriminate(d, _interleave(draw.real, fake), draw)
+        real_logits, fake_logits = _deal(logits, 2)
+        value = loss.d(real_logits, fake_logits).mean()
+        info = {"d_loss": value, "real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
+        info["d_real"] = jax.nn.sigmoid(real_logits).mean()  # D(x)
+        info["d_fake"] = jax.nn.sigmoid(fake_logits).mean()  # D(G(z))
+        if penalty is not None:
+            unscaled = penalty(lambda x: discriminate(d, x, draw)[0], draw.real, fake, jax.random.fold_in(draw.key, 3))
+            info["penalty"] = unscaled.mean()
+            value = value + _at(gamma, draw.shown) * info["penalty"]
+        return value, (stats, info)
+
+    def g_loss(params: t.PyTree, g: t.Player, d: t.Player, draw: Draw) -> tuple[jax.Array, tuple[t.PyTree, t.Info]]:
+        fake, stats = generate(g._replace(params=params), draw)
+        # In training mode, as in D's own step, or a D with batch normalisation would judge G by another function.
+        real_logits, _ = discriminate(d, draw.real, draw)  # XLA removes this where the loss does not use it
+        fake_logits, _ = discriminate(d, fake, draw)
+        value = loss.g(real_logits, fake_logits).mean()
+        return value, (stats, {"g_loss": value})
+
+    def update(
+        loss_of: Callable[..., Any], optimizer: Any, player: t.Player, opponent: t.Player, draw: Draw
+    ) -> tuple[t.Player, t.Info]:
+        """Moves one player down its loss. Its opponent is held fixed: nothing of it changes, statistics included."""
+        (_, (stats, info)), grads = jax.value_and_grad(loss_of, has_aux=True)(player.params, player, opponent, draw)
+        change, opt = optimizer.update(grads, player.opt, player.params, images=draw.shown)
+        return t.Player(optax.apply_updates(player.params, change), stats, opt), info | {"grad_norm": optax.tree.norm(grads)}
+
+    def draws(step: jax.Array, batch: t.Batch, key: t.Key) -> tuple[Draw, Draw]:
+        """What chance brings to one step: k draws for D, `[k, B, ...]`, and one for G."""
+        count = batch["image"].shape[0]
+        if count % parts:
+            raise ValueError(f"batch: {count} images, but this step needs {parts} equal parts of them")
+        images, labels = _deal(batch["image"], parts), _deal(batch["label"], parts)
+        keys = jax.random.split(jax.random.fold_in(key, step), disc_steps + 1)
+        z = jax.vmap(lambda key: latent(jax.random.fold_in(key, 4), (count // parts, latent_dim)))(keys)
+        shown = step.astype(jnp.float32) * (disc_steps * (count // parts))
+        d_draw = Draw(z[:-1], images[:disc_steps], labels[:disc_steps], keys[:-1], jnp.full(disc_steps, shown))
+        i = -2 if share_z else -1
+        return d_draw, Draw(z[i], images[-1], labels[-1], keys[i], shown)
+
+    def init(key: t.Key) -> t.GANState:
+        g_params, g_stats = generator.init(jax.random.fold_in(key, 0))
+        d_params, d_stats = discriminator.init(jax.random.fold_in(key, 1))
+        return t.GANState(
+            step=jnp.zeros((), jnp.int32),
+            g=t.Player(g_params, g_stats, g_optimizer.init(g_params)),
+            d=t.Player(d_params, d_stats, d_optimizer.init(d_params)),
+            # A copy: leaves that share a buffer could not be donated.
+            ema=jax.tree.map(jnp.copy, t.Weights(g_params, g_stats)),
+        )
+
+    def step(state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[t.GANState, t.Info]:
+        d_draw, g_draw = draws(state.step, batch, key)
+        # Unrolled: XLA's CPU convolutions lose their fast path inside a loop.
+        d, d_info = lax.scan(lambda d, draw: update(d_loss, d_optimizer, d, state.g, draw), state.d, d_draw, unroll=True)
+        g, g_info = update(g_loss, g_optimizer, state.g, d, g_draw)
+
+        images = disc_steps * g_draw.z.shape[0]
+        keep = 0.5 ** (images / jnp.maximum(_at(ema_half_life, g_draw.shown), 1e-8))
+        ema = optax.incremental_update(t.Weights(g.params, g.stats), state.ema, 1.0 - keep)
+        d_info = jax.tree.map(lambda x: x[-1], d_info)
+        info = {"d_grad_norm": d_info.pop("grad_norm"), "g_grad_norm": g_info.pop("grad_norm")} | d_info | g_info
+        return t.GANState(state.step + 1, g, d, ema), info
+
+    def sample(
+        state: t.GANState, key: t.Key, labels: t.Labels, *, z: t.Latents | None = None, first: int | jax.Array = 0
+    ) -> t.Images:
+        if z is None:
+            index = first + jnp.arange(labels.shape[0])
+            z = jax.vmap(lambda i: latent(jax.random.fold_in(key, i), (latent_dim,)))(index)
+        return generator.apply(state.ema.params, state.ema.stats, z, labels, key, train=False)[0]
+
+    return t.GAN(init, step, sample)
+
+
+class Draw(NamedTuple):
+    """What chance brings to one update, and when."""
+
+    z: t.Latents
+    real: t.Images
+    labels: t.Labels
+    key: t.Key
+    shown: jax.Array  # images shown to D before this step
+
+
+def _interleave(*batches: jax.Array) -> jax.Array:
+    """k batches `[B, ...]` -> `[kB, ...]`, image by image; so a batch sharded over devices stays where it is."""
+    return jnp.stack(batches, axis=1).reshape(-1, *batches[0].shape[1:])
+
+
+def _deal(x: jax.Array, k: int) -> jax.Array:
+    """`[kB, ...]` -> k batches `[k, B, ...]`, as cards are dealt: the inverse of `_interleave`."""
+    return jnp.moveaxis(x.reshape(-1, k, *x.shape[1:]), 1, 0)
+
+
+def _at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
+    return value(shown) if callable(value) else jnp.asarray(value, jnp.float32)
+
+
+def _check_at_least(least: int, **values: Any) -> None:
+    for name, value in values.items():
+        if not callable(value) and not (value >= least and math.isfinite(value)):
+            raise ValueError(f"{name}: {value}, but it must be a finite number, at least {least}")
