@@ -1,0 +1,5 @@
+"""Generative adversarial networks in JAX: three pure functions, `init`, `step` and `sample`; read `jaxgan/gan.py` first."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

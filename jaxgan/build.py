@@ -1,0 +1,143 @@
+"""From a recipe to a GAN, by explicit tables: one row for each name that a recipe may say."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import optax
+
+from jaxgan import data, latents, losses, penalties, schedules, toy
+from jaxgan.gan import make_gan
+from jaxgan.nets import dcgan, mlp
+from jaxgan.network import from_linen
+from jaxgan.recipes import Optimizer, Recipe
+from jaxgan.types import GAN, Dataset, Loss, Network, Penalty, Schedule
+
+LOSSES: dict[str, Loss] = {
+    "minimax": losses.minimax,
+    "non_saturating": losses.non_saturating,
+    "relativistic": losses.relativistic,
+    "relativistic_average": losses.relativistic_average,
+    "hinge": losses.hinge,
+    "least_squares": losses.least_squares,
+    "wasserstein": losses.wasserstein,
+}
+PENALTIES: dict[str, Penalty | None] = {
+    "none": None,
+    "r1": penalties.r1,
+    "r2": penalties.r2,
+    "r1_r2": penalties.r1_r2,
+    "gradient_penalty": penalties.gradient_penalty,
+    "dragan": penalties.dragan,
+}
+LATENTS = {"normal": latents.normal, "uniform": latents.uniform, "sphere": latents.sphere}
+MIXTURES = {"ring": toy.ring, "grid": toy.grid}
+
+
+class Shape(NamedTuple):
+    """What a network must know of the data."""
+
+    sample: tuple[int, ...]  # (H, W, C), or (2,) for points in the plane
+    classes: int  # 0 when the recipe is unconditional
+
+
+def dataset(recipe: Recipe) -> Dataset:
+    """The data set a recipe names, read from disk or drawn; nothing is trained or compiled.
+
+    Raises:
+        ValueError: when it does not fit the recipe.
+        FileNotFoundError: when it is not there, with the command that prepares it.
+    """
+    wanted = recipe.data
+    if wanted.name in MIXTURES:
+        if wanted.conditional:
+            raise ValueError(f"data.conditional: True, but {wanted.name} has no labels")
+        return toy.dataset(MIXTURES[wanted.name](), name=wanted.name)
+    found = data.load(wanted.name, split=wanted.split, image_size=wanted.image_size, channels=wanted.channels)
+    if wanted.conditional and not found.class_names:
+        raise ValueError(f"data.conditional: True, but {wanted.name} has no labels")
+    return found
+
+
+def batch_rows(recipe: Recipe) -> int:
+    """Real images in the batch of one step: one part for each D update, and one for G's when its loss needs it."""
+    return recipe.batch_size * (recipe.disc_steps + LOSSES[recipe.loss].relativistic)
+
+
+def build(recipe: Recipe, shape: Shape) -> GAN:
+    """The GAN of a recipe for data of this shape.
+
+    Args:
+        recipe: a recipe that passed `recipes.check`.
+        shape: of the data, from the data set or from a run.
+
+    Returns:
+        A `GAN`.
+
+    Raises:
+        ValueError: when a network cannot make or judge images of this shape.
+    """
+    ema_half_life = recipe.ema_half_life
+    return make_gan(
+        generator=_generator(recipe, shape),
+        discriminator=_discriminator(recipe, shape),
+        loss=LOSSES[recipe.loss],
+        penalty=PENALTIES[recipe.penalty.name],
+        gamma=_towards(recipe.penalty.gamma, recipe.penalty.final_gamma, recipe),
+        g_optimizer=_adam(recipe.g_optimizer, recipe),
+        d_optimizer=_adam(recipe.d_optimizer, recipe),
+        latent_dim=recipe.generator.latent_dim,
+        latent=LATENTS[recipe.generator.latent],
+        disc_steps=recipe.disc_steps,
+        share_z=recipe.share_z,
+        ema_half_life=schedules.ramp(ema_half_life, recipe.ema_rampup),
+    )
+
+
+def _generator(recipe: Recipe, shape: Shape) -> Network:
+    fields = recipe.generator
+    module: Any
+    if fields.network == "mlp":
+        module = mlp.Generator(
+            hidden=(fields.width,) * fields.depth, output_shape=shape.sample, classes=shape.classes, norm=fields.norm
+        )
+    else:
+        size, channels = _square(shape, "generator")
+        module = dcgan.Generator(
+            image_size=size, channels=channels, width=fields.width, classes=shape.classes, norm=fields.norm
+        )
+    return from_linen(module, jnp.zeros((1, fields.latent_dim)), jnp.zeros(1, jnp.int32))
+
+
+def _discriminator(recipe: Recipe, shape: Shape) -> Network:
+    fields = recipe.discriminator
+    module: Any
+    if fields.network == "mlp":
+        module = mlp.Discriminator(hidden=(fields.width,) * fields.depth, classes=shape.classes, norm=fields.norm)
+    else:
+        size, channels = _square(shape, "discriminator")
+        module = dcgan.Discriminator(
+            image_size=size, channels=channels, width=fields.width, classes=shape.classes, norm=fields.norm
+        )
+    return from_linen(module, jnp.zeros((1, *shape.sample)), jnp.zeros(1, jnp.int32))
+
+
+def _square(shape: Shape, player: str) -> tuple[int, int]:
+    if len(shape.sample) != 3:
+        raise ValueError(f"{player}.network: dcgan, but the data are points in the plane; use mlp")
+    height, width, channels = shape.sample
+    if height != width:
+        raise ValueError(f"{player}.network: dcgan makes square images, but the data are {height}x{width}; set data.image_size")
+    return height, channels
+
+
+def _adam(fields: Optimizer, recipe: Recipe) -> optax.GradientTransformation:
+    return schedules.scheduled(
+        optax.adam,
+        learning_rate=_towards(fields.learning_rate, fields.final_learning_rate, recipe),
+        b1=fields.beta1,
+        b2=_towards(fields.beta2, fields.final_beta2, recipe),
+    )
+
+
+def _towards(start: float, end: float | None, recipe: Recipe) -> float | Schedule:
+    return start if end is None else schedules.cosine(start, end, recipe.decay_images)

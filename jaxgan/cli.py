@@ -1,0 +1,255 @@
+"""The command line. Recipes and tyro load at once; everything heavier loads when a command runs."""
+
+import contextlib
+import dataclasses
+import io
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import tyro
+
+from jaxgan.recipes import RECIPES, Recipe, did_you_mean, named
+
+
+@dataclass(frozen=True)
+class Train:
+    """Trains a GAN: `jaxgan train [RECIPE]`, by default digits. The same command again resumes."""
+
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    run: Path | None = None
+    """Run directory; runs/RECIPE by default."""
+    overwrite: bool = False
+    """Start anew where a run is."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    tensorboard: bool = False
+    """Also write tensorboard/; needs the tensorboard extra."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draws images from the averaged generator; image i depends on the seed, its label and i only."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory."""
+    n: int = 64
+    """How many."""
+    seed: int = 0
+    """Seed of the latents."""
+    labels: tuple[int, ...] | None = None
+    """Classes to draw, in turn; every class by default."""
+    truncation: float | None = None
+    """Truncation of z at psi: less variety, more typical images."""
+    batch: int = 64
+    """Images generated at a time; it does not change them."""
+    out: Path | None = None
+    """.png: one grid; .npz: arrays images and labels; a folder: one PNG each. By default a grid in the run."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Interpolate:
+    """Draws the way through latent space from image to image."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory."""
+    out: Path
+    """.png: a strip; .gif or .webp: an animation."""
+    seeds: tuple[int, ...] = (3, 7, 12)
+    """Seeds of the images to pass through."""
+    frames: int = 9
+    """Images from one seed to the next, both included."""
+    path: Literal["slerp", "lerp"] = "slerp"
+    """Along the great circle or the straight line."""
+    labels: tuple[int, ...] | None = None
+    """Classes that walk the same way, a row each; class 0 by default."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Prepares a data set for use without a network: digits, mnist, fashion_mnist, cifar10 without TensorFlow."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """Name of a TensorFlow Datasets image set."""
+    source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """Folder with the original files; from the network by default."""
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """Lists the recipes: data, networks, objective, what each needs and what it reached."""
+
+
+def train(arguments: Train, name: str) -> Path:
+    from jaxgan.train import train
+
+    run = arguments.run or Path("runs", name)
+    options = {"overwrite": arguments.overwrite, "strict": arguments.strict, "tensorboard": arguments.tensorboard}
+    return train(arguments.recipe, run, **options).path
+
+
+def sample(arguments: Sample) -> Path:
+    from jaxgan.sample import sample
+
+    return sample(arguments.run, **_options(arguments))
+
+
+def interpolate(arguments: Interpolate) -> Path:
+    from jaxgan.sample import interpolate
+
+    options = _options(arguments)
+    return interpolate(arguments.run, way=options.pop("path"), **options)
+
+
+def prepare(arguments: Prepare) -> Path:
+    from jaxgan import data
+
+    return data.prepare(arguments.name, source=arguments.source)
+
+
+def recipes(_: Recipes) -> None:
+    rows = [("recipe", "data", "networks", "objective", "needs", "reached")]
+    for name, entry in RECIPES.items():
+        recipe = entry.recipe
+        networks = f"{recipe.generator.network} {recipe.generator.width}"
+        objective = f"{recipe.loss} + {recipe.penalty.name} {recipe.penalty.gamma:g}"
+        rows.append((name, entry.about, networks, objective, entry.needs, entry.reached or "-"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
+    "train": (Train, train),
+    "sample": (Sample, sample),
+    "interpolate": (Interpolate, interpolate),
+    "recipes": (Recipes, recipes),
+    "data prepare": (Prepare, prepare),
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs a command and exits: 0 when done, 2 on a mistake of the user's, told in one line."""
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0] in ("-h", "--help"):
+        print(_usage())
+        sys.exit(0 if words else 2)
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"jaxgan {version('jaxgan')}")
+        sys.exit(0)
+    command, words = _command(words)
+    kind, function = COMMANDS[command]
+    extra: tuple[Any, ...] = ()
+    defaults: dict[str, Any] = {}
+    if kind is Train:
+        name, words = (words[0], words[1:]) if words and not words[0].startswith("-") else ("digits", words)
+        try:
+            defaults, extra = {"default": Train(named(name))}, (name,)
+        except ValueError as error:
+            _fail(command, str(error))
+    arguments = _parse(command, kind, words, **defaults)
+    _run(command, function, arguments, *extra)
+
+
+def _run(command: str, function: Callable[..., Path | None], *arguments: Any) -> None:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("jaxgan").setLevel(logging.INFO)
+    if getattr(arguments[0], "compile_cache", False):
+        _use_compile_cache()
+    try:
+        made = function(*arguments)
+    except (ValueError, OSError, RuntimeError) as error:
+        from jaxgan.train import Diverged, Interrupted
+
+        if "JAXGAN_TRACEBACK" in os.environ or not isinstance(error, (ValueError, OSError, Diverged, Interrupted)):
+            raise
+        status = error.status if isinstance(error, Interrupted) else 1 if isinstance(error, Diverged) else 2
+        _fail(command, str(error), status)
+    if made is not None:
+        print(made)
+
+
+def _use_compile_cache() -> None:
+    import jax
+
+    from jaxgan.data import cache_dir
+
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _command(words: list[str]) -> tuple[str, list[str]]:
+    for count in (1, 2):
+        command = " ".join(words[:count])
+        if command in COMMANDS:
+            return command, words[count:]
+    if words[0] == "data" and words[1:] in ([], ["-h"], ["--help"]):
+        print("usage: jaxgan data prepare NAME [--from DIR]")
+        sys.exit(0 if words[1:] else 2)
+    _fail("", f"{' '.join(words[:2])}: no such command, it is one of {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}")
+
+
+def _usage() -> str:
+    lines = [f"  {name:14}{(kind.__doc__ or '').splitlines()[0]}" for name, (kind, _) in COMMANDS.items()]
+    return "\n".join(["usage: jaxgan COMMAND ...", "", *lines, "", "jaxgan COMMAND --help says more."])
+
+
+def _options(arguments: Any) -> dict[str, Any]:
+    fields = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(arguments)}
+    return {name: value for name, value in fields.items() if name not in ("run", "compile_cache")}
+
+
+def _parse(command: str, kind: type, words: list[str], **defaults: Any) -> Any:
+    """tyro's parser, its framed error text folded into one line."""
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            return tyro.cli(kind, args=words, prog=f"jaxgan {command}", **defaults)
+    except SystemExit as stop:
+        if stop.code:
+            _fail(command, _folded(told.getvalue()))
+        raise
+
+
+def _folded(framed: str) -> str:
+    lines = [line.strip("│╭╮╰╯ ") for line in framed.splitlines()]
+    body = [line for line in lines if line and not line.endswith("─")]
+    text = " ".join(body)
+    if unknown := re.match(r"Unrecognized options: (\S+?),? ", text + " "):
+        meant = re.search(r"Perhaps you meant:\s+(--\S+)", text)
+        return f"{unknown[1]}: no such option" + (f"; did you mean {meant[1]}?" if meant else "")
+    if choice := re.match(r"invalid choice '(.*?)' for argument '(.*?)'. Expected one of \((.*?)\)", text):
+        allowed = re.findall(r"'([^']*)'", choice[3])
+        return f"{choice[2]}: {choice[1]!r} is not one of {', '.join(allowed)}{did_you_mean(choice[1], allowed)}"
+    if value := re.match(r"Error parsing (--\S+): .*'(.*?)'", text):
+        takes = next((line for line in body[1:] if line.startswith(f"{value[1]} ")), value[1])
+        return f"{value[1]}: {value[2]!r} is not allowed; it is {takes}"
+    if missing := re.match(r"Missing from .*?: (\S+)", text):
+        return f"{missing[1]}: missing, but it is required"
+    if missing := re.match(r"Missing value for argument '(.*?)'", text):
+        return f"{missing[1]}: a value is missing"
+    return re.sub(r"\s*For full helptext.*", "", text)
+
+
+def _fail(command: str, message: str, status: int = 2) -> NoReturn:
+    line = " ".join(message.split())
+    print(f"jaxgan{' ' if command else ''}{command}: {line}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,344 @@
+"""A recipe is a value: every number of a training run. No JAX here, so that the command line answers at once."""
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from types import NoneType, UnionType
+from typing import Any, Literal
+
+Objective = Literal[
+    "minimax", "non_saturating", "relativistic", "relativistic_average", "hinge", "least_squares", "wasserstein"
+]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is learnt."""
+
+    name: str = "digits"
+    """digits, ring, grid, mnist, fashion_mnist, cifar10, stacked_mnist, tfds:NAME, folder:PATH or npz:PATH"""
+    split: str = "train"
+    """Split of the data set."""
+    image_size: int | None = None
+    """Side in pixels that images are cropped and resized to; the data's own when None."""
+    channels: int | None = None
+    """Channels that images are converted to, 1, 3 or 4; the data's own when None."""
+    conditional: bool = False
+    """Give both networks the labels, so that a class can be asked for."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """G: latents to images."""
+
+    network: Literal["mlp", "dcgan"] = "dcgan"
+    """Architecture."""
+    width: int = 64
+    """Channels of the widest resolution's layer (dcgan) or units of a hidden layer (mlp)."""
+    depth: int = 2
+    """Hidden layers of an mlp; a dcgan's follow from the image size."""
+    norm: Literal["batch", "none"] = "none"
+    """Normalisation."""
+    latent_dim: int = 64
+    """Length of z."""
+    latent: Literal["normal", "uniform", "sphere"] = "normal"
+    """Distribution of z."""
+
+
+@dataclass(frozen=True)
+class Discriminator:
+    """D: images to logits."""
+
+    network: Literal["mlp", "dcgan"] = "dcgan"
+    """Architecture."""
+    width: int = 64
+    """Channels of the first layer (dcgan) or units of a hidden layer (mlp)."""
+    depth: int = 2
+    """Hidden layers of an mlp; a dcgan's follow from the image size."""
+    norm: Literal["batch", "none", "spectral"] = "none"
+    """Normalisation."""
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A gradient penalty on D."""
+
+    name: Literal["none", "r1", "r2", "r1_r2", "gradient_penalty", "dragan"] = "r1_r2"
+    """Which."""
+    gamma: float = 0.1
+    """Its weight at the first image."""
+    final_gamma: float | None = None
+    """Its weight after `decay_images`, reached along half a cosine; constant when None."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Adam, for one player."""
+
+    learning_rate: float = 2e-4
+    """Step size at the first image."""
+    final_learning_rate: float | None = None
+    """Step size after `decay_images`, reached along half a cosine; constant when None."""
+    beta1: float = 0.0
+    """Decay of the first moment, per update."""
+    beta2: float = 0.99
+    """Decay of the second moment, per update, at the first image."""
+    final_beta2: float | None = None
+    """Its value after `decay_images`, reached along half a cosine; constant when None."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training run depends on."""
+
+    data: Data = field(default_factory=Data)
+    generator: Generator = field(default_factory=Generator)
+    discriminator: Discriminator = field(default_factory=Discriminator)
+    loss: Objective = "relativistic"
+    """Objective of both players."""
+    penalty: Penalty = field(default_factory=Penalty)
+    g_optimizer: Optimizer = field(default_factory=Optimizer)
+    d_optimizer: Optimizer = field(default_factory=Optimizer)
+    batch_size: int = 128
+    """Real images in one update."""
+    disc_steps: int = 1
+    """D's updates for each one of G."""
+    share_z: bool = False
+    """Let G's update use the z of D's last one; faster, but not two draws."""
+    decay_images: int = 256_000
+    """Images shown to D after which every schedule has reached its final value."""
+    ema_half_life: float = 18_000.0
+    """Images shown to D in which the averaged generator forgets half of what it was."""
+    ema_rampup: float = 0.1
+    """The half-life is at most this share of the images shown so far."""
+    seed: int = 0
+    """Seed of the weights, the latents and the order of the data."""
+    steps: int = 2_000
+    """Steps to train for; a finished run given more goes on."""
+    steps_per_dispatch: int = 1
+    """Steps in one call of the compiled program; more pays where a step is short. On CPU it slows convolutions."""
+    log_interval: int = 50
+    """Steps from one line of metrics to the next."""
+    sample_interval: int = 200
+    """Steps from one grid of samples to the next."""
+    checkpoint_interval: int = 500
+    """Steps from one checkpoint to the next."""
+    keep_checkpoints: int = 3
+    """Latest checkpoints that are kept."""
+
+
+# Fields that may differ when a run goes on: none of them changes what a step computes.
+FREE = ("steps", "log_interval", "sample_interval", "checkpoint_interval", "keep_checkpoints")
+
+
+def _adam(learning_rate: float, final: float | None, beta2: float, beta1: float = 0.0) -> dict[str, Optimizer]:
+    both = Optimizer(learning_rate, final, beta1, beta2)
+    return {"g_optimizer": both, "d_optimizer": both}
+
+
+def _mixture(name: str, gamma: float) -> Recipe:
+    return Recipe(
+        data=Data(name),
+        generator=Generator("mlp", width=128, depth=3, latent_dim=16),
+        discriminator=Discriminator("mlp", width=128, depth=3),
+        penalty=Penalty("r1_r2", gamma),
+        **_adam(2e-3, 0.0, 0.99),
+        batch_size=256,
+        steps=40_000,
+        decay_images=40_000 * 256,
+        ema_half_life=88_000.0,
+        steps_per_dispatch=100,
+        log_interval=500,
+        sample_interval=2_000,
+        checkpoint_interval=5_000,
+    )
+
+
+def _mnist_like(name: str) -> Recipe:
+    return Recipe(
+        data=Data(name, conditional=True),
+        generator=Generator(width=32),
+        discriminator=Discriminator(width=32),
+        penalty=Penalty("r1_r2", 1.0, 0.1),
+        **_adam(5e-4, 1e-4, 0.95),
+        batch_size=64,
+        steps=6_000,
+        decay_images=6_000 * 64,
+        ema_half_life=10_000.0,
+    )
+
+
+@dataclass(frozen=True)
+class Named:
+    """A recipe with what a reader of the list wants to know."""
+
+    recipe: Recipe
+    about: str
+    needs: str
+    reached: str
+
+
+RECIPES: dict[str, Named] = {
+    "digits": Named(
+        Recipe(
+            data=Data("digits", conditional=True),
+            generator=Generator(width=32, latent_dim=64),
+            discriminator=Discriminator(width=32),
+            penalty=Penalty("r1_r2", 0.3),
+            **_adam(1e-3, 1e-4, 0.95),
+        ),
+        about="1,797 handwritten digits, 8x8, by class",
+        needs="2 CPU cores, 2 minutes",
+        reached="",
+    ),
+    "mnist": Named(_mnist_like("mnist"), "70,000 handwritten digits, 28x28, by class", "2 CPU cores, 15 minutes", ""),
+    "fashion_mnist": Named(_mnist_like("fashion_mnist"), "70,000 garments, 28x28, by class", "2 CPU cores, 15 minutes", ""),
+    "cifar10": Named(
+        Recipe(
+            data=Data("cifar10", conditional=True),
+            generator=Generator(width=64, latent_dim=128),
+            discriminator=Discriminator(width=64),
+            penalty=Penalty("r1_r2", 0.5, 0.05),
+            **_adam(2e-4, 5e-5, 0.99),
+            batch_size=64,
+            steps=100_000,
+            decay_images=100_000 * 64,
+            ema_half_life=100_000.0,
+            log_interval=100,
+            sample_interval=2_000,
+            checkpoint_interval=2_000,
+        ),
+        about="60,000 photographs, 32x32, by class",
+        needs="a GPU",
+        reached="",
+    ),
+    "ring": Named(_mixture("ring", 0.02), "8 Gaussians on a circle", "2 CPU cores, 4 minutes", ""),
+    "grid": Named(_mixture("grid", 0.1), "25 Gaussians on a square", "2 CPU cores, 4 minutes", ""),
+}
+
+# Least and greatest value of each number. The greatest ones catch a slip of the hand before it fills the memory.
+_RANGES: dict[str, tuple[float, float]] = {
+    "image_size": (1, 4096),
+    "channels": (1, 4),
+    "width": (1, 4096),
+    "depth": (1, 64),
+    "latent_dim": (1, 65_536),
+    "gamma": (0, 1e6),
+    "final_gamma": (0, 1e6),
+    "learning_rate": (0, 10),
+    "final_learning_rate": (0, 10),
+    "beta1": (0, 0.999999),
+    "beta2": (0, 0.999999),
+    "final_beta2": (0, 0.999999),
+    "batch_size": (1, 1_048_576),
+    "disc_steps": (1, 100),
+    "decay_images": (1, 10**12),
+    "ema_half_life": (0, 1e12),
+    "ema_rampup": (0, 1e6),
+    "seed": (0, 2**32 - 1),
+    "steps": (1, 2**31 - 1),
+    "steps_per_dispatch": (1, 10_000),
+    "log_interval": (1, 2**31 - 1),
+    "sample_interval": (1, 2**31 - 1),
+    "checkpoint_interval": (1, 2**31 - 1),
+    "keep_checkpoints": (1, 10_000),
+}
+
+
+def named(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"recipe: {name!r} is not one of {', '.join(RECIPES)}{did_you_mean(name, RECIPES)}")
+    return RECIPES[name].recipe
+
+
+def check(recipe: Recipe) -> Recipe:
+    """Refuses a recipe with a value that no run could use; which data fit which network only `build` can tell.
+
+    Returns:
+        The recipe, unchanged.
+
+    Raises:
+        ValueError: one line with the first such field, its value and what is allowed.
+    """
+    for path, value, annotation in _leaves(recipe):
+        _check_value(path, value, annotation)
+    return recipe
+
+
+def to_dict(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as nested dicts of plain values, ready for JSON."""
+    return dataclasses.asdict(recipe)
+
+
+def from_dict(fields: dict[str, Any]) -> Recipe:
+    """The inverse of `to_dict`; a field that is missing takes its default.
+
+    Raises:
+        ValueError: when a field is unknown or its value is not allowed.
+    """
+    return check(_from_dict(Recipe, fields, ""))
+
+
+def differences(old: Recipe, new: Recipe) -> list[str]:
+    """The fields that matter to what a step computes and differ, a line each: `batch_size: 128 -> 64`."""
+    pairs = zip(_leaves(old), _leaves(new), strict=True)
+    return [f"{path}: {was} -> {now}" for (path, was, _), (_, now, _) in pairs if was != now and path not in FREE]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'hinge'?`, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    hints = typing.get_type_hints(type(value))
+    for item in dataclasses.fields(value):
+        inner = getattr(value, item.name)
+        if dataclasses.is_dataclass(hints[item.name]):
+            yield from _leaves(inner, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, inner, hints[item.name]
+
+
+def _check_value(path: str, value: Any, annotation: Any) -> None:
+    if isinstance(annotation, UnionType):
+        if value is None and NoneType in typing.get_args(annotation):
+            return
+        annotation = next(kind for kind in typing.get_args(annotation) if kind is not NoneType)
+    if typing.get_origin(annotation) is Literal:
+        allowed = typing.get_args(annotation)
+        if value not in allowed:
+            raise ValueError(f"{path}: {value!r} is not one of {', '.join(allowed)}{did_you_mean(str(value), allowed)}")
+        return
+    kinds = (int, float) if annotation is float else (annotation,)
+    if type(value) not in kinds:  # bool is an int to isinstance
+        raise ValueError(f"{path}: {value!r}, but it must be of type {annotation.__name__}")
+    name = path.rpartition(".")[2]
+    if name in _RANGES:
+        least, most = _RANGES[name]
+        if not (math.isfinite(value) and least <= value <= most):
+            raise ValueError(f"{path}: {value}, but it must be from {least:,} to {most:,}")
+
+
+def _from_dict(kind: Any, fields: Any, prefix: str) -> Any:
+    if not isinstance(fields, dict):
+        raise ValueError(f"{prefix.rstrip('.') or 'recipe'}: {fields!r}, but it must be a set of fields")
+    hints = typing.get_type_hints(kind)
+    for name in fields:
+        if name not in hints:
+            raise ValueError(f"{prefix}{name}: no such field{did_you_mean(name, hints)}")
+    return kind(
+        **{
+            name: _from_dict(hints[name], value, f"{prefix}{name}.") if dataclasses.is_dataclass(hints[name]) else value
+            for name, value in fields.items()
+        }
+    )
