@@ -1,0 +1,127 @@
+"""Penalties on D's gradient with respect to the images: functions of a critic, added to D's loss.
+
+Each takes `(critic, real [B, ...], fake [B, ...], key)` and returns `[B]`, not scaled: `gan.py` multiplies by gamma. All
+the gradients of a batch come from one backward pass, through the *sum* of the logits. Where D couples the samples of a
+batch, that sum is what the penalty is defined on: the gradient of sample i then holds its effect on the others.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan.types import Critic, Images, Key
+
+
+def none(_critic: Critic, real: Images, _fake: Images, _key: Key) -> jax.Array:
+    """No penalty: zeros.
+
+    Returns:
+        `[B]`.
+    """
+    return jnp.zeros(real.shape[0], jnp.float32)
+
+
+def r1(critic: Critic, real: Images, _fake: Images, _key: Key) -> jax.Array:
+    """D should be flat on real images: `|grad_x D(x)|^2 / 2`.
+
+    Args:
+        critic: images `[B, ...]` -> logits `[B]`.
+        real: real images, `[B, ...]`.
+
+    Returns:
+        `[B]`, not negative.
+
+    References:
+        Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?, equation 9.
+    """
+    return 0.5 * _squared_norm(_input_gradient(critic, real))
+
+
+def r2(critic: Critic, _real: Images, fake: Images, _key: Key) -> jax.Array:
+    """D should be flat on generated images: `|grad_y D(y)|^2 / 2`, y = G(z).
+
+    Args:
+        critic: images `[B, ...]` -> logits `[B]`.
+        fake: generated images, `[B, ...]`.
+
+    Returns:
+        `[B]`, not negative.
+
+    References:
+        Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?, equation 10.
+    """
+    return 0.5 * _squared_norm(_input_gradient(critic, fake))
+
+
+def r1_r2(critic: Critic, real: Images, fake: Images, _key: Key) -> jax.Array:
+    """Both, in one backward pass: `|grad_x D(x)|^2 / 2 + |grad_y D(y)|^2 / 2`, y = G(z).
+
+    Args:
+        critic: images `[2B, ...]`, real and generated in turns -> logits `[2B]`.
+        real: real images, `[B, ...]`.
+        fake: generated images, `[B, ...]`.
+
+    Returns:
+        `[B]`, not negative.
+
+    References:
+        Huang et al. 2024 (R3GAN), section 2.2; Mescheder et al. 2018, equations 9 and 10.
+    """
+    both = jnp.stack([real, fake], axis=1).reshape(-1, *real.shape[1:])
+    return 0.5 * _squared_norm(_input_gradient(critic, both)).reshape(-1, 2).sum(axis=1)
+
+
+def gradient_penalty(critic: Critic, real: Images, fake: Images, key: Key) -> jax.Array:
+    """Slope one on the lines from real to generated images, for a 1-Lipschitz D: `(|grad D(u)| - 1)^2`.
+
+    `u = e x + (1 - e) G(z)` with `e ~ U[0, 1]`, one for each pair.
+
+    Args:
+        critic: images `[B, ...]` -> logits `[B]`.
+        real: real images, `[B, ...]`.
+        fake: generated images, `[B, ...]`.
+        key: draws e.
+
+    Returns:
+        `[B]`, not negative.
+
+    References:
+        Gulrajani et al. 2017, Improved Training of Wasserstein GANs, equation 3.
+    """
+    mix = jax.random.uniform(key, (real.shape[0],) + (1,) * (real.ndim - 1), real.dtype)
+    return jnp.square(_norm(_input_gradient(critic, mix * real + (1.0 - mix) * fake)) - 1.0)
+
+
+def dragan(critic: Critic, real: Images, _fake: Images, key: Key) -> jax.Array:
+    """Slope one around the real images: `(|grad D(x + d)| - 1)^2`.
+
+    `d = 0.5 std U` with `std` the deviation of all values of the batch and `U ~ U[0, 1]`, one for each value, as in
+    the authors' experiments.
+
+    Args:
+        critic: images `[B, ...]` -> logits `[B]`.
+        real: real images, `[B, ...]`.
+        key: draws U.
+
+    Returns:
+        `[B]`, not negative.
+
+    References:
+        Kodali et al. 2017, On Convergence and Stability of GANs, section 2.3 and algorithm 1.
+    """
+    noise = 0.5 * real.std() * jax.random.uniform(key, real.shape, real.dtype)
+    return jnp.square(_norm(_input_gradient(critic, real + noise)) - 1.0)
+
+
+def _input_gradient(critic: Critic, images: Images) -> Images:
+    return jax.grad(lambda x: critic(x).sum())(images)
+
+
+def _squared_norm(gradient: Images) -> jax.Array:
+    return jnp.square(gradient).reshape(gradient.shape[0], -1).sum(axis=1)
+
+
+def _norm(gradient: Images) -> jax.Array:
+    """The norm of each sample's gradient, `[B]`. Its own derivative at zero is taken as zero, where sqrt's is infinite."""
+    squared = _squared_norm(gradient)
+    flat = squared == 0.0
+    return jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, squared)))
