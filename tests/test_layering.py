@@ -1,0 +1,234 @@
+"""The architecture, as far as a machine can read it: who may import whom, and what nobody may do."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "jaxgan"
+
+# A file imports only from floors below its own. A package stands on one floor; its files may import each other.
+# A new file fails until it is given a floor here.
+FLOORS = {
+    "types": 0,
+    "recipes": 0,
+    "gan": 1,
+    "losses": 1,
+    "penalties": 1,
+    "augment": 1,
+    "latents": 1,
+    "schedules": 1,
+    "network": 1,
+    "layers": 1,
+    "data": 1,
+    "metrics": 1,
+    "toy": 1,
+    "checkpoint": 1,
+    "pictures": 1,
+    "nets": 2,
+    "build": 3,
+    "runs": 4,
+    "train": 5,
+    "sample": 5,
+    "evaluate": 5,
+    "export": 5,
+    "cli": 6,
+    "__main__": 7,  # `python -m jaxgan`: one call of the command line
+}
+FACADE = "__init__"  # lazy re-exports, on no floor: nobody inside imports it
+
+# Who alone may import what.
+ONLY = {
+    "flax": {"network", "layers", "nets"},
+    "tensorflow_datasets": {"data"},
+    "grain": {"data"},
+    "orbax": {"checkpoint"},
+    "tyro": {"cli"},
+    "lazy_loader": {FACADE},
+}
+NOBODY = ("flax.nnx", "tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
+PURE = ("gan", "losses", "penalties", "augment", "latents", "schedules", "network", "layers", "nets")
+
+
+class Import(NamedTuple):
+    module: str  # dotted, absolute; `from a import b` is a.b
+    line: int
+    at_start: bool  # when the file is imported, not when a function runs
+
+
+class Source(NamedTuple):
+    path: Path
+    name: str  # what stands on a floor: the file, or the package it lies in
+    tree: ast.Module
+
+    def imports(self) -> list[Import]:
+        inside = {id(node) for f in ast.walk(self.tree) if isinstance(f, FUNCTIONS) for node in ast.walk(f)}
+        found = []
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                found += [Import(alias.name, node.lineno, id(node) not in inside) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                parents = self.path.relative_to(PACKAGE.parent).parent.parts
+                start = [*parents[: len(parents) + 1 - node.level]] if node.level else []
+                base = ".".join([*start, *([node.module] if node.module else [])])
+                found += [Import(f"{base}.{alias.name}", node.lineno, id(node) not in inside) for alias in node.names]
+        return found
+
+    def at(self, line: int) -> str:
+        return f"{self.path.relative_to(PACKAGE.parent)}:{line}"
+
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+def read(path: Path) -> Source:
+    return Source(path, path.relative_to(PACKAGE).parts[0].removesuffix(".py"), ast.parse(path.read_text(encoding="utf-8")))
+
+
+SOURCES = [read(path) for path in sorted(PACKAGE.rglob("*.py"))]
+every_source = pytest.mark.parametrize("source", SOURCES, ids=[str(s.path.relative_to(PACKAGE)) for s in SOURCES])
+
+
+def within(module: str, name: str) -> bool:
+    return module == name or module.startswith(f"{name}.")
+
+
+def local(module: str) -> str | None:
+    """The file or package of ours that an import names; the facade when it is none."""
+    if not within(module, "jaxgan"):
+        return None
+    first = module.split(".")[1:2]
+    return first[0] if first and first[0] in FLOORS else FACADE
+
+
+def test_every_file_has_a_floor():
+    assert {source.name for source in SOURCES} - {FACADE} <= set(FLOORS)
+
+
+@every_source
+def test_imports_point_down(source):
+    if source.name == FACADE:
+        assert not any(within(each.module, "jaxgan") for each in source.imports())
+        return
+    for each in source.imports():
+        name = local(each.module)
+        if name is None or name == source.name:
+            continue
+        assert name != FACADE, f"{source.at(each.line)} imports {each.module} through the facade"
+        assert FLOORS[name] < FLOORS[source.name], (
+            f"{source.at(each.line)}: {source.name} (floor {FLOORS[source.name]}) imports {name} (floor {FLOORS[name]})"
+        )
+
+
+def test_no_cycles():
+    known = {".".join(s.path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): s for s in SOURCES}
+    edges: dict[str, set[str]] = {}
+    for name, source in known.items():
+        modules = [each.module for each in source.imports()]
+        targets = {m if m in known else m.rpartition(".")[0] for m in modules if within(m, "jaxgan")}
+        edges[name] = targets & set(known) - {name, "jaxgan"}
+    left = dict(edges)
+    while left:
+        free = {name for name, targets in left.items() if not targets & set(left)}
+        assert free, f"a cycle among {sorted(left)}"
+        left = {name: targets for name, targets in left.items() if name not in free}
+
+
+@every_source
+def test_each_library_has_its_door(source):
+    for each in source.imports():
+        for library, allowed in ONLY.items():
+            if within(each.module, library):
+                assert source.name in allowed, f"{source.at(each.line)} imports {each.module}; only {sorted(allowed)} may"
+        for library in NOBODY:
+            assert not within(each.module, library), f"{source.at(each.line)} imports {each.module}; nobody may"
+
+
+def by_name(name: str) -> Source:
+    return next(source for source in SOURCES if source.name == name)
+
+
+def test_gan_imports_types_and_little_else():
+    allowed = {"jax", "optax", "jaxgan.types", *sys.stdlib_module_names}
+    for each in by_name("gan").imports():
+        assert any(within(each.module, name) for name in allowed), each
+
+
+def test_recipes_and_the_command_line_are_light():
+    for name, allowed in (("recipes", set()), ("cli", {"tyro", "jaxgan.recipes"}), ("__main__", {"jaxgan.cli"})):
+        for each in by_name(name).imports():
+            light = any(within(each.module, module) for module in allowed | sys.stdlib_module_names)
+            assert light or (name == "cli" and not each.at_start), f"{name} loads {each.module}"
+
+
+def test_the_facade_defines_nothing():
+    facade = next(source for source in SOURCES if source.path == PACKAGE / "__init__.py")
+    kinds = [type(node) for node in facade.tree.body]
+    assert kinds == [ast.Expr, ast.Import, ast.Assign], "a docstring, the lazy loader, one assignment"
+
+
+def test_every_name_of_the_facade_is_there():
+    import jaxgan
+
+    assert {"make_gan", "from_linen", "load", "losses", "penalties", "nets"} <= set(jaxgan.__all__)
+    for name in jaxgan.__all__:
+        assert hasattr(jaxgan, name), name
+
+
+def is_all_silence(body: list[ast.stmt]) -> bool:
+    return all(isinstance(s, ast.Pass) or (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)) for s in body)
+
+
+def dotted(node: ast.expr) -> str:
+    return ast.unparse(node) if isinstance(node, (ast.Name, ast.Attribute)) else ""
+
+
+@every_source
+def test_no_error_is_swallowed(source):
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"{source.at(node.lineno)}: a bare except"
+            assert not is_all_silence(node.body), f"{source.at(node.lineno)}: except: pass"
+        if isinstance(node, ast.Call) and dotted(node.func) in ("contextlib.suppress", "suppress"):
+            broad = {"Exception", "BaseException"} & {dotted(argument) for argument in node.args}
+            assert not broad, f"{source.at(node.lineno)}: suppresses {broad}"
+
+
+@every_source
+def test_nothing_untrusted_is_unpickled(source):
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            assert isinstance(node.value, ast.Constant), source.at(node.value.lineno)
+            assert node.value.value is False, source.at(node.value.lineno)
+        if isinstance(node, ast.Call):
+            assert dotted(node.func) not in ("eval", "exec"), source.at(node.lineno)
+
+
+@every_source
+def test_no_pmap_and_no_jit_among_the_pure(source):
+    for node in ast.walk(source.tree):
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            assert dotted(node) != "jax.pmap", source.at(node.lineno)
+            if source.name in PURE:
+                assert dotted(node) not in ("jax.jit", "jax.device_put", "print"), source.at(node.lineno)
+
+
+@every_source
+def test_no_checker_is_silenced(source):
+    for number, line in enumerate(source.path.read_text(encoding="utf-8").splitlines(), 1):
+        assert not re.search(r"#\s*(noqa|type:\s*ignore|pyright:|mypy:|ruff:|pragma)", line), source.at(number)
+
+
+def test_help_loads_neither_jax_nor_data_sets():
+    command = [sys.executable, "-X", "importtime", "-m", "jaxgan", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "train" in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "tyro" in loaded  # so that this test knows how to read
+    heavy = ("jax", "jaxlib", "flax", "optax", "orbax", "tensorflow_datasets", "grain", "sklearn", "matplotlib", "PIL", "numpy")
+    assert not {module for module in loaded if any(within(module, name) for name in heavy)}
