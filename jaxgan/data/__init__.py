@@ -1,0 +1,166 @@
+"""Named sources of images, each a `Dataset` whose batches are a pure function of (seed, step)."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from jaxgan.data.source import Arrays, Source
+from jaxgan.recipes import did_you_mean
+from jaxgan.types import Dataset
+
+__all__ = ["NAMES", "arrays", "from_array", "load", "prepare"]
+
+_SHORTHANDS = ("mnist", "fashion_mnist", "cifar10")
+NAMES = ("digits", *_SHORTHANDS, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:PATH")
+_RESIDENT = 2**30  # bytes of uint8 up to which a set lives on the device
+_Path = str | os.PathLike[str]
+
+
+def load(
+    name: str,
+    *,
+    split: str = "train",
+    image_size: int | None = None,
+    channels: int | None = None,
+    data_dir: _Path | None = None,
+    cache_dir: _Path | None = None,
+    stream: bool | None = None,
+) -> Dataset:
+    """The data set of that name, ready to draw from.
+
+    Its `batches(seed, batch_size, sharding=None)` returns `draw(step, steps=1)`, which gives
+    `{"image": [steps, batch_size, H, W, C] float32 in [-1, 1], "label": [steps, batch_size] int32}`: positions
+    `step * batch_size` to `(step + steps) * batch_size` of the endless sequence of the epochs' permutations
+    (`source.rows`). `sharding` says how a batch `[batch_size, ...]` lies on the devices. A set on the device and the
+    same set streamed yield the same batches.
+
+    Args:
+        name: `digits` (scikit-learn's), `mnist`, `fashion_mnist`, `cifar10`, `tfds:NAME`, `stacked_mnist`,
+            `folder:PATH` (see `folder.source`), `npz:PATH` or a path that ends in .npz (see `array.npz`).
+        split: `train` or another that the set has; TFDS sets take slices, `train[:10%]`.
+        image_size: side in pixels to crop and resize to (`fit.picture`; 28 to 32 is padded); the set's own when None.
+        channels: 1, 3 or 4 to convert to; the set's own when None.
+        data_dir: of TFDS sets; TFDS_DATA_DIR or ~/tensorflow_datasets when None.
+        cache_dir: of decoded arrays; JAXGAN_CACHE or ~/.cache/jaxgan when None.
+        stream: read batches when they are needed instead of keeping all images on the device; above 1 GiB when None.
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        FileNotFoundError: when the set is not there, with the command that prepares it.
+        ValueError: one line with the field, its value and what is allowed.
+    """
+    found = _open(name, split, image_size, channels, data_dir, cache_dir)
+    if isinstance(found, Source):
+        large = found.size * math.prod(found.shape) > _RESIDENT
+        if large if stream is None else stream:
+            from jaxgan.data import stream as streaming
+
+            return streaming.dataset(found)
+        images, class_names = found.everything(), found.class_names
+    else:
+        images, class_names = found
+    from jaxgan.data import resident
+
+    return resident.dataset(name, split, images, class_names)
+
+
+def arrays(
+    name: str,
+    *,
+    split: str = "train",
+    image_size: int | None = None,
+    channels: int | None = None,
+    data_dir: _Path | None = None,
+    cache_dir: _Path | None = None,
+) -> tuple[Any, Any, tuple[str, ...]]:
+    """All images of a small set, in the set's own order.
+
+    Args:
+        name: and the rest as for `load`.
+
+    Returns:
+        images `[N, H, W, C]` uint8 (float32 in [-1, 1] for an .npz of floats), labels `[N]` int32, class names.
+
+    Raises:
+        FileNotFoundError: as `load`.
+        ValueError: as `load`.
+    """
+    found = _open(name, split, image_size, channels, data_dir, cache_dir)
+    (images, labels), class_names = (found.everything(), found.class_names) if isinstance(found, Source) else found
+    return images, labels, class_names
+
+
+def from_array(images: Any, labels: Any = None, *, name: str = "array", class_names: tuple[str, ...] = ()) -> Dataset:
+    """A data set of images in memory.
+
+    Args:
+        images: `[N, H, W, C]` or `[N, H, W]`, uint8 in 0 .. 255 or floats in [-1, 1].
+        labels: `[N]` integers from 0; None for images without classes.
+        name: for messages.
+        class_names: one for each class; their numbers when empty.
+
+    Returns:
+        A `Dataset` as `load` gives.
+
+    Raises:
+        ValueError: one line with what is wrong.
+    """
+    from jaxgan.data import array, resident
+
+    return resident.dataset(name, "train", *array.checked(images, labels, class_names))
+
+
+def prepare(name: str, *, source: _Path | None = None, data_dir: _Path | None = None) -> Path:
+    """Prepares a TFDS set; see `preparation.prepare`."""
+    from jaxgan.data import preparation
+
+    return preparation.prepare(name, source=source, data_dir=data_dir)
+
+
+def _open(
+    name: str, split: str, image_size: int | None, channels: int | None, data_dir: _Path | None, cache_dir: _Path | None
+) -> Source | tuple[Arrays, tuple[str, ...]]:
+    """What the name stands for: something to read from, or for an .npz the arrays and class names at once."""
+    from jaxgan.data import array, cache, fit, folder, stacked, tfds
+
+    fit.check(image_size, channels)
+    kind, _, rest = name.partition(":")
+    if kind == "folder" and rest:
+        _only_train(name, split)
+        return folder.source(rest, image_size=image_size, channels=channels)
+    if (kind == "npz" and rest) or name.endswith(".npz"):
+        _only_train(name, split)
+        return array.npz(name.removeprefix("npz:"), image_size, channels)
+    if name == "digits":
+        data_dir = cache.directory(cache_dir) / "tensorflow_datasets"
+        prepare("digits", data_dir=data_dir)
+    elif name == "stacked_mnist":
+        stacked.sizes(split)
+        if channels not in (None, 3):
+            raise ValueError(f"channels: {channels}, but stacked_mnist has 3")
+        digits = tfds.source("mnist", split=split, image_size=image_size, channels=None, data_dir=data_dir, cache_dir=cache_dir)
+        return stacked.source(digits.everything(), split)
+    elif name not in _SHORTHANDS and not (kind == "tfds" and rest):
+        raise ValueError(f"name: {name!r} is not one of {', '.join(NAMES)}{_nearest(name)}")
+    plain = name.removeprefix("tfds:")
+    found = tfds.source(plain, split=split, image_size=image_size, channels=channels, data_dir=data_dir, cache_dir=cache_dir)
+    return found._replace(name=name)
+
+
+def _only_train(name: str, split: str) -> None:
+    if split != "train":
+        raise ValueError(f"split: {split!r}, but {name} has train only")
+
+
+def _nearest(name: str) -> str:
+    import tensorflow_datasets
+
+    if name and Path(name).expanduser().is_dir():
+        return f"; did you mean {f'folder:{name}'!r}?"
+    builders = tensorflow_datasets.list_builders(with_community_datasets=False)
+    if name in builders:
+        return f"; did you mean {f'tfds:{name}'!r}?"
+    return did_you_mean(name, ["digits", *_SHORTHANDS, "stacked_mnist"])

@@ -1,0 +1,82 @@
+"""Images that are arrays already: in memory or in an .npz file."""
+
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxgan.data import fit
+from jaxgan.data.source import Arrays
+
+_IMAGE_KEYS = ("images", "image", "x")
+_LABEL_KEYS = ("labels", "label", "y")
+
+
+def checked(images: Any, labels: Any = None, class_names: tuple[str, ...] = ()) -> tuple[Arrays, tuple[str, ...]]:
+    """Images and labels in the library's form, and the names of the classes.
+
+    Args:
+        images: `[N, H, W, C]` with 1 to 4 channels or `[N, H, W]`; uint8, or floats in [-1, 1].
+        labels: `[N]` integers from 0, or None for images without classes.
+        class_names: one for each class; the numbers themselves when empty.
+
+    Returns:
+        (images `[N, H, W, C]` uint8 or float32, labels `[N]` int32), class_names.
+
+    Raises:
+        ValueError: one line with what is wrong.
+    """
+    images = np.asarray(images)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or 0 in images.shape or images.shape[-1] > 4:
+        raise ValueError(f"images: shape {images.shape}, but it must be [N, H, W] or [N, H, W, C] with 1 to 4 channels")
+    if np.issubdtype(images.dtype, np.floating):
+        images = images.astype(np.float32)
+        if not np.all(np.abs(images) <= 1):
+            raise ValueError("images: floats outside [-1, 1], but they must lie in it")
+    elif images.dtype != np.uint8:
+        raise ValueError(f"images: dtype {images.dtype}, but it must be uint8 or a float in [-1, 1]")
+    if labels is None:
+        return (images, np.zeros(len(images), np.int32)), ()
+    labels = np.asarray(labels)
+    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels: {labels.dtype} {labels.shape}, but they must be {len(images)} integers")
+    classes = len(class_names) or int(labels.max()) + 1
+    if labels.min() < 0 or labels.max() >= classes or classes > 2**20:
+        allowed = len(class_names) or 2**20
+        raise ValueError(f"labels: {labels.min()} to {labels.max()}, but they must be from 0 to {allowed - 1}")
+    return (images, labels.astype(np.int32)), class_names or tuple(str(number) for number in range(classes))
+
+
+def npz(path: str | os.PathLike[str], image_size: int | None, channels: int | None) -> tuple[Arrays, tuple[str, ...]]:
+    """Images and labels from an .npz file with the keys `images` (or `image`, `x`) and `labels` (or `label`, `y`).
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when it is damaged or its arrays have another form.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"npz: {path} does not exist" if not path.exists() else f"npz: {path} is not a file")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("not an archive")
+            found = {key: file[key] for key in (*_IMAGE_KEYS, *_LABEL_KEYS) if key in file.files}
+            keys = file.files
+    except (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"npz: {path} is damaged or no .npz of plain arrays: {reason}") from None
+    image_key = next((key for key in _IMAGE_KEYS if key in found), None)
+    label_key = next((key for key in _LABEL_KEYS if key in found), None)
+    if image_key is None:
+        raise ValueError(f"npz: {path} holds {', '.join(keys) or 'nothing'}, but no {', '.join(_IMAGE_KEYS)}")
+    try:
+        (images, labels), class_names = checked(found[image_key], None if label_key is None else found[label_key])
+        return (fit.arrays(images, image_size, channels), labels), class_names
+    except ValueError as error:
+        raise ValueError(f"npz: {path}: {error}") from None

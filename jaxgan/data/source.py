@@ -1,0 +1,109 @@
+"""What every source of images offers, and the order in which its images are drawn."""
+
+import functools
+import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+Arrays = tuple[np.ndarray, np.ndarray]  # images [N, H, W, C] uint8 (or float32 in [-1, 1]), labels [N] int32
+
+
+class Source(NamedTuple):
+    """Images that can be read by number."""
+
+    name: str
+    split: str
+    size: int
+    shape: tuple[int, int, int]  # (H, W, C)
+    class_names: tuple[str, ...]
+    read: Callable[[np.ndarray], Arrays]  # numbers in [0, size) -> those images
+    everything: Callable[[], Arrays]  # all of them, from a cache where there is one
+
+
+def rows(seed: int, size: int, start: int, count: int) -> np.ndarray:
+    r"""Which images stand at positions start .. start + count of the endless stream of a data set.
+
+    The stream is the concatenation of one permutation per epoch,
+    `stream[p] = permutation(seed, p // size)[p % size]`, so that every image comes once in each epoch, batches
+    may span two epochs, and any position can be asked for without what came before it.
+
+    Args:
+        seed: of the order, 0 <= seed < 2**63.
+        size: images in the set.
+        start: first position, from 0.
+        count: positions.
+
+    Returns:
+        `[count]` int32 in [0, size).
+    """
+    positions = np.arange(start, start + count)
+    epochs, offsets = positions // size, positions % size
+    found = np.empty(count, np.int32)
+    for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+        here = epochs == epoch
+        found[here] = permutation(seed, epoch, size)[offsets[here]]
+    return found
+
+
+@functools.lru_cache(maxsize=4)
+def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
+    """A permutation of range(size) that depends on (seed, epoch) alone, read-only.
+
+    The argsort of a counter-based generator's raw words: unlike `numpy.random.Generator.permutation`, whose stream
+    may change from one numpy to the next, Philox's words are specified (Salmon et al. 2011, Parallel Random Numbers:
+    As Easy as 1, 2, 3).
+    """
+    words = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(size)
+    order = np.argsort(words, kind="stable").astype(np.int32)
+    order.flags.writeable = False
+    return order
+
+
+def check_draw(name: str, split: str, size: int, seed: Any, batch_size: Any, sharding: NamedSharding | None) -> None:
+    """Refuses a seed or a batch size that no draw from the set can have.
+
+    Raises:
+        ValueError: one line with the field, its value and what is allowed.
+    """
+    if not 0 <= operator.index(seed) < 2**63:
+        raise ValueError(f"seed: {seed}, but it must be from 0 to 2**63 - 1")
+    if operator.index(batch_size) < 1:
+        raise ValueError(f"batch_size: {batch_size}, but it must be at least 1")
+    if batch_size > size:
+        raise ValueError(f"batch_size: {batch_size}, but {name}/{split} holds {size} images")
+    if sharding is not None:
+        try:
+            sharding.shard_shape((batch_size,))
+        except ValueError:
+            devices = sharding.num_devices
+            raise ValueError(f"batch_size: {batch_size}, but it must be divisible among {devices} devices") from None
+
+
+def check_step(step: Any, steps: Any) -> tuple[int, int]:
+    """The step and the number of steps as Python integers.
+
+    Raises:
+        ValueError: when either is out of range.
+    """
+    step, steps = operator.index(step), operator.index(steps)
+    if step < 0 or steps < 1:
+        raise ValueError(f"step: {step}, steps: {steps}, but they must be at least 0 and 1")
+    return step, steps
+
+
+def over_steps(sharding: NamedSharding) -> NamedSharding:
+    """The sharding of `[steps, B, ...]`, given that of `[B, ...]`: every device holds its rows of each step."""
+    return NamedSharding(sharding.mesh, PartitionSpec(None, *sharding.spec))
+
+
+def to_float(images: jax.Array) -> jax.Array:
+    """Pixels as networks see them: `uint8 / 127.5 - 1`, so that 0 and 255 become -1 and 1; floats as they are."""
+    if jnp.issubdtype(images.dtype, jnp.floating):
+        return images
+    # One exact subtraction and one rounding: XLA makes a product of the division, and then 255 exceeds 1.
+    return (images.astype(jnp.float32) - 127.5) * (1 / 127.5)

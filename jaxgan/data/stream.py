@@ -1,0 +1,85 @@
+"""Large sets: batches read ahead by Grain's threads while the device works."""
+
+import os
+from collections.abc import Callable
+
+import grain
+import jax
+import numpy as np
+from jax.sharding import NamedSharding
+
+from jaxgan.data.source import Arrays, Source, check_draw, check_step, over_steps, rows, to_float
+from jaxgan.types import Batch, Dataset
+
+_READ_AHEAD = 8  # batches
+_STEPS = 2**31 - 1
+
+
+def dataset(source: Source) -> Dataset:
+    """A `Dataset` of images that are read when they are needed.
+
+    It yields the very batches that the same images would on the device: the order is `source.rows`, and Grain maps a
+    step to its batch. In a run of several processes each reads the rows of its own devices only.
+
+    Args:
+        source: where to read.
+    """
+
+    def batches(seed: int, batch_size: int, sharding: NamedSharding | None = None) -> Callable[..., Batch]:
+        check_draw(source.name, source.split, source.size, seed, batch_size, sharding)
+        return _batches(source, seed, batch_size, sharding)
+
+    return Dataset(source.name, source.split, source.shape, source.class_names, source.size, batches)
+
+
+def _batches(source: Source, seed: int, batch_size: int, sharding: NamedSharding | None) -> Callable[..., Batch]:
+    first, last = _local_rows(batch_size, sharding)
+
+    def read(step: int) -> Arrays:
+        return source.read(rows(seed, source.size, step * batch_size + first, last - first))
+
+    # One element is one whole batch: Grain's default of 500 elements ahead would fill the memory.
+    options = grain.ReadOptions(num_threads=min(16, os.cpu_count() or 1), prefetch_buffer_size=_READ_AHEAD)
+    iterator = iter(grain.MapDataset.range(_STEPS).map(read).to_iter_dataset(options))
+    finish = jax.jit(to_float)
+    upcoming = 0
+
+    def draw(step: int, steps: int = 1) -> Batch:
+        nonlocal upcoming
+        step, steps = check_step(step, steps)
+        if step != upcoming:
+            iterator.set_state({"next_index": step})
+        # Until this draw is whole its place in the stream is unknown, and the next one sets it.
+        upcoming = -1
+        images, labels = (np.stack(parts) for parts in zip(*(next(iterator) for _ in range(steps)), strict=True))
+        upcoming = step + steps
+        put = _placed(batch_size, first, sharding)
+        return {"image": finish(put(images)), "label": put(labels)}
+
+    return draw
+
+
+def _local_rows(batch_size: int, sharding: NamedSharding | None) -> tuple[int, int]:
+    """The rows of a batch that this process has to read, from the first to past the last."""
+    if sharding is None:
+        return 0, batch_size
+    indices = sharding.addressable_devices_indices_map((batch_size,)).values()
+    parts = [index[0].indices(batch_size) for index in indices if index is not None]
+    return min(part[0] for part in parts), max(part[1] for part in parts)
+
+
+def _placed(batch_size: int, first: int, sharding: NamedSharding | None) -> Callable[[np.ndarray], jax.Array]:
+    """A function that puts this process's rows of `[steps, B, ...]` where the sharding wants them."""
+    if sharding is None:
+        return jax.device_put
+    placement = over_steps(sharding)
+
+    def put(local: np.ndarray) -> jax.Array:
+        def part(index: tuple[slice, ...] | None) -> np.ndarray:
+            assert index is not None  # only an opaque dtype, a key, has none
+            start, stop, _ = index[1].indices(batch_size)
+            return local[:, start - first : stop - first]
+
+        return jax.make_array_from_callback((local.shape[0], batch_size, *local.shape[2:]), placement, part)
+
+    return put
