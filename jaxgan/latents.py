@@ -113,8 +113,7 @@ def slerp(a: jax.Array, b: jax.Array, t: jax.Array | float) -> jax.Array:
         `[..., D]`, the leading axes of all three broadcast; exactly a at 0 and exactly b at 1.
 
     References:
-        Shoemake 1985, Animating Rotation with Quaternion Curves, section 3.3; White 2016, Sampling Generative
-        Networks, section 2.1.
+        Shoemake 1985, Animating Rotation with Quaternion Curves, section 3.3; White 2016, Sampling Generative Networks.
     """
     a, b, t = _aligned(a, b, t)
     a_norm, b_norm = _norm(a), _norm(b)

@@ -106,7 +106,7 @@ def dragan(critic: Critic, real: Images, _fake: Images, key: Key) -> jax.Array:
         `[B]`, not negative.
 
     References:
-        Kodali et al. 2017, On Convergence and Stability of GANs, section 2.3 and algorithm 1.
+        Kodali et al. 2017, On Convergence and Stability of GANs (DRAGAN).
     """
     noise = 0.5 * real.std() * jax.random.uniform(key, real.shape, real.dtype)
     return jnp.square(_norm(_input_gradient(critic, real + noise)) - 1.0)

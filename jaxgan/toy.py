@@ -349,7 +349,7 @@ def f_divergence(objective: str, p: Density, q: Density, at: Quadrature) -> floa
 
         minimax         2 JS(p, q)                                   Goodfellow et al. 2014, theorem 1
         non_saturating  KL(q || p) - 2 JS(p, q) = 2 KL(m || p)       Arjovsky and Bottou 2017, theorem 2.5
-        hinge           sum |p - q|                                  Nguyen et al. 2009, section 3.2; Lim and Ye 2017
+        hinge           sum |p - q|                                  Nguyen et al. 2009; Lim and Ye 2017
         least_squares   KL(p || m) - (1 - 2 sum p q / (p + q)) / 4   0-1 coding; from f'' = 1 / (r (1 + r)^3)
 
     (Mao et al. 2017's Pearson divergence is that of another coding.) The relativistic objectives and Wasserstein's

@@ -39,7 +39,7 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, nearest: int = 5) -> PRDC:
 
     References:
         Kynkaanniemi et al. 2019, Improved Precision and Recall, equations 1 and 2; Naeem et al. 2020, Reliable
-        Fidelity and Diversity Metrics, equations 5 and 9.
+        Fidelity and Diversity Metrics (density, coverage, and the strict inequality).
     """
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
