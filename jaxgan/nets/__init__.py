@@ -1,0 +1,5 @@
+"""Generators and discriminators as flax.linen modules, one file per architecture; `from_linen` makes them networks."""
+
+from jaxgan.nets import dcgan, mlp
+
+__all__ = ["dcgan", "mlp"]

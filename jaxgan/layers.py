@@ -1,0 +1,248 @@
+"""Layers that flax lacks or defines otherwise: fast transposed convolution, batch and spectral normalisation."""
+
+import functools
+import math
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Initializer = Callable[..., jax.Array]
+
+
+def leaky_relu(x: jax.Array, slope: float = 0.2) -> jax.Array:
+    """`x` where `x > 0`, else `slope x`; at 0 the derivative is `slope`, as in PyTorch (`jax.nn.leaky_relu` has 1)."""
+    return jnp.where(x > 0, x, slope * x)
+
+
+def conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0) -> jax.Array:
+    """Cross-correlation, as PyTorch's `conv2d`: `y[i] = sum_k x[stride i + k - padding] kernel[k]`.
+
+    Args:
+        x: `[B, H, W, I]`.
+        kernel: `[KH, KW, I, O]`. A PyTorch weight (O, I, KH, KW) transposed by (2, 3, 1, 0).
+        stride: of both axes.
+        padding: zeros on each side of both axes.
+
+    Returns:
+        `[B, (H + 2 padding - KH) // stride + 1, (W + 2 padding - KW) // stride + 1, O]`.
+    """
+    if x.shape[1:] == kernel.shape[:3] and padding == 0:  # one position: a matrix product
+        return (x.reshape(x.shape[0], -1) @ kernel.reshape(-1, kernel.shape[3]))[:, None, None, :]
+    # XLA's CPU convolutions are slow in the gradients that a penalty on D needs, and in loops: there as a matrix product.
+    form = functools.partial(lax.platform_dependent, cpu=functools.partial(_conv_of_patches, stride=stride, padding=padding))
+    return form(x, kernel, default=functools.partial(_conv_of_xla, stride=stride, padding=padding))
+
+
+def _conv_of_xla(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
+    pads = ((padding, padding), (padding, padding))
+    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _conv_of_patches(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
+    rows, columns, _, outputs = kernel.shape
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    bottom, right = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    shifts = [x[:, i : i + bottom : stride, j : j + right : stride] for i in range(rows) for j in range(columns)]
+    patches = jnp.concatenate(shifts, axis=-1)
+    y = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(-1, outputs)
+    return y.reshape(*patches.shape[:3], outputs)
+
+
+def conv_transpose(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
+    """Transposed convolution, as PyTorch's `conv_transpose2d`: `y[stride i + k - padding] += x[i] kernel[k]`.
+
+    In phases: tap `k = stride j + c` of the kernel reaches the outputs of phase c, those congruent to c modulo `stride`, at
+    position `i + j`. So one convolution of size 1 makes the products of every pixel with every tap, depth to space puts the
+    `stride ** 2` phases of each j in their places, and the few j are added, shifted by `stride` pixels. Not one
+    multiplication by the zeros that a dilated input would hold; the gradients, of any order, are matrix products as well.
+
+    Args:
+        x: `[B, H, W, I]`.
+        kernel: `[KH, KW, I, O]`, not flipped. A PyTorch weight (I, O, KH, KW) transposed by (2, 3, 0, 1).
+        stride: of both axes.
+        padding: rows and columns cut from each side of the full result.
+
+    Returns:
+        `[B, (H - 1) stride - 2 padding + KH, (W - 1) stride - 2 padding + KW, O]`.
+
+    References:
+        Shi et al. 2016, Is the deconvolution layer the same as a convolutional layer?, section 3.
+    """
+    batch, height, width, inputs = x.shape
+    kernel_height, kernel_width, _, outputs = kernel.shape
+    if (height, width, padding) == (1, 1, 0):  # one pixel: its products are the output
+        y = x.reshape(batch, inputs) @ kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)
+        return y.reshape(batch, kernel_height, kernel_width, outputs)
+
+    rows, columns = -(-kernel_height // stride), -(-kernel_width // stride)  # how many j
+    missing = (rows * stride - kernel_height, columns * stride - kernel_width)
+    taps = jnp.pad(kernel, ((0, missing[0]), (0, missing[1]), (0, 0), (0, 0)))
+    products = x.reshape(-1, inputs) @ taps.transpose(2, 0, 1, 3).reshape(inputs, -1)
+
+    # [B, H, W, rows, stride, columns, stride, O] -> [rows, columns, B, H, stride, W, stride, O]
+    products = products.reshape(batch, height, width, rows, stride, columns, stride, outputs)
+    parts = products.transpose(3, 5, 0, 1, 4, 2, 6, 7).reshape(rows, columns, batch, height * stride, width * stride, outputs)
+    y = jnp.zeros((), x.dtype)
+    for i in range(rows):
+        for j in range(columns):
+            above, left = stride * i, stride * j
+            below, right = stride * (rows - 1 - i), stride * (columns - 1 - j)
+            y = y + jnp.pad(parts[i, j], ((0, 0), (above, below), (left, right), (0, 0)))
+    end = ((height - 1) * stride - padding + kernel_height, (width - 1) * stride - padding + kernel_width)
+    return y[:, padding : end[0], padding : end[1]]
+
+
+def variance_scaled(gain: float, overlap: float = 1.0) -> Initializer:
+    """Normal weights of variance `gain / fan_in`, which keep the variance of a signal across a layer and its activation.
+
+    Args:
+        gain: 1 for a linear output, 2 where a ReLU takes half of the signal's power.
+        overlap: how many times fewer taps of the kernel than all meet in one output: `stride ** 2` for a transposed
+            convolution, the size of the kernel for one on a single pixel.
+
+    Returns:
+        An initialiser of kernels `[..., I, O]`.
+
+    References:
+        He et al. 2015, Delving deep into rectifiers, equation 10.
+    """
+    return nn.initializers.variance_scaling(gain * overlap, "fan_in", "normal")
+
+
+class Dense(nn.Module):
+    """Linear layer `x @ kernel + bias`, `[B, I]` to `[B, features]`; `spectral` divides the kernel by its spectral norm."""
+
+    features: int
+    use_bias: bool = True
+    spectral: bool = False
+    kernel_init: Initializer = variance_scaled(2.0)
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        if self.spectral:
+            kernel = SpectralNorm(name="spectral_norm")(kernel, train=train)
+        return _add_bias(self, x @ kernel)
+
+
+class Conv(nn.Module):
+    """`conv` with parameters, `[B, H, W, I]` to `[B, H', W', features]`; `spectral` divides the kernel by its spectral norm."""
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    padding: int = 0
+    use_bias: bool = True
+    spectral: bool = False
+    kernel_init: Initializer = variance_scaled(2.0)
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        if self.spectral:
+            kernel = SpectralNorm(name="spectral_norm")(kernel, train=train)
+        return _add_bias(self, conv(x, kernel, stride=self.stride, padding=self.padding))
+
+
+class ConvTranspose(nn.Module):
+    """`conv_transpose` with parameters, `[B, H, W, I]` to `[B, H', W', features]`."""
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    padding: int = 0
+    use_bias: bool = True
+    kernel_init: Initializer = variance_scaled(2.0)
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        return _add_bias(self, conv_transpose(x, kernel, stride=self.stride, padding=self.padding))
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all axes but the last, with PyTorch's running statistics.
+
+    `y = scale (x - mean) / sqrt(var + epsilon) + bias`. In training `mean` and `var` are the batch's, `var` the biased one;
+    the running ones, used otherwise, move by `1 - momentum` towards the batch's mean and its *unbiased* variance.
+    flax's own takes the biased variance there, which is off by n / (n - 1).
+
+    References:
+        Ioffe and Szegedy 2015, Batch normalization, algorithms 1 and 2.
+    """
+
+    momentum: float = 0.9  # share of the running statistics kept; PyTorch's momentum is 1 - 0.9
+    epsilon: float = 1e-5
+    scale_init: Initializer = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        features = x.shape[-1]
+        scale = self.param("scale", self.scale_init, (features,))
+        bias = self.param("bias", nn.initializers.zeros, (features,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (features,))
+        running_var = self.variable("batch_stats", "var", jnp.ones, (features,))
+        mean, var = running_mean.value, running_var.value
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            mean, var = x.mean(axes), x.var(axes)
+            if not self.is_initializing():
+                n = math.prod(x.shape[:-1])
+                keep = self.momentum
+                running_mean.value = keep * running_mean.value + (1.0 - keep) * mean
+                running_var.value = keep * running_var.value + (1.0 - keep) * var * (n / max(n - 1, 1))
+        factor = scale * lax.rsqrt(var + self.epsilon)
+        return (x - _broadcast(mean, x)) * _broadcast(factor, x) + _broadcast(bias, x)
+
+
+class SpectralNorm(nn.Module):
+    """Divides a kernel `[..., O]` by an estimate of its largest singular value as a matrix `[prod(...), O]`.
+
+    `W / sigma`, `sigma = v^T W u`. In training one power iteration, `v = W u / |W u|`, `u = W^T v / |W^T v|`, first follows W,
+    and the new u is kept in the collection `spectral`; otherwise u stays. The gradient flows through sigma with u and v held
+    fixed.
+
+    References:
+        Miyato et al. 2018, Spectral normalization for generative adversarial networks, equation 8, algorithm 1.
+    """
+
+    initial_iterations: int = 16  # so that the first step already has sigma to about a tenth
+
+    @nn.compact
+    def __call__(self, kernel: jax.Array, *, train: bool) -> jax.Array:
+        matrix = kernel.reshape(-1, kernel.shape[-1])
+        fixed = lax.stop_gradient(matrix)
+
+        def iterate(u: jax.Array) -> jax.Array:
+            return _unit(fixed.T @ _unit(fixed @ u))
+
+        def start() -> jax.Array:
+            u = _unit(jax.random.normal(self.make_rng("params"), kernel.shape[-1:], kernel.dtype))
+            return lax.fori_loop(0, self.initial_iterations, lambda _, u: iterate(u), u)
+
+        kept = self.variable("spectral", "u", start)
+        u, v = kept.value, _unit(fixed @ kept.value)
+        if train:
+            u = _unit(fixed.T @ v)
+            if not self.is_initializing():
+                kept.value = u
+        return kernel / (v @ matrix @ u)
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    return x / jnp.maximum(jnp.linalg.norm(x), 1e-12)
+
+
+def _broadcast(vector: jax.Array, like: jax.Array) -> jax.Array:
+    return vector.reshape((1,) * (like.ndim - 1) + (-1,))
+
+
+def _add_bias(layer: Dense | Conv | ConvTranspose, y: jax.Array) -> jax.Array:
+    if not layer.use_bias:
+        return y
+    return y + _broadcast(layer.param("bias", nn.initializers.zeros, (layer.features,)), y)

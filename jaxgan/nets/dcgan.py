@@ -1,0 +1,181 @@
+"""DCGAN: a generator of transposed convolutions and the discriminator that mirrors it.
+
+At 64 pixels this is the network of the paper in the form of PyTorch's examples, layer by layer; `from_torch` takes its
+weights. Smaller images have fewer stages. At 8 pixels one stage is left, too shallow a network to learn from, so each
+player there gets a 3x3 convolution at full resolution besides.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan.layers import BatchNorm, Conv, ConvTranspose, Dense, Initializer, leaky_relu, variance_scaled
+from jaxgan.types import PyTree
+
+
+class Plan(NamedTuple):
+    """What an image size means for both players."""
+
+    start: int  # side of G's first and D's last feature map
+    stages: int  # each doubles the side
+    full: int  # 1 for a 3x3 convolution at full resolution, else 0
+
+
+PLANS = {8: Plan(4, 1, 1), 28: Plan(7, 2, 0), 32: Plan(4, 3, 0), 64: Plan(4, 4, 0)}
+
+
+class Generator(nn.Module):
+    """G: latents `[B, D]` to images `[B, image_size, image_size, channels]` in (-1, 1).
+
+    Conditional when `classes > 0`: a learnt vector of length D for the label is concatenated to z.
+
+    References:
+        Radford et al. 2016, Unsupervised representation learning with deep convolutional GANs, section 3, figure 1;
+        Mirza and Osindero 2014, Conditional generative adversarial nets, equation 2.
+    """
+
+    image_size: int = 64  # 8, 28, 32 or 64
+    channels: int = 3
+    width: int = 64  # channels of the last hidden layer; doubled with each halving of the side
+    classes: int = 0
+    norm: str = "batch"  # or none
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self)
+        if self.norm not in ("batch", "none"):
+            only = " (spectral normalisation is for the discriminator)" if self.norm == "spectral" else ""
+            raise ValueError(f"norm: {self.norm!r} is not one of batch, none{only}")
+
+    @nn.compact
+    def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        plan = PLANS[self.image_size]
+        if self.classes:
+            embed = nn.Embed(self.classes, z.shape[-1], embedding_init=nn.initializers.normal(1.0), name="label")
+            z = jnp.concatenate([z, embed(labels)], axis=-1)
+        x = z[:, None, None, :]
+        hidden = plan.stages + plan.full
+        for i in range(plan.stages + 1):
+            features = self.width * 2 ** (hidden - 1 - i) if i < hidden else self.channels
+            size, stride, padding = (plan.start, 1, 0) if i == 0 else (4, 2, 1)
+            # The first layer sees one pixel: each of its outputs meets a single tap of the kernel.
+            init = _init(self.norm, gain=2.0 if i < hidden else 1.0, overlap=size**2 if i == 0 else stride**2)
+            use_bias = self.norm == "none"
+            x = ConvTranspose(features, size, stride, padding, use_bias, kernel_init=init, name=f"up_{i}")(x)
+            if i < hidden:
+                if self.norm == "batch":
+                    x = BatchNorm(scale_init=_around_one, name=f"norm_{i}")(x, train=train)
+                x = nn.relu(x)
+        if plan.full:
+            init = _init(self.norm, gain=1.0)
+            x = Conv(self.channels, 3, 1, 1, use_bias=self.norm == "none", kernel_init=init, name="full")(x)
+        return jnp.tanh(x)
+
+
+class Discriminator(nn.Module):
+    """D: images `[B, image_size, image_size, channels]` to logits `[B]`.
+
+    Conditional when `classes > 0`, by projection: with the last features phi(x), `[F]`, and a learnt vector v_y for the
+    label, `logit = w . phi(x) + v_y . phi(x)`. As w here reads the features where they are, so does v_y: no pooling.
+
+    References:
+        Radford et al. 2016, section 3; Miyato and Koyama 2018, cGANs with projection discriminator, equation 4;
+        Miyato et al. 2018, Spectral normalization for generative adversarial networks.
+    """
+
+    image_size: int = 64  # 8, 28, 32 or 64
+    channels: int = 3
+    width: int = 64  # channels of the first layer; doubled with each halving of the side
+    classes: int = 0
+    norm: str = "batch"  # or none, spectral
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self)
+        if self.norm not in ("batch", "none", "spectral"):
+            raise ValueError(f"norm: {self.norm!r} is not one of batch, none, spectral")
+
+    @nn.compact
+    def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        plan = PLANS[self.image_size]
+        common: dict[str, Any] = {"use_bias": self.norm != "batch", "spectral": self.norm == "spectral"}
+        hidden, last = _init(self.norm, gain=2.0), _init(self.norm, gain=1.0)
+        if plan.full:
+            x = leaky_relu(Conv(self.width, 3, 1, 1, kernel_init=hidden, name="full", **common)(x, train=train))
+        for i in range(plan.stages):
+            features = self.width * 2 ** (i + plan.full)
+            x = Conv(features, 4, 2, 1, kernel_init=hidden, name=f"down_{i}", **common)(x, train=train)
+            if self.norm == "batch" and i + plan.full > 0:  # not on the layer that sees the images
+                x = BatchNorm(scale_init=_around_one, name=f"norm_{i}")(x, train=train)
+            x = leaky_relu(x)
+        logits = Conv(1, plan.start, kernel_init=last, name="logit", **common)(x, train=train).reshape(-1)
+        if self.classes:
+            common["use_bias"] = False
+            of_class = Dense(self.classes, kernel_init=last, name="label", **common)(x.reshape(x.shape[0], -1), train=train)
+            logits += (of_class * jax.nn.one_hot(labels, self.classes, dtype=x.dtype)).sum(axis=-1)
+        return logits
+
+
+def from_torch(tensors: Mapping[str, np.ndarray]) -> tuple[PyTree, PyTree]:
+    """Parameters and statistics from the arrays of a DCGAN of PyTorch's examples, of G or of D, of any width.
+
+    Args:
+        tensors: by PyTorch name, `main.0.weight` and so on, in PyTorch's layouts: convolution (O, I, KH, KW), transposed
+            convolution (I, O, KH, KW). G is told from D by its normalisation of the first layer.
+
+    Returns:
+        `(params, stats)` for an unconditional `Generator` or `Discriminator` with `norm="batch"`.
+
+    Raises:
+        ValueError: when an array is missing or its name is not one of a DCGAN's.
+    """
+    rest = {name for name in tensors if not name.endswith("num_batches_tracked")}
+    found = (re.fullmatch(r"main\.(\d+)\.weight", name) for name in rest if tensors[name].ndim == 4)
+    kernels = sorted(int(match[1]) for match in found if match)
+    generator = "main.1.weight" in rest
+    params: dict[str, Any] = {}
+    stats: dict[str, Any] = {}
+
+    def take(name: str) -> jax.Array:
+        if name not in rest:
+            raise ValueError(f"tensors: {name} is missing")
+        rest.remove(name)
+        return jnp.asarray(tensors[name])
+
+    for i, index in enumerate(kernels):
+        last = index == kernels[-1]
+        layer = f"up_{i}" if generator else "logit" if last else f"down_{i}"
+        kernel = take(f"main.{index}.weight")
+        params[layer] = {"kernel": kernel.transpose((2, 3, 0, 1) if generator else (2, 3, 1, 0))}
+        if not last and (generator or i > 0):
+            norm = f"main.{index + 1}."
+            params[f"norm_{i}"] = {"scale": take(norm + "weight"), "bias": take(norm + "bias")}
+            stats[f"norm_{i}"] = {"mean": take(norm + "running_mean"), "var": take(norm + "running_var")}
+    if rest or not kernels:
+        raise ValueError(f"tensors: {sorted(rest) or 'none'}, but a DCGAN has main.N.weight and its batch normalisations")
+    return params, {"batch_stats": stats}
+
+
+def _around_one(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+    return 1.0 + 0.02 * jax.random.normal(key, shape, dtype)
+
+
+def _init(norm: str, *, gain: float, overlap: float = 1.0) -> Initializer:
+    # DCGAN's small weights rely on batch normalisation to restore the scale; without it the signal would die out.
+    return nn.initializers.normal(0.02) if norm == "batch" else variance_scaled(gain, overlap)
+
+
+def _check(module: Generator | Discriminator) -> None:
+    if module.image_size not in PLANS:
+        raise ValueError(f"image_size: {module.image_size} is not one of {', '.join(map(str, PLANS))}")
+    if not 1 <= module.channels <= 4:
+        raise ValueError(f"channels: {module.channels}, but it must be from 1 to 4")
+    if module.width < 1:
+        raise ValueError(f"width: {module.width}, but it must be at least 1")
+    if module.classes < 0:
+        raise ValueError(f"classes: {module.classes}, but it must be 0 (unconditional) or more")

@@ -1,0 +1,103 @@
+"""Multilayer perceptrons: for points in the plane and for small images."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.layers import BatchNorm, Dense, leaky_relu, variance_scaled
+
+
+class Generator(nn.Module):
+    """G: latents `[B, D]` to points `[B, 2]`, or to images `[B, H, W, C]` in (-1, 1) through tanh.
+
+    Conditional when `classes > 0`: a learnt vector of length D for the label is concatenated to z.
+    """
+
+    hidden: tuple[int, ...] = (256, 256)
+    output_shape: tuple[int, ...] = (2,)  # of one sample: (2,), or (H, W, C)
+    classes: int = 0
+    norm: str = "none"  # or batch
+    activation: Callable[[jax.Array], jax.Array] = nn.relu
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self.hidden, self.classes)
+        if not self.output_shape or min(self.output_shape) < 1:
+            raise ValueError(f"output_shape: {self.output_shape}, but it must hold one or more sizes of at least 1")
+        if self.norm not in ("batch", "none"):
+            only = " (spectral normalisation is for the discriminator)" if self.norm == "spectral" else ""
+            raise ValueError(f"norm: {self.norm!r} is not one of batch, none{only}")
+
+    @nn.compact
+    def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        x = z
+        if self.classes:
+            embed = nn.Embed(self.classes, z.shape[-1], embedding_init=nn.initializers.normal(1.0), name="label")
+            x = jnp.concatenate([x, embed(labels)], axis=-1)
+        for i, features in enumerate(self.hidden):
+            x = Dense(features, use_bias=self.norm == "none", name=f"hidden_{i}")(x)
+            if self.norm == "batch":
+                x = BatchNorm(name=f"norm_{i}")(x, train=train)
+            x = self.activation(x)
+        x = Dense(math.prod(self.output_shape), kernel_init=variance_scaled(1.0), name="out")(x)
+        x = x.reshape(-1, *self.output_shape)
+        return jnp.tanh(x) if len(self.output_shape) == 3 else x
+
+
+class Discriminator(nn.Module):
+    """D: points `[B, 2]` or images `[B, H, W, C]` to logits `[B]`.
+
+    With `maxout > 1` a hidden unit is the largest of that many linear ones, in place of the activation. Conditional when
+    `classes > 0`, by projection: the product of the last hidden layer with a learnt vector for the label is added.
+
+    References:
+        Goodfellow et al. 2013, Maxout networks; Miyato and Koyama 2018, cGANs with projection discriminator, equation 4.
+    """
+
+    hidden: tuple[int, ...] = (256, 256)
+    classes: int = 0
+    norm: str = "none"  # or batch, spectral
+    activation: Callable[[jax.Array], jax.Array] = leaky_relu
+    maxout: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self.hidden, self.classes)
+        if self.norm not in ("batch", "none", "spectral"):
+            raise ValueError(f"norm: {self.norm!r} is not one of batch, none, spectral")
+        if self.maxout < 1:
+            raise ValueError(f"maxout: {self.maxout}, but it must be at least 1")
+
+    @nn.compact
+    def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        spectral = self.norm == "spectral"
+        x = x.reshape(x.shape[0], -1)
+        for i, features in enumerate(self.hidden):
+            batch_norm = self.norm == "batch" and i > 0  # not on the samples themselves, as in DCGAN
+            linear = Dense(features * self.maxout, use_bias=not batch_norm, spectral=spectral, name=f"hidden_{i}")
+            x = linear(x, train=train)
+            if batch_norm:
+                x = BatchNorm(name=f"norm_{i}")(x, train=train)
+            x = x.reshape(-1, features, self.maxout).max(axis=-1) if self.maxout > 1 else self.activation(x)
+        last: dict[str, Any] = {"spectral": spectral, "kernel_init": variance_scaled(1.0)}
+        logits = Dense(1, name="logit", **last)(x, train=train)[:, 0]
+        if self.classes:
+            of_class = Dense(self.classes, use_bias=False, name="label", **last)(x, train=train)
+            logits += (of_class * jax.nn.one_hot(labels, self.classes, dtype=x.dtype)).sum(axis=-1)
+        return logits
+
+
+def _check(hidden: tuple[int, ...], classes: int) -> None:
+    if not hidden or min(hidden) < 1:
+        raise ValueError(f"hidden: {hidden}, but it must hold one or more widths of at least 1")
+    if classes < 0:
+        raise ValueError(f"classes: {classes}, but it must be 0 (unconditional) or more")
+
+
+# Lin et al. 2018, PacGAN, the networks of the 2D ring and grid; z is two-dimensional, standard normal.
+PACGAN_GENERATOR = Generator(hidden=(400,) * 4, norm="batch")
+PACGAN_DISCRIMINATOR = Discriminator(hidden=(200,) * 3, maxout=5)
