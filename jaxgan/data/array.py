@@ -63,7 +63,8 @@ def npz(path: str | os.PathLike[str], image_size: int | None, channels: int | No
     if not path.is_file():
         raise FileNotFoundError(f"npz: {path} does not exist" if not path.exists() else f"npz: {path} is not a file")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because np.load leaves a damaged file open.
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("not an archive")
             found = {key: file[key] for key in (*_IMAGE_KEYS, *_LABEL_KEYS) if key in file.files}

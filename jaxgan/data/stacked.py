@@ -13,7 +13,7 @@ def source(digits: Arrays, split: str) -> Source:
 
     The protocol of Metz et al. 2017, Unrolled GANs, section 3.3.1, and Lin et al. 2018, PacGAN, section 4.2: 128,000
     training images, each of three MNIST images drawn uniformly with replacement, so that the 1,000 modes are nearly
-    but not exactly uniform. The test split holds 26,000 of test digits, as many as those papers judge a generator by.
+    but not exactly uniform. The test split holds 26,000 of test digits, as many as PacGAN judges a generator by.
 
     Args:
         digits: MNIST's images `[M, H, W, 1]` and labels `[M]` of that split.
