@@ -112,7 +112,7 @@ SETTINGS = {
     "three D updates, shared z, batch normalisation": Setting(disc_steps=3, share_z=True, norm="batch", penalty=r2, gamma=0.1),
     "relativistic, gamma schedule": Setting(RELATIVISTIC, penalty=r1, gamma=schedules.cosine(2.0, 0.1, 24.0)),
     "relativistic, two D updates, spectral, shared z": Setting(
-        RELATIVISTIC, "spectral", disc_steps=2, share_z=True, penalty=r1, gamma=0.3
+        RELATIVISTIC, "spectral", disc_steps=2, share_z=True, penalty=r1, gamma=schedules.linear(1.0, 0.1, 40.0)
     ),
     "batch normalisation, scheduled Adam, EMA ramp": Setting(
         norm="batch",
