@@ -1,5 +1,6 @@
 """From a recipe to a GAN, by explicit tables: one row for each name that a recipe may say."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ PENALTIES: dict[str, Penalty | None] = {
     "dragan": penalties.dragan,
 }
 LATENTS = {"normal": latents.normal, "uniform": latents.uniform, "sphere": latents.sphere}
-MIXTURES = {"ring": toy.ring, "grid": toy.grid}
+MIXTURES: dict[str, Callable[[], toy.Density]] = {"ring": toy.ring, "grid": toy.grid}
 
 
 class Shape(NamedTuple):
@@ -76,20 +77,21 @@ def build(recipe: Recipe, shape: Shape) -> GAN:
     Raises:
         ValueError: when a network cannot make or judge images of this shape.
     """
-    ema_half_life = recipe.ema_half_life
+    # A weight of zero throughout is no penalty, and must not cost one.
+    penalty = PENALTIES[recipe.penalty.name] if recipe.penalty.gamma or recipe.penalty.final_gamma else None
     return make_gan(
         generator=_generator(recipe, shape),
         discriminator=_discriminator(recipe, shape),
         loss=LOSSES[recipe.loss],
-        penalty=PENALTIES[recipe.penalty.name],
-        gamma=_towards(recipe.penalty.gamma, recipe.penalty.final_gamma, recipe),
+        penalty=penalty,
+        gamma=None if penalty is None else _towards(recipe.penalty.gamma, recipe.penalty.final_gamma, recipe),
         g_optimizer=_adam(recipe.g_optimizer, recipe),
         d_optimizer=_adam(recipe.d_optimizer, recipe),
         latent_dim=recipe.generator.latent_dim,
         latent=LATENTS[recipe.generator.latent],
         disc_steps=recipe.disc_steps,
         share_z=recipe.share_z,
-        ema_half_life=schedules.ramp(ema_half_life, recipe.ema_rampup),
+        ema_half_life=schedules.ramp(recipe.ema_half_life, recipe.ema_rampup),
     )
 
 

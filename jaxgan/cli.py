@@ -189,10 +189,10 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
 def _use_compile_cache() -> None:
     import jax
 
-    from jaxgan.data import cache_dir
+    from jaxgan.data.cache import directory
 
     if not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+        jax.config.update("jax_compilation_cache_dir", str(directory(None) / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

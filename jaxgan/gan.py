@@ -35,7 +35,7 @@ def make_gan(
     latent_dim: int,
     latent: Callable[[t.Key, tuple[int, ...]], t.Latents] = jax.random.normal,
     penalty: t.Penalty | None = None,
-    gamma: float | t.Schedule = 0.0,
+    gamma: float | t.Schedule | None = None,
     disc_steps: int = 1,
     share_z: bool = False,
     augment: t.Augment | None = None,
@@ -53,7 +53,7 @@ def make_gan(
         latent_dim: length of z.
         latent: distribution of z, `(key, shape) -> [*shape]`.
         penalty: added to D's loss, one of `jaxgan.penalties`; None for none.
-        gamma: weight of the penalty, a number or a schedule in images shown.
+        gamma: weight of the penalty, a number or a schedule in images shown; a penalty needs one.
         disc_steps: k, D's updates for each one of G.
         share_z: let G's update use the z of D's last one. Still alternating, and faster, but not two draws.
         augment: what D sees passes through it, `(key, images, strength) -> images`; G's gradient does too.
@@ -64,7 +64,9 @@ def make_gan(
     Returns:
         A `GAN`. `step(state, batch, key)` cuts the batch into equal parts: one for each D update and, when the loss is
         relativistic, a fresh one for G's; "images shown" counts those shown to D in its own updates. The key is the
-        run's and never changes. `sample(state, key, labels)` draws from the averaged generator; image i depends on
+        run's and never changes. `info` tells of D's last update and of G's: losses, mean logits, `d_real` and `d_fake`,
+        the means of sigmoid(logit), which are D(x) and D(G(z)) where D is a classifier, the penalty without its weight,
+        and the norms of both gradients. `sample(state, key, labels)` draws from the averaged generator; image i depends on
         the key, its label and `first + i` only. With `z [N, latent_dim]` it maps those latents instead.
 
     Raises:
@@ -73,8 +75,12 @@ def make_gan(
     References:
         Goodfellow et al. 2014, Generative Adversarial Nets, equation 1 and algorithm 1.
     """
-    _check_at_least(1, latent_dim=latent_dim, disc_steps=disc_steps)
-    _check_at_least(0, gamma=gamma, augment_strength=augment_strength, ema_half_life=ema_half_life)
+    _check_at_least(1, int, latent_dim=latent_dim, disc_steps=disc_steps)
+    _check_at_least(
+        0, float, gamma=0.0 if gamma is None else gamma, augment_strength=augment_strength, ema_half_life=ema_half_life
+    )
+    if penalty is not None and gamma is None:
+        raise ValueError("gamma: None, but a penalty needs its weight")
     g_optimizer, d_optimizer = map(optax.with_extra_args_support, (g_optimizer, d_optimizer))
     parts = disc_steps + loss.relativistic
 
@@ -103,7 +109,7 @@ def make_gan(
         info = {"d_loss": value, "real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
         info["d_real"] = jax.nn.sigmoid(real_logits).mean()  # D(x)
         info["d_fake"] = jax.nn.sigmoid(fake_logits).mean()  # D(G(z))
-        if penalty is not None:
+        if penalty is not None and gamma is not None:
             unscaled = penalty(lambda x: discriminate(d, x, draw)[0], draw.real, fake, jax.random.fold_in(draw.key, 3))
             info["penalty"] = unscaled.mean()
             value = value + _at(gamma, draw.shown) * info["penalty"]
@@ -112,7 +118,8 @@ def make_gan(
     def g_loss(params: t.PyTree, g: t.Player, d: t.Player, draw: Draw) -> tuple[jax.Array, tuple[t.PyTree, t.Info]]:
         fake, stats = generate(g._replace(params=params), draw)
         # In training mode, as in D's own step, or a D with batch normalisation would judge G by another function.
-        real_logits, _ = discriminate(d, draw.real, draw)  # XLA removes this where the loss does not use it
+        # The real pass augments by draws of its own; XLA removes it where the loss does not use it.
+        real_logits, _ = discriminate(d, draw.real, draw._replace(key=jax.random.fold_in(draw.key, 5)))
         fake_logits, _ = discriminate(d, fake, draw)
         value = loss.g(real_logits, fake_logits).mean()
         return value, (stats, {"g_loss": value})
@@ -168,7 +175,8 @@ def make_gan(
         if z is None:
             index = first + jnp.arange(labels.shape[0])
             z = jax.vmap(lambda i: latent(jax.random.fold_in(key, i), (latent_dim,)))(index)
-        return generator.apply(state.ema.params, state.ema.stats, z, labels, key, train=False)[0]
+        noise_key = jax.random.split(key, 1)[0]  # not a key that z was drawn from
+        return generator.apply(state.ema.params, state.ema.stats, z, labels, noise_key, train=False)[0]
 
     return t.GAN(init, step, sample)
 
@@ -197,7 +205,10 @@ def _at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
     return value(shown) if callable(value) else jnp.asarray(value, jnp.float32)
 
 
-def _check_at_least(least: int, **values: Any) -> None:
+def _check_at_least(least: int, kind: type, **values: Any) -> None:
     for name, value in values.items():
-        if not callable(value) and not (value >= least and math.isfinite(value)):
-            raise ValueError(f"{name}: {value}, but it must be a finite number, at least {least}")
+        if callable(value) or isinstance(value, jax.Array):  # a schedule, or traced in a sweep: only its user knows
+            continue
+        number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        if not (number and value >= least and math.isfinite(value)):
+            raise ValueError(f"{name}: {value!r}, but it must be a finite {kind.__name__}, at least {least}")
