@@ -64,7 +64,7 @@ def test_stacked_mnist_has_a_thousand_modes():
     assert len(labels) == 128_000
     counts = np.bincount(labels, minlength=len(class_names))
     # MNIST's frequencies make it 95 (555) to 182 (111) a mode; five standard deviations of 10 and 14 beyond.
-    assert 45 <= counts.min()
+    assert counts.min() >= 45
     assert counts.max() <= 252
 
 
