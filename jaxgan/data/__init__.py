@@ -39,7 +39,7 @@ def load(
         name: `digits` (scikit-learn's), `mnist`, `fashion_mnist`, `cifar10`, `tfds:NAME`, `stacked_mnist`,
             `folder:PATH` (see `folder.source`), `npz:PATH` or a path that ends in .npz (see `array.npz`).
         split: `train` or another that the set has; TFDS sets take slices, `train[:10%]`.
-        image_size: side in pixels to crop and resize to (`fit.picture`; 28 to 32 is padded); the set's own when None.
+        image_size: side in pixels to crop and resize to (`fit.picture`; outside folders 28 to 32 is padded); its own when None.
         channels: 1, 3 or 4 to convert to; the set's own when None.
         data_dir: of TFDS sets; TFDS_DATA_DIR or ~/tensorflow_datasets when None.
         cache_dir: of decoded arrays; JAXGAN_CACHE or ~/.cache/jaxgan when None.

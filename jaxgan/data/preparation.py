@@ -50,7 +50,7 @@ def prepare(name: str, *, source: str | os.PathLike[str] | None = None, data_dir
     root = tfds.directory(data_dir)
     with contextlib.suppress(FileNotFoundError):
         found = Path(tfds.prepared(name, root).data_path)
-        _log.info("tfds:%s is prepared in %s already", name, found)
+        _log.debug("tfds:%s is prepared in %s already", name, found)
         return found
     if source is not None and name not in _ORIGINALS:
         raise ValueError(f"source: {source}, but only {', '.join(_ORIGINALS)} can be prepared from original files")
