@@ -476,6 +476,17 @@ def test_samples_come_from_the_averaged_generator_in_test_mode(compiled):
     close(gan.sample(state, KEY, labels, z=index), gan.sample(state, KEY, labels))
 
 
+def test_a_generators_noise_is_not_its_latents():
+    def noise_less_latents(params, stats, x, labels, key, *, train):
+        return jax.random.normal(key, x.shape) - x, stats
+
+    setting = Setting()
+    gan = setting.gan(generator=Network(network(LATENT, 2).init, noise_less_latents))
+    for count in (1, 5):
+        images = gan.sample(first_state(setting), KEY, jnp.zeros(count, jnp.int32))
+        assert float(jnp.abs(images).max(axis=1).min()) > 1e-3
+
+
 def test_the_players_start_apart_and_the_average_at_g():
     twin = network(2, 2)
     state = Setting().gan(generator=twin, discriminator=twin, latent_dim=2).init(jax.random.key(1))
@@ -549,12 +560,22 @@ def test_seeds_side_by_side():
         ("augment_strength", -0.5),
         ("ema_half_life", -1),
         ("ema_half_life", math.nan),
+        ("latent_dim", 2.5),
+        ("latent_dim", True),
+        ("disc_steps", "2"),
+        ("gamma", "0.1"),
+        ("ema_half_life", None),
     ],
 )
 def test_a_number_out_of_range_is_refused_in_one_line(field, value):
-    with pytest.raises(ValueError, match=f"^{field}: {value}, but .* at least ") as error:
-        Setting().gan(**{field: value})
+    with pytest.raises(ValueError, match=f"^{field}: {value!r}, but .* at least ") as error:
+        Setting(penalty=r1, gamma=1.0).gan(**{field: value})
     assert "\n" not in str(error.value)
+
+
+def test_a_penalty_needs_its_weight():
+    with pytest.raises(ValueError, match="^gamma: None, but a penalty needs its weight$"):
+        Setting().gan(penalty=r1, gamma=None)
 
 
 class _G(nn.Module):

@@ -5,7 +5,7 @@
 DCGAN of width 64, batch 64, batch normalisation, non-saturating loss, Adam, one z for both updates, float32. Each side is a
 process of its own; they take turns of a few steps, so that whatever slows the machine slows both, and each pair of turns is a
 round with a ratio of its own: the peer's time over jaxgan's, above 1 where jaxgan is faster. On CPU a round of steps counts
-only when both sides were given their cores: CPU over wall seconds at least 0.8 of the threads, so 1.6 of 2; samples count always.
+only when both sides were given their cores: CPU over wall seconds at least 0.8 of the threads, so 1.6 of 2.
 Prints one JSON object a peer and a task, then rows of a Markdown table; needs PyTorch beside jaxgan.
 """
 
