@@ -191,7 +191,7 @@ def _use_compile_cache() -> None:
 
     from jaxgan.data.cache import directory
 
-    if not jax.config.jax_compilation_cache_dir:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(directory(None) / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 

@@ -134,18 +134,14 @@ class Recipe:
 FREE = ("steps", "log_interval", "sample_interval", "checkpoint_interval", "keep_checkpoints")
 
 
-def _adam(learning_rate: float, final: float | None, beta2: float, beta1: float = 0.0) -> dict[str, Optimizer]:
-    both = Optimizer(learning_rate, final, beta1, beta2)
-    return {"g_optimizer": both, "d_optimizer": both}
-
-
 def _mixture(name: str, gamma: float) -> Recipe:
     return Recipe(
         data=Data(name),
         generator=Generator("mlp", width=128, depth=3, latent_dim=16),
         discriminator=Discriminator("mlp", width=128, depth=3),
         penalty=Penalty("r1_r2", gamma),
-        **_adam(2e-3, 0.0, 0.99),
+        g_optimizer=Optimizer(2e-3, 0.0, beta2=0.99),
+        d_optimizer=Optimizer(2e-3, 0.0, beta2=0.99),
         batch_size=256,
         steps=40_000,
         decay_images=40_000 * 256,
@@ -163,7 +159,8 @@ def _mnist_like(name: str) -> Recipe:
         generator=Generator(width=32),
         discriminator=Discriminator(width=32),
         penalty=Penalty("r1_r2", 1.0, 0.1),
-        **_adam(5e-4, 1e-4, 0.95),
+        g_optimizer=Optimizer(5e-4, 1e-4, beta2=0.95),
+        d_optimizer=Optimizer(5e-4, 1e-4, beta2=0.95),
         batch_size=64,
         steps=6_000,
         decay_images=6_000 * 64,
@@ -188,7 +185,8 @@ RECIPES: dict[str, Named] = {
             generator=Generator(width=32, latent_dim=64),
             discriminator=Discriminator(width=32),
             penalty=Penalty("r1_r2", 0.3),
-            **_adam(1e-3, 1e-4, 0.95),
+            g_optimizer=Optimizer(1e-3, 1e-4, beta2=0.95),
+            d_optimizer=Optimizer(1e-3, 1e-4, beta2=0.95),
         ),
         about="1,797 handwritten digits, 8x8, by class",
         needs="2 CPU cores, 2 minutes",
@@ -202,7 +200,8 @@ RECIPES: dict[str, Named] = {
             generator=Generator(width=64, latent_dim=128),
             discriminator=Discriminator(width=64),
             penalty=Penalty("r1_r2", 0.5, 0.05),
-            **_adam(2e-4, 5e-5, 0.99),
+            g_optimizer=Optimizer(2e-4, 5e-5, beta2=0.99),
+            d_optimizer=Optimizer(2e-4, 5e-5, beta2=0.99),
             batch_size=64,
             steps=100_000,
             decay_images=100_000 * 64,

@@ -1,8 +1,7 @@
 """New images from a run: D is dropped, z is drawn, G(z) is the image; and the way from one z to another."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxgan import latents, pictures, runs
 from jaxgan.build import LATENTS
-from jaxgan.types import GAN, GANState, Weights
+from jaxgan.types import GAN, GANState, Player, Weights
 
 SAMPLE_SUFFIXES = (".png", ".npz", "")  # "" is a folder
 WALK_SUFFIXES = (".png", ".gif", ".webp")
@@ -68,8 +67,7 @@ def sample(
         z = latents.truncate(z, truncation)
     images = generate(gan, weights, jax.random.key(seed), z, chosen, batch=batch)
     if out.suffix == ".npz":
-        content = images if points else pictures.to_uint8(images)
-        _write_arrays(out, images=content, labels=chosen)
+        _write_arrays(out, images if points else pictures.to_uint8(images), chosen)
     elif out.suffix == ".png":
         columns = len(every) if 1 < len(every) <= 16 else None
         pictures.write(pictures.scatter(images) if points else pictures.grid(images, columns=columns), out)
@@ -149,10 +147,9 @@ def generate(gan: GAN, weights: Weights, key: jax.Array, z: jax.Array, labels: n
     devices = np.array(jax.devices())
     sharding = NamedSharding(Mesh(devices, ("data",), axis_types=(AxisType.Auto,)), PartitionSpec("data"))
     batch = -(-min(batch, len(z)) // len(devices)) * len(devices)  # every device takes as many
-    state: Any = GANState(jnp.zeros((), jnp.int32), None, None, weights)  # sampling needs no player
-    sample_batch: Callable[..., jax.Array] = jax.jit(
-        lambda ema, labels, z: gan.sample(state._replace(ema=ema), key, labels, z=z)
-    )
+    nobody = Player(None, None, None)  # sampling needs the averaged generator only
+    state = GANState(jnp.zeros((), jnp.int32), nobody, nobody, weights)
+    sample_batch = jax.jit(lambda ema, labels, z: gan.sample(state._replace(ema=ema), key, labels, z=z))
     images = []
     for start in range(0, len(z), batch):
         index = np.arange(start, start + batch) % len(z)  # the last batch is filled up, or it would compile anew
@@ -166,10 +163,10 @@ def _drawn(run: runs.Run, seed: int, indices: np.ndarray) -> jax.Array:
     return latents.draw(jax.random.key(seed), jnp.asarray(indices), generator.latent_dim, latent=LATENTS[generator.latent])
 
 
-def _write_arrays(out: Path, **arrays: np.ndarray) -> None:
+def _write_arrays(out: Path, images: np.ndarray, labels: np.ndarray) -> None:
     part = out.with_name(f".{out.name}.part")
     with part.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, images=images, labels=labels)
     part.replace(out)
 
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from jaxgan import build, checkpoint, pictures, recipes, runs
 from jaxgan.recipes import Recipe
-from jaxgan.types import GAN, Batch, Dataset, GANState, Images, Info, Key
+from jaxgan.types import GAN, Batch, Dataset, GANState, Info, Key
 
 log = logging.getLogger("jaxgan")
 
@@ -206,7 +206,7 @@ def _sampler(run: runs.Run, gan: GAN, dataset: Dataset) -> Callable[[GANState], 
     real = dataset.batches(run.recipe.seed, count)(0)["image"][0] if points else None
 
     def draw(state: GANState) -> None:
-        images: Images = np.asarray(sample(state, key, labels))
+        images = np.asarray(sample(state, key, labels))
         if points:
             picture = pictures.scatter(images, real=np.asarray(real))
         else:

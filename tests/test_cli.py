@@ -1,0 +1,141 @@
+"""The command line: what it answers, and that a mistake costs one line, status 2, and nothing else."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jaxgan import cli
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, list[str]]:
+    """Runs a command here: `(status, last line of stdout, lines of stderr)`."""
+    try:
+        cli.main([str(word) for word in words])
+        status = 0
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    out, told = capsys.readouterr()
+    return status, (out.splitlines() or [""])[-1], told.splitlines()
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "_use_compile_cache", lambda: None)
+
+
+MISTAKES = [
+    ("trian", "trian: no such command", "did you mean 'train'?"),
+    ("train digitz", "'digitz' is not one of digits,", "did you mean 'digits'?"),
+    ("train --generator.widht 3", "--generator.widht: no such option", "did you mean --generator.width?"),
+    ("train --loss hing", "'hing' is not one of minimax,", "did you mean 'hinge'?"),
+    ("train --steps abc", "--steps: 'abc'", "INT"),
+    ("train --steps", "--steps: a value is missing", ""),
+    ("train --steps 0", "steps: 0", "from 1 to"),
+    ("train --steps -3", "steps: -3", "from 1 to"),
+    ("train --batch-size 4096", "batch_size: 4096", "digits/train holds 1797 images"),
+    ("train --batch-size 7", "batch_size: 7", "multiple of the 2 devices"),
+    ("train --penalty.gamma nan", "penalty.gamma: nan", "from 0 to"),
+    ("train --g-optimizer.learning-rate 1e30", "g_optimizer.learning_rate: 1e+30", "from 0 to 10"),
+    ("train --seed -1", "seed: -1", "from 0 to 4,294,967,295"),
+    ("train --data.image-size 20", "image_size: 20", "8, 28, 32"),
+    ("train --data.name folder:nowhere", "nowhere", ""),
+    ("train --data.name tfds:mnistt", "mnistt", "did you mean"),
+    ("train mnist", "mnist", "jaxgan data prepare mnist"),
+    ("train ring --data.conditional", "data.conditional: True", "no labels"),
+    ("train ring --generator.network dcgan", "generator.network: dcgan", "use mlp"),
+    ("train --run afile", "run: ", "is a file"),
+    ("train --run afile/below", "run: ", "cannot be written"),
+    ("train --run occupied", "run: ", "holds files but no recipe.json"),
+    ("sample", "RUN: missing", ""),
+    ("sample nowhere", "nowhere is not a run", ""),
+    ("sample TINY --n 0", "n: 0", "from 1 to"),
+    ("sample TINY --n 20000", "n: 20000", "at most 10,000"),
+    ("sample TINY --batch 0", "batch: 0", "from 1 to"),
+    ("sample TINY --seed -1", "seed: -1", "4294967295"),
+    ("sample TINY --seed 4294967296", "seed: 4294967296", "4294967295"),
+    ("sample TINY --labels 10", "labels: 10", "0 to 9"),
+    ("sample TINY --labels -1", "labels: -1", "0 to 9"),
+    ("sample TINY --truncation 0", "0", ""),
+    ("sample TINY --truncation nan", "nan", ""),
+    ("sample TINY --out new/x.png", "out: the folder", "does not exist"),
+    ("sample TINY --out x.bmp", "'.bmp'", ".png, .npz, a folder"),
+    ("sample TINY --out afile", "afile is a file", "folder"),
+    ("interpolate TINY", "--out: missing", ""),
+    ("interpolate TINY --out x.mov", "'.mov'", ".png, .gif, .webp"),
+    ("interpolate TINY --out x.png --seeds 3", "seeds: 1 given", "at least 2"),
+    ("interpolate TINY --out x.png --frames 1", "frames: 1", "from 2 to"),
+    ("interpolate TINY --out x.png --path sleep", "'sleep' is not one of slerp, lerp", "did you mean 'slerp'?"),
+    ("interpolate TINY --out x.png --labels 11", "labels: 11", "0 to 9"),
+    ("data prepare minst", "minst", "did you mean"),
+    ("data prepare mnist --from nowhere", "nowhere", ""),
+]
+
+
+@pytest.mark.parametrize(("words", "names", "allows"), MISTAKES, ids=[row[0].replace(" ", "_") for row in MISTAKES])
+def test_mistakes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_run: Path, words: str, names: str, allows: str
+) -> None:
+    (tmp_path / "afile").write_text("mine")
+    (tmp_path / "occupied").mkdir()
+    (tmp_path / "occupied" / "thesis.tex").write_text("mine")
+    before = sorted((path, path.stat().st_mtime_ns) for root in (tmp_path, tiny_run) for path in root.rglob("*"))
+    status, _, told = run(capsys, *[tiny_run if word == "TINY" else word for word in words.split()])
+    assert status == 2
+    assert len(told) == 1, told
+    assert told[0].startswith("jaxgan")
+    assert names in told[0]
+    assert allows in told[0]
+    assert before == sorted((path, path.stat().st_mtime_ns) for root in (tmp_path, tiny_run) for path in root.rglob("*"))
+
+
+def test_a_run_of_another_recipe_is_refused_with_the_differences(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    status, _, told = run(capsys, "train", "digits", "--run", "run")
+    assert status == 2
+    assert len(told) == 1
+    assert "generator.width: 4 -> 32" in told[0]
+    assert "batch_size: 8 -> 128" in told[0]
+    (tmp_path / "run" / "recipe.json").write_text("{")
+    status, _, told = run(capsys, "sample", "run")
+    assert status == 2
+    assert "recipe.json is damaged" in told[0]
+
+
+def test_help_is_quick_and_loads_neither_jax_nor_tfds() -> None:
+    for words in (["--help"], ["train", "--help"], ["recipes"]):
+        command = [sys.executable, "-X", "importtime", "-m", "jaxgan", *words]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+        assert "tyro" in loaded
+        assert not loaded & {"jax", "jaxlib", "tensorflow_datasets", "numpy", "flax", "optax", "orbax"}
+
+
+def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["recipes"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["recipe", "digits", "mnist", "fashion_mnist", "cifar10", "ring", "grid"]
+
+
+def test_train_sample_interpolate(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_run: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    content = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert content["versions"]["jax"]
+    assert content["device"]["count"] == 2
+    status, made, told = run(capsys, "sample", "run", "--n", "12", "--out", "x.npz")
+    assert (status, made, told) == (0, str(tmp_path / "x.npz"), [])
+    status, made, _ = run(capsys, "sample", "run", "--n", "3", "--out", "x")
+    assert (status, made) == (0, str(tmp_path / "x"))
+    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == ["000000.png", "000001.png", "000002.png"]
+    status, made, _ = run(capsys, "sample", "run")
+    assert (status, made) == (0, str(tmp_path / "run" / "sample-0.png"))
+    for suffix in ("png", "gif", "webp"):
+        status, made, _ = run(capsys, "interpolate", "run", "--out", f"way.{suffix}", "--frames", "3", "--labels", "0", "4")
+        assert (status, made) == (0, str(tmp_path / f"way.{suffix}"))
+        assert Path(made).stat().st_size > 0

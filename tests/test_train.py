@@ -1,0 +1,102 @@
+"""Training: what a run leaves behind, and what it refuses."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import jaxgan
+from jaxgan import data, recipes, runs
+from jaxgan.recipes import Data, Discriminator, Generator, Optimizer, Recipe
+from jaxgan.train import Diverged, train
+
+
+def test_a_run_directory_holds_what_it_should(tiny_run: Path) -> None:
+    rows = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [4, 8, 12]
+    assert [row["images"] for row in rows] == [32, 64, 96]
+    for name in ("d_loss", "g_loss", "real_logits", "fake_logits", "d_real", "d_fake", "penalty", "d_grad_norm", "g_grad_norm"):
+        assert all(np.isfinite(row[name]) for row in rows)
+    assert sorted(path.name for path in (tiny_run / "samples").iterdir()) == ["000000.png", "000006.png", "000012.png"]
+    assert (tiny_run / "checkpoints").is_dir()
+    with Image.open(tiny_run / "progress.webp") as film:
+        assert getattr(film, "n_frames", 1) >= 3
+    with Image.open(tiny_run / "curves.png") as curves:
+        assert curves.width > 400
+    content = json.loads((tiny_run / "recipe.json").read_text())
+    assert content["recipe"]["generator"]["width"] == 4
+    assert content["data"]["class_names"] == [str(i) for i in range(10)]
+    assert content["device"]["count"] == 2
+
+
+def test_a_finished_run_is_left_alone_and_given_more_goes_on(tiny_run: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    before = (tmp_path / "run" / "metrics.jsonl").read_text()
+    train(tiny_recipe, tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == before
+    train(dataclasses.replace(tiny_recipe, steps=14), tmp_path / "run")
+    assert int(jaxgan.load(tmp_path / "run")[1].step) == 14
+    (tmp_path / "run" / "mine.txt").write_text("mine")
+    train(dataclasses.replace(tiny_recipe, steps=2), tmp_path / "run", overwrite=True)
+    assert int(jaxgan.load(tmp_path / "run")[1].step) == 2
+    assert (tmp_path / "run" / "mine.txt").read_text() == "mine"
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    tiny_run: Path, tiny_recipe: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    for file in (run / "checkpoints" / "12").rglob("*"):
+        if file.is_file() and file.stat().st_size > 1000:
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(jaxgan.checkpoint.CheckpointError, match="12"):
+        jaxgan.load(run, strict=True)
+    assert int(jaxgan.load(run)[1].step) == 6
+    assert "12" in caplog.text
+    train(tiny_recipe, run)
+    assert int(jaxgan.load(run, strict=True)[1].step) == 12
+
+
+def test_divergence_stops_and_keeps_the_last_checkpoint(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    wild = dataclasses.replace(
+        tiny_recipe, loss="wasserstein", g_optimizer=Optimizer(10.0), d_optimizer=Optimizer(10.0), steps=400
+    )
+    wild = dataclasses.replace(wild, discriminator=Discriminator(width=64), checkpoint_interval=1, log_interval=1)
+    with pytest.raises(Diverged, match=r"is (nan|inf|-inf)"):
+        train(wild, tmp_path / "run")
+    _, state = jaxgan.load(tmp_path / "run", strict=True)
+    assert int(state.step) >= 1
+
+
+def test_points_and_arrays_of_one_s_own(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "mine.npz", images=images)
+    small = {"batch_size": 8, "steps": 2, "log_interval": 1, "sample_interval": 2, "checkpoint_interval": 2}
+    nets = {"generator": Generator(width=4, latent_dim=8), "discriminator": Discriminator(width=4)}
+    run = train(Recipe(data=Data(f"npz:{tmp_path / 'mine.npz'}"), **nets, **small), tmp_path / "mine")
+    assert run.shape == ((8, 8, 3), 0)
+    mlps = {"generator": Generator("mlp", 8, 1, latent_dim=2), "discriminator": Discriminator("mlp", 8, 1)}
+    run = train(Recipe(data=Data("ring"), **mlps, **small, steps_per_dispatch=2), tmp_path / "ring")
+    assert run.shape == ((2,), 0)
+    assert len(runs.history(run)) == 2
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_every_recipe_builds_a_gan_of_its_shape(name: str) -> None:
+    recipe = recipes.named(name)
+    shapes = {"digits": (8, 8, 1), "cifar10": (32, 32, 3), "ring": (2,), "grid": (2,)}
+    shape = jaxgan.build.Shape(shapes.get(name, (28, 28, 1)), 10 if recipe.data.conditional else 0)
+    gan = jaxgan.build.build(recipe, shape)
+    state = runs.abstract_state(gan)
+    assert state.step.shape == ()
+
+
+def test_the_data_directory_is_not_touched_before_it_is_needed(tmp_path: Path) -> None:
+    with pytest.raises((ValueError, FileNotFoundError), match="jaxgan data prepare mnist"):
+        data.load("mnist", data_dir=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
