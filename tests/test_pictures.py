@@ -44,9 +44,7 @@ def test_grid_places_every_pixel(digits):
     assert len(np.unique(pixels[35:, 18:])) == 1  # the two places left over
 
 
-@pytest.mark.parametrize(
-    ("side", "count", "size"), [(8, 64, 402), (28, 64, 466), (64, 9, 200), (300, 1, 304)]
-)
+@pytest.mark.parametrize(("side", "count", "size"), [(8, 64, 402), (28, 64, 466), (64, 9, 200), (300, 1, 304)])
 def test_grid_is_square_and_small_images_grow_to_be_seen(side, count, size):
     assert pictures.grid(noise(count, side, side, 1)).size == (size, size)
 
@@ -230,9 +228,7 @@ def test_curves_copes_with_one_row_holes_and_what_is_not_finite(tmp_path):
 def test_curves_marks_the_equilibrium_it_is_given(tmp_path):
     rows, drawn = [{"images": 0, "d_loss": 1.0}, {"images": 64, "d_loss": 1.2}], []
     for i, equilibrium in enumerate((2 * math.log(2), math.log(2), None)):
-        pictures.curves(
-            [{"images": 0, "d_loss": 1.0}, {"images": 64, "d_loss": 1.2}], tmp_path / f"{i}.png", equilibrium=equilibrium
-        )
+        pictures.curves(rows, tmp_path / f"{i}.png", equilibrium=equilibrium)
         drawn.append((tmp_path / f"{i}.png").read_bytes())
     assert len(set(drawn)) == 3
 
