@@ -574,7 +574,7 @@ def test_a_number_out_of_range_is_refused_in_one_line(field, value):
 
 
 def test_a_penalty_needs_its_weight():
-    with pytest.raises(ValueError, match="^gamma: None, but a penalty needs its weight$"):
+    with pytest.raises(ValueError, match=r"^gamma: None, but a penalty needs its weight$"):
         Setting().gan(penalty=r1, gamma=None)
 
 
