@@ -109,7 +109,7 @@ def test_projection_adds_the_product_with_the_labels_vector():
     params["logit"]["kernel"] *= 0.0
     apply = functools.partial(critic.apply, capture_intermediates=True, mutable=["intermediates"])
     logits, found = jax.jit(apply)({"params": params}, x, labels)
-    features = leaky_relu(found["intermediates"]["down_0"]["__call__"][0]).reshape(4, -1)
+    features = leaky_relu(found["intermediates"]["dense_1"]["__call__"][0])
     np.testing.assert_allclose(logits, (features * params["label"]["kernel"].T[labels]).sum(-1), rtol=1e-5)
 
 
@@ -120,7 +120,7 @@ def test_spectral_norm_makes_the_largest_singular_values_one():
     step = jax.jit(lambda v: critic.apply(v, x, jnp.zeros(2, jnp.int32), train=True, mutable=["spectral"])[1])
     for _ in range(50):
         variables = variables | step(variables)
-    assert set(variables["spectral"]) == {"full", "down_0", "logit", "label"}
+    assert set(variables["spectral"]) == {"down_0", "dense_0", "dense_1", "logit", "label"}
     for layer, stats in variables["spectral"].items():
         kernel = np.asarray(variables["params"][layer]["kernel"])
         matrix, u = kernel.reshape(-1, kernel.shape[-1]), np.asarray(stats["spectral_norm"]["u"])
@@ -173,6 +173,7 @@ def to_torch(params, stats):
         stage = 4 if layer == "logit" else int(layer[-1])
         if leaf == "kernel":
             index = 3 * stage if net == "G" else (0, 2, 5, 8, 11)[stage]
+            x = x.reshape(4, 4, -1, 1) if layer == "logit" else x
             named[f"main.{index}.weight"] = x.transpose((2, 3, 0, 1) if net == "G" else (3, 2, 0, 1))
         else:
             index = 3 * stage + 1 if net == "G" else 3 * stage
@@ -247,7 +248,7 @@ def taps(module, net, x, *, train):
         chain = [layers[kernel]] + ([layers[norm]] if norm in layers else [])
         chain.append(jax.nn.sigmoid(chain[-1]) if kernel == "logit" else jnp.tanh(chain[-1]) if i == 4 else act(chain[-1]))
         for value in chain:
-            means[f"{net}/main.{index}"] = np.asarray(value.mean((1, 2, 3)))
+            means[f"{net}/main.{index}"] = np.asarray(value.reshape(4, -1).mean(1))
             index += 1
     return y, means, new
 
