@@ -4,8 +4,9 @@
 
 DCGAN of width 64, batch 64, batch normalisation, non-saturating loss, Adam, one z for both updates, float32. Each side is a
 process of its own; they take turns of a few steps, so that whatever slows the machine slows both, and each pair of turns is a
-round with a ratio of its own: the peer's time over jaxgan's, above 1 where jaxgan is faster. On CPU a round of steps counts
-only when both sides were given their cores: CPU over wall seconds at least 0.8 of the threads, so 1.6 of 2.
+round with a ratio of its own: the peer's time over jaxgan's, above 1 where jaxgan is faster. On CPU a round counts only when
+both sides were given their cores: CPU over wall seconds at least 0.8 of the threads, so 1.6 of 2; where none counts, the row
+shows all of them, and says so.
 Prints one JSON object a peer and a task, then rows of a Markdown table; needs PyTorch beside jaxgan.
 """
 
@@ -60,13 +61,16 @@ def measure(ours: Side, peer: Side, task: str, rounds: int, block: int, device: 
         sides = (ours, peer) if number % 2 else (peer, ours)
         turns = {side: side.turn(task, block) for side in sides}
         pairs.append((turns[ours], turns[peer]))
-    cores = [BUSY * side.about["threads"] if device == "cpu" and task == "step" else 0.0 for side in (ours, peer)]
+    # A single sample is too small to share out: one core will do.
+    threads = [1 if task == "sample one" else side.about["threads"] for side in (ours, peer)]
+    cores = [BUSY * count if device == "cpu" else 0.0 for count in threads]
     counted = [pair for pair in pairs if all(turn["cpu"] / turn["wall"] >= c for turn, c in zip(pair, cores, strict=True))]
     used = counted or pairs
     return {
         "rounds": rounds,
         "rounds_counted": len(counted),
         "block": block,
+        "turns": pairs,
         "jaxgan_ms": 1e3 * median(a["wall"] for a, _ in used),
         "peer_ms": 1e3 * median(b["wall"] for _, b in used),
         "ratio": spread([b["wall"] / a["wall"] for a, b in used]),
