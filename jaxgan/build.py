@@ -120,7 +120,8 @@ def _discriminator(recipe: Recipe, shape: Shape) -> Network:
         module = dcgan.Discriminator(
             image_size=size, channels=channels, width=fields.width, classes=shape.classes, norm=fields.norm
         )
-    return from_linen(module, jnp.zeros((1, *shape.sample)), jnp.zeros(1, jnp.int32))
+    # Spectral normalisation keeps a statistic too, but of the weights: it couples no samples.
+    return from_linen(module, jnp.zeros((1, *shape.sample)), jnp.zeros(1, jnp.int32), couples=fields.norm == "batch")
 
 
 def _square(shape: Shape, player: str) -> tuple[int, int]:

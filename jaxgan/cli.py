@@ -230,8 +230,9 @@ def _parse(command: str, kind: type, words: list[str], **defaults: Any) -> Any:
 
 
 def _folded(framed: str) -> str:
-    lines = [line.strip("│╭╮╰╯ ") for line in framed.splitlines()]
-    body = [line for line in lines if line and not line.endswith("─")]
+    # In a frame of box-drawing characters, or of blanks where the terminal has none: title, text, rules.
+    lines = [line.strip("│╭╮╰╯─ ") for line in framed.splitlines()]
+    body = [line for line in lines if line.strip("-")][1:]
     text = " ".join(body)
     if unknown := re.match(r"Unrecognized options: (\S+?),? ", text + " "):
         meant = re.search(r"Perhaps you meant:\s+(--\S+)", text)

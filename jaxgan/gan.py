@@ -132,18 +132,22 @@ def make_gan(
         change, opt = optimizer.update(grads, player.opt, player.params, images=draw.shown)
         return t.Player(optax.apply_updates(player.params, change), stats, opt), info | {"grad_norm": optax.tree.norm(grads)}
 
-    def draws(step: jax.Array, batch: t.Batch, key: t.Key) -> tuple[Draw, Draw]:
-        """What chance brings to one step: k draws for D, `[k, B, ...]`, and one for G."""
+    def draws(step: jax.Array, batch: t.Batch, key: t.Key) -> tuple[list[Draw], Draw]:
+        """What chance brings to one step: k draws for D and one for G."""
         count = batch["image"].shape[0]
         if count % parts:
             raise ValueError(f"batch: {count} images, but this step needs {parts} equal parts of them")
+        size = count // parts
         images, labels = _deal(batch["image"], parts), _deal(batch["label"], parts)
         keys = jax.random.split(jax.random.fold_in(key, step), disc_steps + 1)
-        z = jax.vmap(lambda key: latent(jax.random.fold_in(key, 4), (count // parts, latent_dim)))(keys)
-        shown = step.astype(jnp.float32) * (disc_steps * (count // parts))
-        d_draw = Draw(z[:-1], images[:disc_steps], labels[:disc_steps], keys[:-1], jnp.full(disc_steps, shown))
-        i = -2 if share_z else -1
-        return d_draw, Draw(z[i], images[-1], labels[-1], keys[i], shown)
+        shown = step.astype(jnp.float32) * (disc_steps * size)
+
+        def draw(part: int, key: t.Key) -> Draw:
+            z = latent(jax.random.fold_in(key, 4), (size, latent_dim))
+            return Draw(z, images[part], labels[part], key, shown)
+
+        # G's part is the last: one of its own, or where its loss looks at no real images, D's last.
+        return [draw(i, keys[i]) for i in range(disc_steps)], draw(parts - 1, keys[disc_steps - share_z])
 
     def init(key: t.Key) -> t.GANState:
         g_params, g_stats = generator.init(jax.random.fold_in(key, 0))
@@ -157,15 +161,15 @@ def make_gan(
         )
 
     def step(state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[t.GANState, t.Info]:
-        d_draw, g_draw = draws(state.step, batch, key)
-        # Unrolled: XLA's CPU convolutions lose their fast path inside a loop.
-        d, d_info = lax.scan(lambda d, draw: update(d_loss, d_optimizer, d, state.g, draw), state.d, d_draw, unroll=True)
+        d_draws, g_draw = draws(state.step, batch, key)
+        d = state.d
+        for draw in d_draws:  # not lax.scan: XLA's CPU convolutions lose their fast path inside a loop
+            d, d_info = update(d_loss, d_optimizer, d, state.g, draw)
         g, g_info = update(g_loss, g_optimizer, state.g, d, g_draw)
 
         images = disc_steps * g_draw.z.shape[0]
         keep = 0.5 ** (images / jnp.maximum(_at(ema_half_life, g_draw.shown), 1e-8))
         ema = optax.incremental_update(t.Weights(g.params, g.stats), state.ema, 1.0 - keep)
-        d_info = jax.tree.map(lambda x: x[-1], d_info)
         info = {"d_grad_norm": d_info.pop("grad_norm"), "g_grad_norm": g_info.pop("grad_norm")} | d_info | g_info
         return t.GANState(state.step + 1, g, d, ema), info
 
@@ -175,7 +179,7 @@ def make_gan(
         if z is None:
             index = first + jnp.arange(labels.shape[0])
             z = jax.vmap(lambda i: latent(jax.random.fold_in(key, i), (latent_dim,)))(index)
-        noise_key = jax.random.split(key, 1)[0]  # not a key that z was drawn from
+        noise_key = jax.random.fold_in(key, 2**32 - 1)  # z is drawn from those of the indices
         return generator.apply(state.ema.params, state.ema.stats, z, labels, noise_key, train=False)[0]
 
     return t.GAN(init, step, sample)

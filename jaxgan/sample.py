@@ -145,10 +145,12 @@ def generate(gan: GAN, weights: Weights, key: jax.Array, z: jax.Array, labels: n
         Images `[N, H, W, C]` float32 in [-1, 1], on the host.
     """
     devices = np.array(jax.devices())
-    sharding = NamedSharding(Mesh(devices, ("data",), axis_types=(AxisType.Auto,)), PartitionSpec("data"))
+    mesh = Mesh(devices, ("data",), axis_types=(AxisType.Auto,))
+    sharding, replicated = NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
     batch = -(-min(batch, len(z)) // len(devices)) * len(devices)  # every device takes as many
     nobody = Player(None, None, None)  # sampling needs the averaged generator only
     state = GANState(jnp.zeros((), jnp.int32), nobody, nobody, weights)
+    weights = jax.device_put(weights, replicated)
     sample_batch = jax.jit(lambda ema, labels, z: gan.sample(state._replace(ema=ema), key, labels, z=z))
     images = []
     for start in range(0, len(z), batch):

@@ -25,6 +25,14 @@ from jaxgan.types import GAN, Batch, Dataset, GANState, Info, Key
 
 log = logging.getLogger("jaxgan")
 
+# D's loss where p_g = p_data and D cannot tell: two terms of log 2, or one of a difference of logits. Others have none.
+_EQUILIBRIUM = {
+    "minimax": 2 * math.log(2),
+    "non_saturating": 2 * math.log(2),
+    "relativistic": math.log(2),
+    "relativistic_average": 2 * math.log(2),
+}
+
 
 class Diverged(RuntimeError):
     """Training came to a value that is not finite."""
@@ -220,7 +228,7 @@ def _finish(run: runs.Run) -> None:
     """The pictures of the whole run: made when it ends or stops."""
     rows = runs.history(run)
     if rows:
-        pictures.curves(rows, run.path / "curves.png")
+        pictures.curves(rows, run.path / "curves.png", equilibrium=_EQUILIBRIUM.get(run.recipe.loss))
     files = sorted(run.samples.glob("[0-9]*.png"))
     if files:
         frames = []

@@ -29,8 +29,8 @@ def tiny_recipe() -> Recipe:
     return recipes.check(
         Recipe(
             data=Data("digits", conditional=True),
-            generator=Generator(width=4, latent_dim=8),
-            discriminator=Discriminator(width=4),
+            generator=Generator("mlp", width=8, depth=1, latent_dim=8),
+            discriminator=Discriminator("mlp", width=8, depth=1),
             batch_size=8,
             steps=12,
             log_interval=4,

@@ -42,7 +42,7 @@ MISTAKES = [
     ("train --penalty.gamma nan", "penalty.gamma: nan", "from 0 to"),
     ("train --g-optimizer.learning-rate 1e30", "g_optimizer.learning_rate: 1e+30", "from 0 to 10"),
     ("train --seed -1", "seed: -1", "from 0 to 4,294,967,295"),
-    ("train --data.image-size 20", "image_size: 20", "8, 28, 32"),
+    ("train --generator.network dcgan --data.image-size 20", "image_size: 20", "8, 28, 32"),
     ("train --data.name folder:nowhere", "nowhere", ""),
     ("train --data.name tfds:mnistt", "mnistt", "did you mean"),
     ("train mnist", "mnist", "jaxgan data prepare mnist"),
@@ -100,7 +100,7 @@ def test_a_run_of_another_recipe_is_refused_with_the_differences(
     status, _, told = run(capsys, "train", "digits", "--run", "run")
     assert status == 2
     assert len(told) == 1
-    assert "generator.width: 4 -> 32" in told[0]
+    assert "generator.width: 8 -> 256" in told[0]
     assert "batch_size: 8 -> 128" in told[0]
     (tmp_path / "run" / "recipe.json").write_text("{")
     status, _, told = run(capsys, "sample", "run")

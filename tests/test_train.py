@@ -28,7 +28,7 @@ def test_a_run_directory_holds_what_it_should(tiny_run: Path) -> None:
     with Image.open(tiny_run / "curves.png") as curves:
         assert curves.width > 400
     content = json.loads((tiny_run / "recipe.json").read_text())
-    assert content["recipe"]["generator"]["width"] == 4
+    assert content["recipe"]["generator"]["width"] == 8
     assert content["data"]["class_names"] == [str(i) for i in range(10)]
     assert content["device"]["count"] == 2
 
