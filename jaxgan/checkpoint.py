@@ -109,8 +109,10 @@ def open_checkpoints(directory: str | os.PathLike[str], *, keep: int = 3) -> Ite
         try:
             finish()
         finally:
-            with contextlib.suppress(Exception):  # what failed has surfaced from `finish`; Orbax raises it again
+            try:
                 checkpointer.close()
+            except Exception as error:  # what failed has surfaced from `finish`; Orbax raises it again
+                _log.debug("closing %s: %s", directory, error)
 
 
 def restore(

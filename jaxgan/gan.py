@@ -135,8 +135,10 @@ def make_gan(
     def draws(step: jax.Array, batch: t.Batch, key: t.Key) -> tuple[list[Draw], Draw]:
         """What chance brings to one step: k draws for D and one for G."""
         count = batch["image"].shape[0]
-        if count % parts:
+        if count == 0 or count % parts:
             raise ValueError(f"batch: {count} images, but this step needs {parts} equal parts of them")
+        if "label" not in batch or batch["label"].shape != (count,):
+            raise ValueError(f"batch: it needs a label for each of its {count} images, zeros when unconditional")
         size = count // parts
         images, labels = _deal(batch["image"], parts), _deal(batch["label"], parts)
         keys = jax.random.split(jax.random.fold_in(key, step), disc_steps + 1)
@@ -169,7 +171,9 @@ def make_gan(
 
         images = disc_steps * g_draw.z.shape[0]
         keep = 0.5 ** (images / jnp.maximum(_at(ema_half_life, g_draw.shown), 1e-8))
-        ema = optax.incremental_update(t.Weights(g.params, g.stats), state.ema, 1.0 - keep)
+        ema = jax.tree.map(
+            lambda now, average: (now + (average - now) * keep).astype(average.dtype), t.Weights(g.params, g.stats), state.ema
+        )
         info = {"d_grad_norm": d_info.pop("grad_norm"), "g_grad_norm": g_info.pop("grad_norm")} | d_info | g_info
         return t.GANState(state.step + 1, g, d, ema), info
 
@@ -209,10 +213,9 @@ def _at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
     return value(shown) if callable(value) else jnp.asarray(value, jnp.float32)
 
 
-def _check_at_least(least: int, kind: type, **values: Any) -> None:
+def _check_at_least(least: int, kind: type[int] | type[float], **values: Any) -> None:
     for name, value in values.items():
-        if callable(value) or isinstance(value, jax.Array):  # a schedule, or traced in a sweep: only its user knows
-            continue
-        number = isinstance(value, (int, kind)) and not isinstance(value, bool)
-        if not (number and value >= least and math.isfinite(value)):
+        if kind is float and (callable(value) or isinstance(value, jax.Array)):
+            continue  # a schedule, or traced in a sweep: only its user knows
+        if not isinstance(value, (int, kind)) or isinstance(value, bool) or not least <= value < math.inf:
             raise ValueError(f"{name}: {value!r}, but it must be a finite {kind.__name__}, at least {least}")

@@ -16,7 +16,7 @@ from jaxgan.types import PyTree, Schedule
 def cosine(start: float, end: float, images: float, warm: float = 0.0) -> Schedule:
     r"""Half a cosine from `start` to `end`, which then stays.
 
-    `v(n) = end + (start - end) (1 + cos(pi t)) / 2` with `t = clip((n - warm) / (images - warm), 0, 1)`
+    `v(n) = start + (end - start) (1 - cos(pi t)) / 2` with `t = clip((n - warm) / (images - warm), 0, 1)`
 
     Args:
         start: value at the first image.
@@ -33,7 +33,7 @@ def cosine(start: float, end: float, images: float, warm: float = 0.0) -> Schedu
 
     def value(shown: jax.Array) -> jax.Array:
         t = jnp.clip((shown - warm) / max(images - warm, 1.0), 0.0, 1.0)
-        return end + (start - end) * 0.5 * (1.0 + jnp.cos(jnp.pi * t))
+        return start + (end - start) * jnp.sin(0.5 * jnp.pi * t) ** 2  # (1 - cos) / 2 would cancel near the start
 
     return value
 
