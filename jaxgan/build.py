@@ -53,7 +53,14 @@ def dataset(recipe: Recipe) -> Dataset:
         if wanted.conditional:
             raise ValueError(f"data.conditional: True, but {wanted.name} has no labels")
         return toy.dataset(MIXTURES[wanted.name](), name=wanted.name)
-    found = data.load(wanted.name, split=wanted.split, image_size=wanted.image_size, channels=wanted.channels)
+    try:
+        found = data.load(wanted.name, split=wanted.split, image_size=wanted.image_size, channels=wanted.channels)
+    except ValueError as error:
+        field, _, rest = str(error).partition(": ")
+        if field not in ("name", "split", "image_size", "channels"):
+            raise
+        known = f"{', '.join(MIXTURES)}, " if field == "name" else ""
+        raise ValueError(f"data.{field}: {rest.replace('is not one of ', f'is not one of {known}', 1)}") from error
     if wanted.conditional and not found.class_names:
         raise ValueError(f"data.conditional: True, but {wanted.name} has no labels")
     return found
