@@ -129,7 +129,8 @@ def scatter(
         if value is not None:
             x = np.asarray(value)
             axes.scatter(x[:, 0], x[:, 1], s=size, c=colour, alpha=0.5, linewidths=0, label=f"{name}, {len(x):,}")
-    for handle in axes.legend(loc="upper right", fontsize=8, markerscale=2.5).legend_handles:
+    # Below the plot: anywhere within it would hide points.
+    for handle in figure.legend(loc="outside lower center", ncols=2, fontsize=8, markerscale=2.5, frameon=False).legend_handles:
         if handle is not None:
             handle.set_alpha(1.0)
     return _rendered(figure)

@@ -216,7 +216,7 @@ def _sampler(run: runs.Run, gan: GAN, dataset: Dataset) -> Callable[[GANState], 
     def draw(state: GANState) -> None:
         images = np.asarray(sample(state, key, labels))
         if points:
-            picture = pictures.scatter(images, real=np.asarray(real))
+            picture = pictures.scatter(images, real=np.asarray(real), title=f"step {int(state.step):,}")
         else:
             picture = pictures.grid(images, columns=10 if classes == 10 else 8)
         pictures.write(picture, run.samples / f"{int(state.step):06d}.png")
