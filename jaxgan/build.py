@@ -33,6 +33,8 @@ PENALTIES: dict[str, Penalty | None] = {
 LATENTS = {"normal": latents.normal, "uniform": latents.uniform, "sphere": latents.sphere}
 MIXTURES: dict[str, Callable[[], toy.Density]] = {"ring": toy.ring, "grid": toy.grid}
 
+_UNCONDITIONAL = "it must be False, --data.no-conditional"
+
 
 class Shape(NamedTuple):
     """What a network must know of the data."""
@@ -51,7 +53,7 @@ def dataset(recipe: Recipe) -> Dataset:
     wanted = recipe.data
     if wanted.name in MIXTURES:
         if wanted.conditional:
-            raise ValueError(f"data.conditional: True, but {wanted.name} has no labels")
+            raise ValueError(f"data.conditional: True, but {wanted.name} has no labels; {_UNCONDITIONAL}")
         return toy.dataset(MIXTURES[wanted.name](), name=wanted.name)
     try:
         found = data.load(wanted.name, split=wanted.split, image_size=wanted.image_size, channels=wanted.channels)
@@ -62,7 +64,7 @@ def dataset(recipe: Recipe) -> Dataset:
         known = f"{', '.join(MIXTURES)}, " if field == "name" else ""
         raise ValueError(f"data.{field}: {rest.replace('is not one of ', f'is not one of {known}', 1)}") from error
     if wanted.conditional and not found.class_names:
-        raise ValueError(f"data.conditional: True, but {wanted.name} has no labels")
+        raise ValueError(f"data.conditional: True, but {wanted.name} has no labels; {_UNCONDITIONAL}")
     return found
 
 
