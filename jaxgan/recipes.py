@@ -202,7 +202,9 @@ RECIPES: dict[str, Named] = {
     "mnist": Named(
         _mnist_like("mnist"), "60,000 handwritten digits, 28x28, by class", "2 CPU cores, 10 minutes", "legible digits"
     ),
-    "fashion_mnist": Named(_mnist_like("fashion_mnist"), "60,000 garments, 28x28, by class", "2 CPU cores, 10 minutes", ""),
+    "fashion_mnist": Named(
+        _mnist_like("fashion_mnist"), "60,000 garments, 28x28, by class", "2 CPU cores, 10 minutes", "garments; sandals broken"
+    ),
     "cifar10": Named(
         Recipe(
             data=Data("cifar10", conditional=True),
