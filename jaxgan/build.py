@@ -68,6 +68,11 @@ def dataset(recipe: Recipe) -> Dataset:
     return found
 
 
+def shape_of(recipe: Recipe, found: Dataset) -> Shape:
+    """What the networks of this recipe must know of its data set."""
+    return Shape(found.shape, len(found.class_names) if recipe.data.conditional else 0)
+
+
 def batch_rows(recipe: Recipe) -> int:
     """Real images in the batch of one step: one part for each D update, and one for G's when its loss needs it."""
     return recipe.batch_size * (recipe.disc_steps + LOSSES[recipe.loss].relativistic)

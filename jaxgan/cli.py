@@ -175,6 +175,8 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
         _use_compile_cache()
     try:
         made = function(*arguments)
+    except KeyboardInterrupt:  # before or after training, which saves on its own
+        _fail(command, "interrupted", 130)
     except (ValueError, OSError, RuntimeError) as error:
         from jaxgan.train import Diverged, Interrupted
 

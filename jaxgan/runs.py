@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxgan import checkpoint, recipes
-from jaxgan.build import Shape, build
+from jaxgan.build import Shape, build, shape_of
 from jaxgan.recipes import Recipe
 from jaxgan.types import GAN, Dataset, GANState, Weights
 
@@ -60,7 +60,7 @@ def start(path: str | Path, recipe: Recipe, dataset: Dataset, *, overwrite: bool
     """
     path = Path(path).expanduser().absolute()
     class_names = dataset.class_names if recipe.data.conditional else ()
-    run = Run(path, recipe, Shape(dataset.shape, len(class_names)), class_names)
+    run = Run(path, recipe, shape_of(recipe, dataset), class_names)
     if path.exists() and not path.is_dir():
         raise ValueError(f"run: {path} is a file, but it must be a folder")
     if (path / "recipe.json").exists():

@@ -155,7 +155,7 @@ def _prepare(recipe: Recipe, dataset: Dataset) -> tuple[GAN, Callable[..., Batch
         )
     if recipe.batch_size % count:
         raise ValueError(f"batch_size: {recipe.batch_size}, but it must be a multiple of the {count} devices")
-    gan = build.build(recipe, build.Shape(dataset.shape, len(dataset.class_names) if recipe.data.conditional else 0))
+    gan = build.build(recipe, build.shape_of(recipe, dataset))
     mesh = Mesh(np.array(jax.devices()), ("data",), axis_types=(AxisType.Auto,))
     batches = dataset.batches(recipe.seed, rows, NamedSharding(mesh, PartitionSpec("data")))
     return gan, batches, NamedSharding(mesh, PartitionSpec())

@@ -120,6 +120,16 @@ def test_help_is_quick_and_loads_neither_jax_nor_tfds() -> None:
         assert not loaded & {"jax", "jaxlib", "tensorflow_datasets", "numpy", "flax", "optax", "orbax"}
 
 
+def test_an_interrupt_outside_training_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny_run: Path
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, "sample", (cli.Sample, interrupted))
+    assert run(capsys, "sample", tiny_run) == (130, "", ["jaxgan sample: interrupted"])
+
+
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["recipes"])
     lines = capsys.readouterr().out.splitlines()
