@@ -1,6 +1,8 @@
+from . import augment as augment
 from . import build as build
 from . import checkpoint as checkpoint
 from . import data as data
+from . import features as features
 from . import latents as latents
 from . import layers as layers
 from . import losses as losses
@@ -11,10 +13,13 @@ from . import pictures as pictures
 from . import recipes as recipes
 from . import runs as runs
 from . import schedules as schedules
+from . import sweep as sweep
 from . import toy as toy
 from . import types as types
+from . import verdict as verdict
 from .gan import make_gan as make_gan
 from .network import from_linen as from_linen
+from .network import pack as pack
 from .runs import load as load
 from .types import GAN as GAN
 from .types import Dataset as Dataset

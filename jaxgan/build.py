@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 
 from jaxgan import data, latents, losses, penalties, schedules, toy
+from jaxgan.augment import diff_augment
 from jaxgan.gan import make_gan
 from jaxgan.nets import dcgan, mlp
-from jaxgan.network import from_linen
-from jaxgan.recipes import Optimizer, Recipe
-from jaxgan.types import GAN, Dataset, Loss, Network, Penalty, Schedule
+from jaxgan.network import from_linen, pack
+from jaxgan.recipes import Optimizer, Recipe, members
+from jaxgan.sweep import side_by_side
+from jaxgan.types import GAN, Augment, Dataset, Key, Loss, Network, Penalty, Schedule
 
 LOSSES: dict[str, Loss] = {
     "minimax": losses.minimax,
@@ -79,32 +82,53 @@ def batch_rows(recipe: Recipe) -> int:
 
 
 def build(recipe: Recipe, shape: Shape) -> GAN:
-    """The GAN of a recipe for data of this shape.
+    """The GAN of a recipe for data of this shape; of a recipe for several, all of them by `sweep.side_by_side`.
 
     Args:
         recipe: a recipe that passed `recipes.check`.
         shape: of the data, from the data set or from a run.
 
     Returns:
-        A `GAN`.
+        A `GAN`; its init and step take `key(recipe)`.
 
     Raises:
         ValueError: when a network cannot make or judge images of this shape.
     """
+    every = members(recipe)
+    if len(every) == 1:
+        return _one(every[0], shape)
+    if not recipe.penalty.gammas:
+        gan = _one(every[0], shape)
+        return side_by_side(lambda _: gan)
+    _one(every[0], shape)  # so that what cannot be built is refused here
+    return side_by_side(lambda gamma: _one(every[0], shape, gamma), jnp.array([each.penalty.gamma for each in every]))
+
+
+def key(recipe: Recipe) -> Key:
+    """The key of a run; of a recipe for several GANs, theirs, `[N]`."""
+    keys = [jax.random.key(each.seed) for each in members(recipe)]
+    return keys[0] if len(keys) == 1 else jnp.stack(keys)
+
+
+def _one(recipe: Recipe, shape: Shape, gamma: jax.Array | None = None) -> GAN:
     # A weight of zero throughout is no penalty, and must not cost one.
-    penalty = PENALTIES[recipe.penalty.name] if recipe.penalty.gamma or recipe.penalty.final_gamma else None
+    weighed = gamma is not None or recipe.penalty.gamma or recipe.penalty.final_gamma
+    penalty = PENALTIES[recipe.penalty.name] if weighed else None
+    weight: Any = gamma if gamma is not None else _towards(recipe.penalty.gamma, recipe.penalty.final_gamma, recipe)
     return make_gan(
         generator=_generator(recipe, shape),
-        discriminator=_discriminator(recipe, shape),
+        discriminator=discriminator(recipe, shape),
         loss=LOSSES[recipe.loss],
         penalty=penalty,
-        gamma=None if penalty is None else _towards(recipe.penalty.gamma, recipe.penalty.final_gamma, recipe),
+        gamma=None if penalty is None else weight,
         g_optimizer=_adam(recipe.g_optimizer, recipe),
         d_optimizer=_adam(recipe.d_optimizer, recipe),
         latent_dim=recipe.generator.latent_dim,
         latent=LATENTS[recipe.generator.latent],
         disc_steps=recipe.disc_steps,
         share_z=recipe.share_z,
+        augment=_augment(recipe, shape),
+        augment_strength=recipe.augment_strength,
         ema_half_life=schedules.ramp(recipe.ema_half_life, recipe.ema_rampup),
     )
 
@@ -124,18 +148,32 @@ def _generator(recipe: Recipe, shape: Shape) -> Network:
     return from_linen(module, jnp.zeros((1, fields.latent_dim)), jnp.zeros(1, jnp.int32))
 
 
-def _discriminator(recipe: Recipe, shape: Shape) -> Network:
+def discriminator(recipe: Recipe, shape: Shape) -> Network:
+    """D as the recipe has it, on its own: to look at what it says of samples."""
     fields = recipe.discriminator
+    packed = (*shape.sample[:-1], shape.sample[-1] * fields.pack)
     module: Any
     if fields.network == "mlp":
         module = mlp.Discriminator(hidden=(fields.width,) * fields.depth, classes=shape.classes, norm=fields.norm)
     else:
-        size, channels = _square(shape, "discriminator")
+        size, _ = _square(shape, "discriminator")
         module = dcgan.Discriminator(
-            image_size=size, channels=channels, width=fields.width, classes=shape.classes, norm=fields.norm
+            image_size=size, channels=packed[-1], width=fields.width, classes=shape.classes, norm=fields.norm
         )
     # Spectral normalisation keeps a statistic too, but of the weights: it couples no samples.
-    return from_linen(module, jnp.zeros((1, *shape.sample)), jnp.zeros(1, jnp.int32), couples=fields.norm == "batch")
+    network = from_linen(module, jnp.zeros((1, *packed)), jnp.zeros(1, jnp.int32), couples=fields.norm == "batch")
+    return pack(network, fields.pack)
+
+
+def _augment(recipe: Recipe, shape: Shape) -> Augment | None:
+    if not recipe.augment:
+        return None
+    if len(shape.sample) != 3:
+        raise ValueError(f"augment: {recipe.augment!r}, but the data are points in the plane; it is for images")
+    try:
+        return diff_augment(recipe.augment)
+    except ValueError as error:
+        raise ValueError(str(error).replace("policy:", "augment:", 1)) from error
 
 
 def _square(shape: Shape, player: str) -> tuple[int, int]:

@@ -15,7 +15,8 @@ import sys
 import tempfile
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +43,17 @@ class Checkpoints(NamedTuple):
     wait: Callable[[], None]  # until the last save is committed
 
 
+@dataclass
+class _Also:
+    """Orbax's protocol of a preservation policy: which checkpoints stay."""
+
+    steps: Callable[[], Container[int]]
+
+    def should_preserve(self, checkpoints: Sequence[Any], **_: Any) -> list[bool]:
+        steps = self.steps()
+        return [each.step in steps for each in checkpoints]
+
+
 def saved_steps(directory: str | os.PathLike[str]) -> list[int]:
     """The committed checkpoints of a folder, ascending; none when there is no such folder."""
     directory = Path(directory)
@@ -51,7 +63,9 @@ def saved_steps(directory: str | os.PathLike[str]) -> list[int]:
 
 
 @contextlib.contextmanager
-def open_checkpoints(directory: str | os.PathLike[str], *, keep: int = 3) -> Iterator[Checkpoints]:
+def open_checkpoints(
+    directory: str | os.PathLike[str], *, keep: int = 3, also: Callable[[], Container[int]] = tuple
+) -> Iterator[Checkpoints]:
     """Opens a folder to save into, making it where needed and clearing away what a killed save left.
 
     `save(state)` returns once the state is copied off the device, so its buffers may be donated at once; the writing
@@ -62,6 +76,7 @@ def open_checkpoints(directory: str | os.PathLike[str], *, keep: int = 3) -> Ite
     Args:
         directory: the folder, on a file system with atomic renames.
         keep: how many of the latest checkpoints stay.
+        also: asked at each save for further steps to keep, for instance the best one so far.
 
     Yields:
         `Checkpoints`.
@@ -78,7 +93,9 @@ def open_checkpoints(directory: str | os.PathLike[str], *, keep: int = 3) -> Ite
         directory,
         # By default a save while another runs is skipped without a word, and nothing is ever deleted.
         save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-        preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+        preservation_policy=ocp.training.preservation_policies.AnyPreservationPolicy(
+            [ocp.training.preservation_policies.LatestN(keep), _Also(also)]
+        ),
     )
     last: int | None = None
 
@@ -221,7 +238,12 @@ def _kinds(tree: PyTree) -> dict[str, str]:
 
 def _table(tree: PyTree) -> dict[str, list[Any]]:
     """What is kept beside the arrays: `{name: [kind, checksum], ...}`."""
-    checksums = jax.device_get(jax.tree.map(_checksum, _leaves(tree)))  # all are under way before the first is awaited
+    leaves = _leaves(tree)
+    if any(not leaf.sharding.is_fully_replicated for leaf in leaves.values()):
+        # One by one: virtual CPU devices that wait for each other in several sums at once may wait for ever.
+        checksums = {name: jax.device_get(_checksum(leaf)) for name, leaf in leaves.items()}
+    else:
+        checksums = jax.device_get(jax.tree.map(_checksum, leaves))  # all are under way before the first is awaited
     return {name: [kind, int(checksums[name])] for name, kind in _kinds(tree).items()}
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
-from jaxgan.recipes import RECIPES, Recipe, did_you_mean, named
+from jaxgan.recipes import RECIPES, Recipe, check, did_you_mean, members, named
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class Sample:
     """Images generated at a time; it does not change them."""
     out: Path | None = None
     """.png: one grid; .npz: arrays images and labels; a folder: one PNG each. By default a grid in the run."""
+    member: int = 0
+    """Of a run of several GANs, the one to take."""
+    best: bool = False
+    """Of the checkpoint that keep-best keeps rather than of the last."""
     strict: bool = False
     """Refuse a damaged checkpoint rather than fall back to the one before."""
     compile_cache: bool = True
@@ -74,6 +78,34 @@ class Interpolate:
     """Along the great circle or the straight line."""
     labels: tuple[int, ...] | None = None
     """Classes that walk the same way, a row each; class 0 by default."""
+    member: int = 0
+    """Of a run of several GANs, the one to take."""
+    best: bool = False
+    """Of the checkpoint that keep-best keeps rather than of the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measures a run: every figure with how it was obtained, and what real samples would score."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory; of several GANs, all are measured, with mean and standard error."""
+    metrics: tuple[Literal["modes"], ...] = ("modes",)
+    """modes: how many of the known modes of ring, grid or stacked_mnist are found, and how evenly."""
+    n: int | None = None
+    """Samples; 2,500 of a mixture and 26,000 of stacked_mnist by default, as PacGAN has it."""
+    seed: int = 0
+    """Seed of the latents."""
+    batch: int = 500
+    """Samples generated at a time; it does not change them."""
+    out: Path | None = None
+    """JSON file; evaluation.json in the run by default."""
+    best: bool = False
+    """Of the checkpoint that keep-best keeps rather than of the last."""
     strict: bool = False
     """Refuse a damaged checkpoint rather than fall back to the one before."""
     compile_cache: bool = True
@@ -98,6 +130,7 @@ class Recipes:
 def train(arguments: Train, name: str) -> Path:
     from jaxgan.train import train
 
+    _share_cores(len(members(check(arguments.recipe))))
     run = arguments.run or Path("runs", name)
     options = {"overwrite": arguments.overwrite, "strict": arguments.strict, "tensorboard": arguments.tensorboard}
     return train(arguments.recipe, run, **options).path
@@ -114,6 +147,14 @@ def interpolate(arguments: Interpolate) -> Path:
 
     options = _options(arguments)
     return interpolate(arguments.run, way=options.pop("path"), **options)
+
+
+def evaluate(arguments: Evaluate) -> Path:
+    from jaxgan.evaluate import evaluate, table
+
+    out, values = evaluate(arguments.run, **_options(arguments))
+    print(table(values))
+    return out
 
 
 def prepare(arguments: Prepare) -> Path:
@@ -138,6 +179,7 @@ COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "train": (Train, train),
     "sample": (Sample, sample),
     "interpolate": (Interpolate, interpolate),
+    "evaluate": (Evaluate, evaluate),
     "recipes": (Recipes, recipes),
     "data prepare": (Prepare, prepare),
 }
@@ -178,11 +220,11 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
     except KeyboardInterrupt:  # before or after training, which saves on its own
         _fail(command, "interrupted", 130)
     except (ValueError, OSError, RuntimeError) as error:
-        from jaxgan.train import Diverged, Interrupted
+        from jaxgan.train import Diverged, Interrupted, Stopped
 
-        if "JAXGAN_TRACEBACK" in os.environ or not isinstance(error, (ValueError, OSError, Diverged, Interrupted)):
+        if "JAXGAN_TRACEBACK" in os.environ or not isinstance(error, (ValueError, OSError, Diverged, Interrupted, Stopped)):
             raise
-        status = error.status if isinstance(error, Interrupted) else 1 if isinstance(error, Diverged) else 2
+        status = error.status if isinstance(error, Interrupted) else 1 if isinstance(error, (Diverged, Stopped)) else 2
         _fail(command, str(error), status)
     if made is not None:
         print(made)
@@ -196,6 +238,15 @@ def _use_compile_cache() -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(directory(None) / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _share_cores(count: int) -> None:
+    """Several GANs on a CPU: as many of its cores as divide them become devices of their own."""
+    import jax
+
+    if count > 1 and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        cores = max(n for n in range(1, (os.cpu_count() or 1) + 1) if count % n == 0)
+        jax.config.update("jax_num_cpu_devices", cores)  # of the CPU backend only
 
 
 def _command(words: list[str]) -> tuple[str, list[str]]:

@@ -46,7 +46,7 @@ def make_gan(
 
     Args:
         generator: maps latents `[B, latent_dim]` and labels `[B]` to images `[B, H, W, C]`.
-        discriminator: maps images `[B, H, W, C]` and labels `[B]` to logits `[B]`.
+        discriminator: maps images `[B, H, W, C]` and labels `[B]` to logits `[B]`, or of packs of m `[B / m]`.
         loss: what each player minimises, one of `jaxgan.losses`.
         g_optimizer: Optax optimizer of G. It is told the images shown, so `schedules.scheduled` can follow them.
         d_optimizer: Optax optimizer of D, likewise.

@@ -1,10 +1,11 @@
-"""The one bridge to flax: a linen module becomes two pure functions."""
+"""The one bridge to flax: a linen module becomes two pure functions; and what can be made of those."""
 
 import inspect
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from jaxgan.types import Key, Network, PyTree
 
@@ -56,3 +57,43 @@ def from_linen(module: nn.Module, *example: jax.Array, couples: bool | None = No
     if couples is None:
         couples = bool(jax.eval_shape(init, jax.eval_shape(lambda: jax.random.key(0)))[1])
     return Network(init, apply, couples)
+
+
+def pack(network: Network, m: int) -> Network:
+    """PacGAN: a discriminator that judges m samples at once, all real or all generated: `D(x_1, .., x_m)`.
+
+    A generator that lost a mode gives itself away in a pack: its samples are less various than real ones. The samples
+    are concatenated along their last axis: channels of images, coordinates of points. In a batch m adjacent ones make a
+    pack; a penalty then is that of the pack's gradient.
+
+    Args:
+        network: a discriminator of samples with m times the channels or coordinates,
+            for instance `from_linen(mlp.Discriminator(), jnp.zeros((1, m * 2)))` for points in the plane.
+        m: samples in a pack.
+
+    Returns:
+        A `Network` that maps `x [B, ..., C]` to logits `[B / m]`, with the same parameters. A pack has one label, its first
+        sample's: so train without labels, or on batches in which m adjacent samples share theirs. With `m = 1` it is the
+        network itself.
+
+    Raises:
+        ValueError: when m is no integer of at least 1; from `apply` when m does not divide the batch.
+
+    References:
+        Lin et al. 2018, PacGAN: The power of two samples in generative adversarial networks, section 3.
+    """
+    if not isinstance(m, int) or isinstance(m, bool) or m < 1:
+        raise ValueError(f"m: {m!r}, but it must be an integer of at least 1")
+    if m == 1:
+        return network
+
+    def apply(
+        params: PyTree, stats: PyTree, x: jax.Array, labels: jax.Array | None, key: Key, *, train: bool
+    ) -> tuple[jax.Array, PyTree]:
+        if x.shape[0] % m:
+            raise ValueError(f"batch: {x.shape[0]} samples, but packs of {m} need a multiple of {m}")
+        packs = jnp.moveaxis(x.reshape(-1, m, *x.shape[1:]), 1, -2)  # [B / m, ..., m, C]
+        packs = packs.reshape(*packs.shape[:-2], m * x.shape[-1])
+        return network.apply(params, stats, packs, labels if labels is None else labels[::m], key, train=train)
+
+    return Network(network.init, apply, couples=True)  # real and generated samples must not share a pack

@@ -3,6 +3,9 @@
 Each takes `(critic, real [B, ...], fake [B, ...], key)` and returns `[B]`, not scaled: `gan.py` multiplies by gamma. All
 the gradients of a batch come from one backward pass, through the *sum* of the logits. Where D couples the samples of a
 batch, that sum is what the penalty is defined on: the gradient of sample i then holds its effect on the others.
+
+A critic that judges packs of m samples (`network.pack`) returns `[B / m]`, and so does each penalty but `none`: what stands
+below for a sample then holds for a pack, the gradient's norm being over all of it.
 """
 
 import jax
@@ -33,7 +36,7 @@ def r1(critic: Critic, real: Images, _fake: Images, _key: Key) -> jax.Array:
     References:
         Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?, equation 9.
     """
-    return 0.5 * _squared_norm(_input_gradient(critic, real))
+    return 0.5 * _squared_norm(critic, real)
 
 
 def r2(critic: Critic, _real: Images, fake: Images, _key: Key) -> jax.Array:
@@ -49,7 +52,7 @@ def r2(critic: Critic, _real: Images, fake: Images, _key: Key) -> jax.Array:
     References:
         Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?, equation 10.
     """
-    return 0.5 * _squared_norm(_input_gradient(critic, fake))
+    return 0.5 * _squared_norm(critic, fake)
 
 
 def r1_r2(critic: Critic, real: Images, fake: Images, _key: Key) -> jax.Array:
@@ -67,7 +70,8 @@ def r1_r2(critic: Critic, real: Images, fake: Images, _key: Key) -> jax.Array:
         Huang et al. 2024 (R3GAN), section 2.2; Mescheder et al. 2018, equations 9 and 10.
     """
     both = jnp.stack([real, fake], axis=1).reshape(-1, *real.shape[1:])
-    return 0.5 * _squared_norm(_input_gradient(critic, both)).reshape(-1, 2).sum(axis=1)
+    # Of packs too: 2m adjacent images are a real pack and a generated one, dealt in turns.
+    return 0.5 * _squared_norm(critic, both).reshape(-1, 2).sum(axis=1)
 
 
 def gradient_penalty(critic: Critic, real: Images, fake: Images, key: Key) -> jax.Array:
@@ -87,8 +91,10 @@ def gradient_penalty(critic: Critic, real: Images, fake: Images, key: Key) -> ja
     References:
         Gulrajani et al. 2017, Improved Training of Wasserstein GANs, equation 3.
     """
-    mix = jax.random.uniform(key, (real.shape[0],) + (1,) * (real.ndim - 1), real.dtype)
-    return jnp.square(_norm(_input_gradient(critic, mix * real + (1.0 - mix) * fake)) - 1.0)
+    packs = jax.eval_shape(critic, real).shape[0]
+    mix = jax.random.uniform(key, (packs,) + (1,) * (real.ndim - 1), real.dtype)
+    mix = jnp.repeat(mix, real.shape[0] // packs, axis=0)  # one line for a whole pack
+    return jnp.square(_norm(critic, mix * real + (1.0 - mix) * fake) - 1.0)
 
 
 def dragan(critic: Critic, real: Images, _fake: Images, key: Key) -> jax.Array:
@@ -109,19 +115,22 @@ def dragan(critic: Critic, real: Images, _fake: Images, key: Key) -> jax.Array:
         Kodali et al. 2017, On Convergence and Stability of GANs (DRAGAN).
     """
     noise = 0.5 * real.std() * jax.random.uniform(key, real.shape, real.dtype)
-    return jnp.square(_norm(_input_gradient(critic, real + noise)) - 1.0)
+    return jnp.square(_norm(critic, real + noise) - 1.0)
 
 
-def _input_gradient(critic: Critic, images: Images) -> Images:
-    return jax.grad(lambda x: critic(x).sum())(images)
+def _squared_norm(critic: Critic, images: Images) -> jax.Array:
+    """The squared norm of each logit's gradient, over the one image or the pack of adjacent images that it judges."""
+
+    def total(x: Images) -> tuple[jax.Array, jax.Array]:
+        logits = critic(x)
+        return logits.sum(), logits
+
+    gradient, logits = jax.grad(total, has_aux=True)(images)
+    return jnp.square(gradient).reshape(logits.shape[0], -1).sum(axis=1)
 
 
-def _squared_norm(gradient: Images) -> jax.Array:
-    return jnp.square(gradient).reshape(gradient.shape[0], -1).sum(axis=1)
-
-
-def _norm(gradient: Images) -> jax.Array:
-    """The norm of each sample's gradient, `[B]`. Its own derivative at zero is taken as zero, where sqrt's is infinite."""
-    squared = _squared_norm(gradient)
+def _norm(critic: Critic, images: Images) -> jax.Array:
+    """Its root. The norm's own derivative at zero is taken as zero, where sqrt's is infinite."""
+    squared = _squared_norm(critic, images)
     flat = squared == 0.0
     return jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, squared)))

@@ -21,7 +21,19 @@ STILL = (".png", ".webp", ".gif")
 MOVING = (".webp", ".gif")
 _VISIBLE = 48  # pixels: smaller images are enlarged by a whole factor, until their longer side is at least this
 _MODES = {1: "L", 2: "RGB", 3: "RGB", 4: "RGBA"}
-_TITLES = {"penalty": "penalty, before its weight", "images_per_second": "images per second"}
+_TITLES = {
+    "penalty": "penalty, before its weight",
+    "images_per_second": "images per second",
+    "diversity": "diversity, 1 as real",
+    "duplicates": "share of duplicates",
+    "nearest_real": "distance to the nearest real, 1 as real",
+    "reach": "reach, share of regions visited",
+    "overlap": "overlap of D(x) and D(G(z))",
+    "modes": "modes found",
+    "high_quality": "share of high quality",
+    "reverse_kl": "reverse KL over the modes, nats",
+}
+_SHARES = {_TITLES[name] for name in ("duplicates", "reach", "overlap", "high_quality")}
 _D, _G, _REAL, _MARK = "#2166ac", "#d6604d", "#9a9a9a", "#404040"
 
 
@@ -85,6 +97,29 @@ def grid(images: ArrayLike, *, columns: int | None = None, scale: int | None = N
 def strip(images: ArrayLike, *, scale: int | None = None, padding: int = 2) -> Image.Image:
     """Images in one row; arguments, result and errors as of `grid`."""
     return grid(images, columns=max(len(np.asarray(images)), 1), scale=scale, padding=padding)
+
+
+def tile(parts: Sequence[Image.Image], *, columns: int | None = None) -> Image.Image:
+    """Pictures of one size side by side, row by row.
+
+    Args:
+        parts: the pictures.
+        columns: in a row; by default as nearly a square as can be, rather wide than tall.
+
+    Returns:
+        The picture, RGB.
+
+    Raises:
+        ValueError: when there is none, or sizes differ.
+    """
+    if not parts or len({part.size for part in parts}) > 1:
+        raise ValueError(f"parts: {len(parts)} of sizes {sorted({part.size for part in parts})}, but one size and one or more")
+    columns = math.ceil(math.sqrt(len(parts))) if columns is None else columns
+    width, height = parts[0].size
+    canvas = Image.new("RGB", (columns * width, math.ceil(len(parts) / columns) * height), "white")
+    for i, part in enumerate(parts):
+        canvas.paste(part, (i % columns * width, i // columns * height))
+    return canvas
 
 
 def scatter(
@@ -172,18 +207,25 @@ def curves(
     known = {"images", "step", "seconds"}.union(*(lines for _, lines, _, _ in panels))
     panels = [panel for panel in panels if any(name in names for name in panel[1])]
     panels += [(_TITLES.get(name, name.replace("_", " ")), {name: ""}, None, "") for name in names if name not in known]
-    wide = min(len(panels), 3) or 1
-    tall = math.ceil(len(panels) / wide) or 1
+    verdicts = any(row.get("verdict") for row in rows)
+    count = len(panels) + verdicts
+    wide = min(count, 3) or 1
+    tall = math.ceil(count / wide) or 1
     figure = Figure(figsize=(4.2 * wide, 2.9 * tall), dpi=100, layout="constrained")
     for i, (title, lines, mark, whose) in enumerate(panels):
         axes = figure.add_subplot(tall, wide, i + 1, title=title, xlabel="images shown" if time == "images" else time)
         axes.set_xlim(-0.02 * x.max(initial=1.0), 1.02 * x.max(initial=1.0))
         for (name, label), colour in zip(lines.items(), (_D, _G), strict=False):
             present = [name in row for row in rows]
-            _line(axes, x[present], np.array([_number(row[name]) for row in rows if name in row]), label, colour)
+            error = [_number(row.get("standard_error", {}).get(name, 0.0)) for row in rows if name in row]
+            _line(
+                axes, x[present], np.array([_number(row[name]) for row in rows if name in row]), label, colour, np.array(error)
+            )
         if mark is not None:
             axes.axhline(mark, color=_MARK, lw=0.9, ls="--", label=f"{whose} at equilibrium, {mark:.3g}".strip())
         _finish(axes, title)
+    if verdicts:
+        _verdicts(figure.add_subplot(tall, wide, len(panels) + 1), x, rows, time)
     write(_rendered(figure), path)
 
 
@@ -282,12 +324,31 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) else math.nan
 
 
-def _line(axes: "Axes", x: NDArray[Any], y: NDArray[Any], label: str, colour: str) -> None:
-    """One curve: faint as it was and bold as its running mean, where there are many points; dots where there are few."""
+def _verdicts(axes: "Axes", x: NDArray[Any], rows: Sequence[Mapping[str, Any]], time: str) -> None:
+    """What was said and when; of several GANs, the more of them the larger."""
+    said = [row.get("members", {}).get("verdict", [row.get("verdict")]) for row in rows]
+    words = ["diverged", "mode collapse", "discriminator wins", "still improving", "converged"]
+    for i, word in enumerate(words):
+        counts = np.array([each.count(word) for each in said])
+        there = counts > 0
+        axes.scatter(x[there], np.full(there.sum(), i), s=12 + 6 * (counts[there] - 1), color=_G if i < 3 else _D)
+    axes.set(title="verdict", xlabel="images shown" if time == "images" else time, yticks=range(len(words)))
+    axes.set_yticklabels([word.replace(" ", "\n") for word in words], fontsize=8)
+    axes.set(ylim=(-0.6, len(words) - 0.4), xlim=(-0.02 * x.max(initial=1.0), 1.02 * x.max(initial=1.0)))
+    _finish(axes, "verdict")
+
+
+def _line(axes: "Axes", x: NDArray[Any], y: NDArray[Any], label: str, colour: str, error: NDArray[Any]) -> None:
+    """One curve: faint as it was and bold as its running mean, where there are many points; dots where there are few.
+
+    Its standard error, where it is the mean of several, is a band around it.
+    """
     there = np.isfinite(y)
     if not there.all():
         axes.axvline(x[~there][0], color=colour, lw=1.2, ls=":", label=f"{label} not finite".strip())
-    x, y = x[there], y[there]
+    x, y, error = x[there], y[there], np.nan_to_num(error[there])
+    if error.any():
+        axes.fill_between(x, y - error, y + error, color=colour, alpha=0.2, lw=0)
     window = len(y) // 40
     if window < 2:
         axes.plot(x, y, color=colour, label=label, lw=1.4, marker="o" if len(y) < 12 else "", ms=3)
@@ -306,6 +367,8 @@ def _finish(axes: "Axes", title: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if "probability" in title:
         axes.set_ylim(0, 1)
+    elif title in _SHARES:
+        axes.set_ylim(-0.03, 1.03)
     elif title == "gradient norms" and axes.dataLim.minposy <= axes.dataLim.y0:
         axes.set_yscale("log")
     if axes.get_legend_handles_labels()[1]:

@@ -60,6 +60,8 @@ class Discriminator:
     """Hidden layers of an mlp; a dcgan's follow from the image size."""
     norm: Literal["batch", "none", "spectral"] = "none"
     """Normalisation."""
+    pack: int = 1
+    """Samples that D judges together (PacGAN)."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Penalty:
     """Its weight at the first image."""
     final_gamma: float | None = None
     """Its weight after `decay_images`, reached along half a cosine; constant when None."""
+    gammas: tuple[float, ...] = ()
+    """Instead of gamma: train a GAN with each of these weights, side by side in one program."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,10 @@ class Recipe:
     """Real images in one update."""
     disc_steps: int = 1
     """D's updates for each one of G."""
+    augment: str = ""
+    """What images pass through on their way to D, with commas between: color, translation, cutout (DiffAugment)."""
+    augment_strength: float = 1.0
+    """Probability with which each of them acts on an image."""
     share_z: bool = False
     """Let G's update use the z of D's last one; faster, but not two draws."""
     decay_images: int = 256_000
@@ -116,6 +124,8 @@ class Recipe:
     """The half-life is at most this share of the images shown so far."""
     seed: int = 0
     """Seed of the weights, the latents and the order of the data."""
+    seeds: int = 1
+    """GANs trained side by side in one program, with seeds from `seed` on."""
     steps: int = 2_000
     """Steps to train for; a finished run given more goes on."""
     steps_per_dispatch: int = 1
@@ -128,10 +138,14 @@ class Recipe:
     """Steps from one checkpoint to the next."""
     keep_checkpoints: int = 3
     """Latest checkpoints that are kept."""
+    keep_best: Literal["none", "reach", "nearest_real", "overlap", "modes", "high_quality", "reverse_kl"] = "none"
+    """Also keep the checkpoint that is best by this figure, the last three of mixtures only; `--best` draws from it."""
+    stop_on: str = ""
+    """Verdicts to stop at, with commas between: collapse, diverged, discriminator, converged."""
 
 
 # Fields that may differ when a run goes on: none of them changes what a step computes.
-FREE = ("steps", "log_interval", "sample_interval", "checkpoint_interval", "keep_checkpoints")
+FREE = ("steps", "log_interval", "sample_interval", "checkpoint_interval", "keep_checkpoints", "keep_best", "stop_on")
 
 
 def _mixture(name: str, gamma: float) -> Recipe:
@@ -225,8 +239,28 @@ RECIPES: dict[str, Named] = {
         needs="a GPU",
         reached="",
     ),
-    "ring": Named(_mixture("ring", 0.02), "8 Gaussians on a circle", "2 CPU cores, 4 minutes", "8 modes, reverse KL 0.0032"),
-    "grid": Named(_mixture("grid", 0.1), "25 Gaussians on a square", "2 CPU cores, 4 minutes", "25 modes, reverse KL 0.0050"),
+    "stacked_mnist": Named(
+        Recipe(
+            data=Data("stacked_mnist"),
+            generator=Generator(width=64),
+            discriminator=Discriminator(width=64),
+            penalty=Penalty("r1_r2", 1.0, 0.1),
+            g_optimizer=Optimizer(5e-4, 1e-4, beta2=0.95),
+            d_optimizer=Optimizer(5e-4, 1e-4, beta2=0.95),
+            batch_size=64,
+            steps=50_000,
+            decay_images=50_000 * 64,
+            ema_half_life=20_000.0,
+            log_interval=100,
+            sample_interval=1_000,
+            checkpoint_interval=1_000,
+        ),
+        about="128,000 triples of digits, 28x28: 1,000 modes",
+        needs="a GPU",
+        reached="",
+    ),
+    "ring": Named(_mixture("ring", 0.02), "8 Gaussians on a circle", "2 CPU cores, 4 minutes", "8 modes, reverse KL 0.0018"),
+    "grid": Named(_mixture("grid", 0.1), "25 Gaussians on a square", "2 CPU cores, 4 minutes", "25 modes, reverse KL 0.0054"),
 }
 
 # Least and greatest value of each number. The greatest ones catch a slip of the hand before it fills the memory.
@@ -234,6 +268,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "image_size": (1, 4096),
     "channels": (1, 4),
     "width": (1, 4096),
+    "pack": (1, 64),
     "depth": (1, 64),
     "latent_dim": (1, 65_536),
     "gamma": (0, 1e6),
@@ -246,9 +281,12 @@ _RANGES: dict[str, tuple[float, float]] = {
     "batch_size": (1, 1_048_576),
     "disc_steps": (1, 100),
     "decay_images": (1, 10**12),
+    "augment_strength": (0, 1),
     "ema_half_life": (0, 1e12),
     "ema_rampup": (0, 1e6),
+    "gammas": (0, 1e6),
     "seed": (0, 2**32 - 1),
+    "seeds": (1, 1_000),
     "steps": (1, 2**31 - 1),
     "steps_per_dispatch": (1, 10_000),
     "log_interval": (1, 2**31 - 1),
@@ -280,7 +318,65 @@ def check(recipe: Recipe) -> Recipe:
     """
     for path, value, annotation in _leaves(recipe):
         _check_value(path, value, annotation)
+    _check_together(recipe)
     return recipe
+
+
+def _check_together(recipe: Recipe) -> None:
+    """Fields that are right one by one may not fit each other."""
+    if recipe.seed + recipe.seeds > 2**32:
+        raise ValueError(f"seeds: {recipe.seeds} from seed {recipe.seed} on, but a seed is at most {2**32 - 1:,}")
+    stop_words(recipe)
+    pack = recipe.discriminator.pack
+    if recipe.batch_size % pack:
+        raise ValueError(f"discriminator.pack: {pack}, but it must divide the batch size, {recipe.batch_size}")
+    if pack > 1 and recipe.data.conditional:
+        raise ValueError(f"discriminator.pack: {pack}, but a pack has no label of its own; set --data.no-conditional")
+    gammas, name = recipe.penalty.gammas, recipe.penalty.name
+    if gammas and (recipe.penalty.final_gamma is not None or name == "none"):
+        reason = "name none takes no weight" if name == "none" else "final_gamma is for one weight that changes"
+        raise ValueError(f"penalty.gammas: {' '.join(map(str, gammas))}, but {reason}")
+    if len(set(gammas)) < len(gammas):
+        raise ValueError(f"penalty.gammas: {' '.join(map(str, gammas))}, but each weight may stand there once")
+
+
+# What `stop_on` may name, and the verdict it means.
+STOP_WORDS = {
+    "collapse": "mode collapse",
+    "diverged": "diverged",
+    "discriminator": "discriminator wins",
+    "converged": "converged",
+}
+
+
+def stop_words(recipe: Recipe) -> set[str]:
+    """The verdicts at which training is to stop.
+
+    Raises:
+        ValueError: when `stop_on` names another.
+    """
+    words = [word.strip() for word in recipe.stop_on.split(",") if word.strip()]
+    for word in words:
+        if word not in STOP_WORDS:
+            raise ValueError(f"stop_on: {word!r} is not one of {', '.join(STOP_WORDS)}{did_you_mean(word, STOP_WORDS)}")
+    return {STOP_WORDS[word] for word in words}
+
+
+def members(recipe: Recipe) -> list[Recipe]:
+    """The recipes of the GANs it trains side by side, each as if trained alone; itself alone when it is one.
+
+    Returns:
+        For each weight of the penalty, each seed.
+    """
+    if recipe.seeds == 1 and not recipe.penalty.gammas:
+        return [recipe]
+    return [
+        dataclasses.replace(
+            recipe, seed=recipe.seed + i, seeds=1, penalty=dataclasses.replace(recipe.penalty, gamma=gamma, gammas=())
+        )
+        for gamma in recipe.penalty.gammas or (recipe.penalty.gamma,)
+        for i in range(recipe.seeds)
+    ]
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
@@ -324,6 +420,12 @@ def _check_value(path: str, value: Any, annotation: Any) -> None:
         if value is None and NoneType in typing.get_args(annotation):
             return
         annotation = next(kind for kind in typing.get_args(annotation) if kind is not NoneType)
+    if typing.get_origin(annotation) is tuple:
+        if not isinstance(value, tuple):
+            raise ValueError(f"{path}: {value!r}, but it must be a tuple")
+        for item in value:
+            _check_value(path, item, typing.get_args(annotation)[0])
+        return
     if typing.get_origin(annotation) is Literal:
         allowed = typing.get_args(annotation)
         if value not in allowed:
@@ -346,9 +448,9 @@ def _from_dict(kind: Any, fields: Any, prefix: str) -> Any:
     for name in fields:
         if name not in hints:
             raise ValueError(f"{prefix}{name}: no such field{did_you_mean(name, hints)}")
-    return kind(
-        **{
-            name: _from_dict(hints[name], value, f"{prefix}{name}.") if dataclasses.is_dataclass(hints[name]) else value
-            for name, value in fields.items()
-        }
-    )
+    values = {}
+    for name, value in fields.items():
+        if dataclasses.is_dataclass(hints[name]):
+            value = _from_dict(hints[name], value, f"{prefix}{name}.")
+        values[name] = tuple(value) if isinstance(value, list) else value  # JSON knows no tuples
+    return kind(**values)

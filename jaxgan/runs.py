@@ -11,14 +11,23 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxgan import checkpoint, recipes
-from jaxgan.build import Shape, build, shape_of
+from jaxgan import build, checkpoint, recipes, sweep, verdict
+from jaxgan.build import Shape, shape_of
 from jaxgan.recipes import Recipe
 from jaxgan.types import GAN, Dataset, GANState, Weights
 
 Writer = Callable[[dict[str, Any]], None]  # takes one row of metrics; that is all a logger has to be
 
-_OURS = ("recipe.json", "metrics.jsonl", "samples", "progress.webp", "curves.png", "checkpoints", "tensorboard")
+_OURS = (
+    "recipe.json",
+    "metrics.jsonl",
+    "samples",
+    "progress.webp",
+    "curves.png",
+    "checkpoints",
+    "tensorboard",
+    "evaluation.json",
+)
 _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -99,12 +108,14 @@ def read(path: str | Path) -> Run:
         raise ValueError(f"run: {file} is damaged or of another version: {error}") from error
 
 
-def load(path: str | Path, *, step: int | None = None, strict: bool = False) -> tuple[GAN, GANState]:
+def load(path: str | Path, *, step: int | None = None, member: int | None = None, strict: bool = False) -> tuple[GAN, GANState]:
     """Loads a run, ready to sample or to go on training.
 
     Args:
         path: the run directory.
         step: which checkpoint; the latest when None.
+        member: of a run of several GANs, the one to take, as if it had been trained alone; None for all of them, side
+            by side (`sweep.side_by_side`).
         strict: refuse a damaged checkpoint rather than fall back to the one before.
 
     Returns:
@@ -115,16 +126,34 @@ def load(path: str | Path, *, step: int | None = None, strict: bool = False) -> 
         CheckpointError: when no checkpoint can be read.
     """
     run = read(path)
-    gan = build(run.recipe, run.shape)
-    return gan, checkpoint.restore(run.checkpoints, abstract_state(gan), step=step, strict=strict)
+    state = checkpoint.restore(run.checkpoints, abstract_state(run.recipe, run.shape), step=step, strict=strict)
+    if member is None:
+        return build.build(run.recipe, run.shape), state
+    alone = member_of(run, member)
+    return build.build(alone, run.shape), state if alone is run.recipe else sweep.member(state, member)
 
 
-def load_generator(path: str | Path, *, step: int | None = None, strict: bool = False) -> tuple[Run, GAN, Weights]:
+def member_of(run: Run, member: int) -> Recipe:
+    """The recipe of one GAN of a run, as if it had been trained alone.
+
+    Raises:
+        ValueError: when there is no such member.
+    """
+    every = recipes.members(run.recipe)
+    if not 0 <= member < len(every):
+        raise ValueError(f"member: {member}, but the run's members are 0 to {len(every) - 1}")
+    return every[member]
+
+
+def load_generator(
+    path: str | Path, *, step: int | None = None, member: int = 0, strict: bool = False
+) -> tuple[Run, GAN, Weights]:
     """Loads the averaged generator of a run and nothing else.
 
     Args:
         path: the run directory.
         step: which checkpoint; the latest when None.
+        member: of a run of several GANs, the one to take.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
 
     Returns:
@@ -133,15 +162,58 @@ def load_generator(path: str | Path, *, step: int | None = None, strict: bool = 
     Raises:
         As `load`.
     """
+    run, gan, every = load_generators(path, step=step, strict=strict)
+    member_of(run, member)
+    return run, gan, every[member]
+
+
+def load_generators(path: str | Path, *, step: int | None = None, strict: bool = False) -> tuple[Run, GAN, list[Weights]]:
+    """Loads the averaged generators of all GANs of a run, of most runs one, reading the checkpoint once.
+
+    Args:
+        path: the run directory.
+        step: which checkpoint; the latest when None.
+        strict: refuse a damaged checkpoint rather than fall back to the one before.
+
+    Returns:
+        `(run, gan, weights)`, the weights of each member; the gan is that of one, and samples alike for all.
+
+    Raises:
+        As `load`.
+    """
     run = read(path)
-    gan = build(run.recipe, run.shape)
-    weights, _ = checkpoint.restore_generator(run.checkpoints, abstract_state(gan).ema, step=step, strict=strict)
-    return run, gan, weights
+    every = recipes.members(run.recipe)
+    abstract = abstract_state(run.recipe, run.shape).ema
+    weights, _ = checkpoint.restore_generator(run.checkpoints, abstract, step=step, strict=strict)
+    apart = [weights] if len(every) == 1 else [jax.tree.map(lambda x, i=i: x[i], weights) for i in range(len(every))]
+    return run, build.build(every[0], run.shape), apart
 
 
-def abstract_state(gan: GAN) -> GANState:
-    """The shapes and dtypes of a GAN's state; nothing is computed."""
-    return jax.eval_shape(lambda: gan.init(jax.random.key(0)))
+def latest_step(run: Run) -> int:
+    """The step of its last checkpoint; 0 before there is one."""
+    return max(checkpoint.saved_steps(run.checkpoints), default=0)
+
+
+def best_step(run: Run) -> int:
+    """The step of the checkpoint that `keep_best` keeps.
+
+    Raises:
+        ValueError: when the run keeps none, or has none yet.
+    """
+    figure = run.recipe.keep_best
+    if figure == "none":
+        raise ValueError(f"best: {run.path} keeps no best checkpoint; train with --keep-best FIGURE")
+    saved = checkpoint.saved_steps(run.checkpoints)
+    found = verdict.best([row for row in history(run) if row["step"] in saved], figure)
+    if found is None:
+        raise ValueError(f"best: {run.path} has no checkpoint at which {figure} was measured")
+    return found
+
+
+def abstract_state(recipe: Recipe, shape: Shape) -> GANState:
+    """The shapes and dtypes of the state of a recipe's training; nothing is computed."""
+    gan = build.build(recipe, shape)
+    return jax.eval_shape(lambda: gan.init(build.key(recipe)))
 
 
 def history(run: Run, *, until: int | None = None) -> list[dict[str, Any]]:
@@ -185,8 +257,10 @@ def tensorboard_writer(run: Run) -> Writer:
 
     def write(row: dict[str, Any]) -> None:
         for name, value in row.items():
-            if name not in ("step", "images"):
+            if name not in ("step", "images") and isinstance(value, (int, float)):
                 summary.add_scalar(name, value, row["images"])
+        if row.get("verdict"):
+            summary.add_text("verdict", f"{row['verdict']}: {'; '.join(row.get('evidence', ()))}", row["images"])
         summary.flush()
 
     return write

@@ -6,11 +6,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxgan import latents, pictures, runs
-from jaxgan.build import LATENTS
-from jaxgan.types import GAN, GANState, Player, Weights
+from jaxgan.generate import drawn, generate
 
 SAMPLE_SUFFIXES = (".png", ".npz", "")  # "" is a folder
 WALK_SUFFIXES = (".png", ".gif", ".webp")
@@ -27,6 +25,8 @@ def sample(
     truncation: float | None = None,
     batch: int = 64,
     out: str | Path | None = None,
+    member: int = 0,
+    best: bool = False,
     strict: bool = False,
 ) -> Path:
     """Draws images from a run's averaged generator and writes them; image i depends on the seed, its label and i only.
@@ -40,6 +40,8 @@ def sample(
         batch: images generated at a time; it does not change them.
         out: `.png` for one grid, `.npz` for arrays `images` uint8 [N, H, W, C] (points float32 [N, 2]) and `labels`
             int32 [N], anything without a suffix for a folder of PNG files; by default a grid in the run.
+        member: of a run of several GANs, the one to take.
+        best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
 
     Returns:
@@ -52,6 +54,8 @@ def sample(
     _check_count("batch", batch, 1_048_576)
     _check_seed("seed", seed)
     run = runs.read(path)
+    runs.member_of(run, member)
+    step = runs.best_step(run) if best else None
     out = _check_out(out if out is not None else run.path / f"sample-{seed}.png", SAMPLE_SUFFIXES)
     every = _check_labels(labels, run)
     points = len(run.shape.sample) == 1
@@ -60,9 +64,9 @@ def sample(
     if points and not out.suffix:
         raise ValueError(f"out: {out} is a folder, but this run makes points; write .png or .npz")
 
-    run, gan, weights = runs.load_generator(path, strict=strict)
+    run, gan, weights = runs.load_generator(path, step=step, member=member, strict=strict)
     chosen = np.resize(np.asarray(every, np.int32), n)
-    z = _drawn(run, seed, np.arange(n))
+    z = drawn(run.recipe, seed, np.arange(n))
     if truncation is not None:
         z = latents.truncate(z, truncation)
     images = generate(gan, weights, jax.random.key(seed), z, chosen, batch=batch)
@@ -86,6 +90,8 @@ def interpolate(
     frames: int = 9,
     way: str = "slerp",
     labels: Sequence[int] | None = None,
+    member: int = 0,
+    best: bool = False,
     strict: bool = False,
 ) -> Path:
     """Walks through latent space from the first image of one seed to that of the next, and writes the way.
@@ -97,6 +103,8 @@ def interpolate(
         frames: images from one seed to the next, both included.
         way: "slerp" along the great circle, "lerp" along the straight line.
         labels: classes that walk the same way, a row each; by default class 0.
+        member: of a run of several GANs, the one to take.
+        best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
 
     Returns:
@@ -114,13 +122,17 @@ def interpolate(
     if way not in PATHS:
         raise ValueError(f"path: {way!r} is not one of {', '.join(PATHS)}")
     run = runs.read(path)
+    runs.member_of(run, member)
+    step = runs.best_step(run) if best else None
     out = _check_out(out, WALK_SUFFIXES)
     rows = _check_labels(labels if labels else [0] if run.shape.classes else None, run)
     if len(run.shape.sample) == 1:
         raise ValueError(f"run: {run.path} makes points, and a way between points is no picture; use one that makes images")
 
-    run, gan, weights = runs.load_generator(path, strict=strict)
-    z = latents.walk(jnp.concatenate([_drawn(run, seed, np.zeros(1, np.int32)) for seed in seeds]), frames, path=PATHS[way])
+    run, gan, weights = runs.load_generator(path, step=step, member=member, strict=strict)
+    z = latents.walk(
+        jnp.concatenate([drawn(run.recipe, seed, np.zeros(1, np.int32)) for seed in seeds]), frames, path=PATHS[way]
+    )
     images = [generate(gan, weights, jax.random.key(seeds[0]), z, np.full(len(z), label, np.int32), batch=64) for label in rows]
     if out.suffix == ".png":
         pictures.write(pictures.grid(np.concatenate(images), columns=len(z)), out)
@@ -128,41 +140,6 @@ def interpolate(
         turned = np.stack(images, axis=1)  # [frames, labels, H, W, C]
         pictures.animation([pictures.grid(frame) for frame in turned], out, milliseconds=60)
     return out
-
-
-def generate(gan: GAN, weights: Weights, key: jax.Array, z: jax.Array, labels: np.ndarray, *, batch: int) -> np.ndarray:
-    """Maps latents to images, a batch at a time over all devices.
-
-    Args:
-        gan: a GAN.
-        weights: its averaged generator.
-        key: for networks that draw noise of their own.
-        z: latents, `[N, D]`.
-        labels: `[N]` int32.
-        batch: latents mapped at a time.
-
-    Returns:
-        Images `[N, H, W, C]` float32 in [-1, 1], on the host.
-    """
-    devices = np.array(jax.devices())
-    mesh = Mesh(devices, ("data",), axis_types=(AxisType.Auto,))
-    sharding, replicated = NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
-    batch = -(-min(batch, len(z)) // len(devices)) * len(devices)  # every device takes as many
-    nobody = Player(None, None, None)  # sampling needs the averaged generator only
-    state = GANState(jnp.zeros((), jnp.int32), nobody, nobody, weights)
-    weights = jax.device_put(weights, replicated)
-    sample_batch = jax.jit(lambda ema, labels, z: gan.sample(state._replace(ema=ema), key, labels, z=z))
-    images = []
-    for start in range(0, len(z), batch):
-        index = np.arange(start, start + batch) % len(z)  # the last batch is filled up, or it would compile anew
-        put = jax.device_put((labels[index], np.asarray(z)[index]), sharding)
-        images.append(np.asarray(sample_batch(weights, *put)))
-    return np.concatenate(images)[: len(z)]
-
-
-def _drawn(run: runs.Run, seed: int, indices: np.ndarray) -> jax.Array:
-    generator = run.recipe.generator
-    return latents.draw(jax.random.key(seed), jnp.asarray(indices), generator.latent_dim, latent=LATENTS[generator.latent])
 
 
 def _write_arrays(out: Path, images: np.ndarray, labels: np.ndarray) -> None:

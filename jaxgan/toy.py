@@ -222,7 +222,8 @@ class CoverageFloor(NamedTuple):
     """What a perfect sampler scores."""
 
     mean: Coverage
-    standard_error: Coverage
+    standard_error: Coverage  # of the mean
+    deviation: Coverage  # of one sampling around the mean: how far chance alone takes a single result
 
 
 def coverage_floor(density: Density, n: int = 2_500, *, seeds: int = 100) -> CoverageFloor:
@@ -234,7 +235,7 @@ def coverage_floor(density: Density, n: int = 2_500, *, seeds: int = 100) -> Cov
         seeds: independent samplings that are averaged, at least 2.
 
     Returns:
-        Mean and standard error of each field of `Coverage`.
+        Mean, standard error and standard deviation of each field of `Coverage`.
 
     Raises:
         ValueError: as `coverage`, and when `seeds` is below 2.
@@ -244,8 +245,9 @@ def coverage_floor(density: Density, n: int = 2_500, *, seeds: int = 100) -> Cov
     _check_count(n, density)
     draw = jax.jit(lambda key: density.sample(key, n))
     scores = np.array([coverage(draw(jax.random.key(seed)), density)[:3] for seed in range(seeds)])
-    mean, error = scores.mean(axis=0), scores.std(axis=0, ddof=1) / math.sqrt(seeds)
-    return CoverageFloor(*(Coverage(modes, good, kl, n) for modes, good, kl in (mean.tolist(), error.tolist())))
+    mean, deviation = scores.mean(axis=0), scores.std(axis=0, ddof=1)
+    three = (mean.tolist(), (deviation / math.sqrt(seeds)).tolist(), deviation.tolist())
+    return CoverageFloor(*(Coverage(modes, good, kl, n) for modes, good, kl in three))
 
 
 class Quadrature(NamedTuple):

@@ -1,11 +1,10 @@
-"""Trains a run: the loop around `gan.step`, and everything it leaves behind."""
+"""Trains a run: what happens at each pause of the loop, and everything it leaves behind."""
 
 import logging
 import math
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -13,29 +12,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from PIL import Image
 from tqdm import tqdm
 
-from jaxgan import build, checkpoint, pictures, recipes, runs
+from jaxgan import build, checkpoint, loop, monitor, pictures, recipes, runs, sweep, verdict
 from jaxgan.recipes import Recipe
-from jaxgan.types import GAN, Batch, Dataset, GANState, Info, Key
+from jaxgan.types import GANState
 
 log = logging.getLogger("jaxgan")
-
-# D's loss where p_g = p_data and D cannot tell: two terms of log 2, or one of a difference of logits. Others have none.
-_EQUILIBRIUM = {
-    "minimax": 2 * math.log(2),
-    "non_saturating": 2 * math.log(2),
-    "relativistic": math.log(2),
-    "relativistic_average": 2 * math.log(2),
-}
 
 
 class Diverged(RuntimeError):
     """Training came to a value that is not finite."""
+
+
+class Stopped(RuntimeError):
+    """A verdict that `stop_on` names was reached; the state was saved."""
 
 
 class Interrupted(RuntimeError):
@@ -65,170 +58,165 @@ def train(
         ValueError, FileNotFoundError: when something asked for cannot be; nothing is written then.
         CheckpointError: when `strict` and the latest checkpoint is damaged, or none can be read.
         Diverged: when a loss is not finite; the last good checkpoint stays.
+        Stopped: on a verdict that the recipe stops on, other than converged; the state is saved.
         Interrupted: after SIGTERM or Ctrl-C; the state is saved.
     """
     recipes.check(recipe)
     if tensorboard and find_spec("tensorboardX") is None:
         raise ValueError("tensorboard: True, but it is not installed: pip install 'jaxgan[tensorboard]'")
+    if recipe.keep_best in ("modes", "high_quality", "reverse_kl") and recipe.data.name not in build.MIXTURES:
+        raise ValueError(f"keep_best: {recipe.keep_best} is measured on {', '.join(build.MIXTURES)} only")
     dataset = build.dataset(recipe)
-    gan, batches, replicated = _prepare(recipe, dataset)
-    abstract = runs.abstract_state(gan)
+    prepared = loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))
     run = runs.start(path, recipe, dataset, overwrite=overwrite)
     writers = [runs.jsonl_writer(run)] + ([runs.tensorboard_writer(run)] if tensorboard else [])
 
-    with checkpoint.open_checkpoints(run.checkpoints, keep=recipe.keep_checkpoints) as checkpoints:
-        key = jax.random.key(recipe.seed)
+    rows: list[dict[str, Any]] = []
+
+    def also() -> list[int]:
+        step = verdict.best(rows, recipe.keep_best)
+        return [] if step is None else [step]
+
+    with checkpoint.open_checkpoints(run.checkpoints, keep=recipe.keep_checkpoints, also=also) as checkpoints:
         if checkpoints.steps():
-            state = checkpoint.restore(run.checkpoints, abstract, strict=strict, sharding=replicated)
+            state = checkpoint.restore(run.checkpoints, prepared.abstract, strict=strict)
         else:
-            state = jax.jit(gan.init, out_shardings=replicated)(key)
-        rows = runs.forget_after(run, int(state.step))
-        _announce(run, abstract, int(state.step))
-        if int(state.step) < recipe.steps:
-            draw_samples = _sampler(run, gan, dataset)
+            placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
+            state = jax.jit(prepared.gan.init, out_shardings=placed)(build.key(recipe))
+        start = int(state.step)
+        rows += runs.forget_after(run, start)
+        _announce(run, prepared.abstract, start)
+        if start < recipe.steps:
+            watch = monitor.monitor(recipe, run.shape, dataset)
             if not rows:
-                draw_samples(state)
-            with _signals() as stop:
+                _draw(run, watch, state)
+            diary = Diary(run, watch, rows, writers)
+            with _progress(start, recipe.steps) as progress, _signals() as stop:
                 seconds = rows[-1]["seconds"] if rows else 0.0
-                for event in _steps(gan, state, batches, recipe, seconds, stop):
-                    _record(event, checkpoints, writers, draw_samples)
-                    if event.stop:
-                        checkpoints.wait()
-                        _finish(run)
-                        raise Interrupted(event.stop, event.step)
+                for event in loop.steps(prepared, state, recipe, seconds=seconds, stop=stop, progress=progress.update):
+                    if _record(event, diary, checkpoints, progress):
+                        break
     _finish(run)
+    for line in outcome(run):
+        log.info("%s", line)
     return run
 
 
-class Event(NamedTuple):
-    """A moment of training at which something is due."""
-
-    step: int
-    state: GANState
-    row: dict[str, Any] | None  # of metrics, when one is due
-    sample: bool
-    save: bool
-    stop: int  # number of the signal that came, or 0
-
-
-def _steps(
-    gan: GAN, state: GANState, batches: Callable[..., Batch], recipe: Recipe, seconds: float, stop: list[int]
-) -> Iterator[Event]:
-    """Advances the state to `recipe.steps`, pausing at each step at which a row, a picture or a checkpoint is due."""
-    advance, key = _advance(gan, recipe), jax.random.key(recipe.seed)
-    intervals = (recipe.log_interval, recipe.sample_interval, recipe.checkpoint_interval)
-    step, infos, began = int(state.step), [], time.perf_counter() - seconds
-    with _progress(step, recipe.steps) as progress:
-        while step < recipe.steps:
-            due = min([recipe.steps, *((step // interval + 1) * interval for interval in intervals)])
-            count = min(recipe.steps_per_dispatch, due - step)
-            state, info = advance(state, batches(step, recipe.steps_per_dispatch), jnp.int32(count), key)
-            infos.append((info, count))
-            step += count
-            if len(infos) > 2:
-                jax.block_until_ready(infos[-3])  # no more than two dispatches ahead of the device
-            progress.update(count)
-            signal_number, last = stop[0] if stop else 0, step == recipe.steps
-            if step < due and not signal_number:
-                continue
-            row = None
-            save = last or bool(signal_number) or step % recipe.checkpoint_interval == 0
-            if last or save or step % recipe.log_interval == 0:
-                means = _mean(infos, step)
-                if last or step % recipe.log_interval == 0:
-                    images = step * recipe.disc_steps * recipe.batch_size
-                    row = {"step": step, "images": images, "seconds": round(time.perf_counter() - began, 3)} | means
-                    infos = []
-                    progress.show(row)
-            yield Event(step, state, row, last or step % recipe.sample_interval == 0, save, signal_number)
-            if signal_number:
-                return
+def outcome(run: runs.Run) -> list[str]:
+    """Mean and standard error of the last figures of a run of several GANs, for each weight of a sweep; [] of one."""
+    recipe, rows = run.recipe, runs.history(run)
+    if len(recipes.members(recipe)) == 1 or not rows or "members" not in rows[-1]:
+        return []
+    lines, members = [], rows[-1]["members"]
+    for i, gamma in enumerate(recipe.penalty.gammas or (None,)):
+        part = slice(i * recipe.seeds, (i + 1) * recipe.seeds)
+        figures = []
+        for name in ("d_loss", *verdict.Figures._fields, "overlap", "modes", "high_quality", "reverse_kl"):
+            there = [value for value in members.get(name, [])[part] if value is not None]
+            mean, error = sweep.summary(there)
+            if mean is not None:
+                figures.append(f"{name} {mean:.4g}" + (f" +- {error:.2g}" if error is not None else ""))
+        words = [word or "too early" for word in members.get("verdict", [])[part]]
+        counted = [f"{words.count(word)} {word}" for word in dict.fromkeys(words)]
+        lines.append(", ".join([*([] if gamma is None else [f"gamma {gamma:g}"]), *figures, *counted]))
+    return lines
 
 
-def _prepare(recipe: Recipe, dataset: Dataset) -> tuple[GAN, Callable[..., Batch], NamedSharding]:
-    """The GAN and its batches, cut along the batch axis over all devices; every device holds the whole state."""
-    rows, count = build.batch_rows(recipe), jax.device_count()
-    if dataset.size is not None and rows > dataset.size:
-        raise ValueError(
-            f"batch_size: {recipe.batch_size}, but {dataset.name}/{dataset.split} holds {dataset.size} images "
-            f"and one step takes {rows}"
-        )
-    if recipe.batch_size % count:
-        raise ValueError(f"batch_size: {recipe.batch_size}, but it must be a multiple of the {count} devices")
-    gan = build.build(recipe, build.shape_of(recipe, dataset))
-    mesh = Mesh(np.array(jax.devices()), ("data",), axis_types=(AxisType.Auto,))
-    batches = dataset.batches(recipe.seed, rows, NamedSharding(mesh, PartitionSpec("data")))
-    return gan, batches, NamedSharding(mesh, PartitionSpec())
+class Diary(NamedTuple):
+    """Where what happens is written."""
+
+    run: runs.Run
+    watch: monitor.Monitor
+    rows: list[dict[str, Any]]  # of metrics, those of the run so far
+    writers: list[runs.Writer]
 
 
-def _advance(gan: GAN, recipe: Recipe) -> Callable[[GANState, Batch, jax.Array, Key], tuple[GANState, Info]]:
-    """The compiled program: `count` steps on batches `[steps, B, ...]`, and the mean of their infos."""
-
-    def one(state: GANState, batches: Batch, _: jax.Array, key: Key) -> tuple[GANState, Info]:
-        return gan.step(state, jax.tree.map(lambda x: x[0], batches), key)
-
-    def several(state: GANState, batches: Batch, count: jax.Array, key: Key) -> tuple[GANState, Info]:
-        def body(i: jax.Array, carry: tuple[GANState, Info]) -> tuple[GANState, Info]:
-            state, info = gan.step(carry[0], jax.tree.map(lambda x: x[i], batches), key)
-            return state, jax.tree.map(lambda total, x: total + x / count, carry[1], info)
-
-        info = jax.eval_shape(gan.step, state, jax.tree.map(lambda x: x[0], batches), key)[1]
-        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), info)
-        # The count is traced: one program for every count, so that a run cut anywhere computes the same.
-        return jax.lax.fori_loop(0, count, body, (state, zeros))
-
-    return jax.jit(one if recipe.steps_per_dispatch == 1 else several, donate_argnums=0)
-
-
-def _mean(infos: list[tuple[Info, int]], step: int) -> dict[str, float]:
-    """The mean of each scalar over the steps since the last row."""
-    values, counts = jax.device_get([info for info, _ in infos]), [count for _, count in infos]
-    means = {name: float(np.average([value[name] for value in values], weights=counts)) for name in values[0]}
-    for name, mean in means.items():
-        if not math.isfinite(mean):
-            raise Diverged(f"diverged before step {step}: {name} is {mean}; the last checkpoint is kept")
-    return means
-
-
-def _record(
-    event: Event,
-    checkpoints: checkpoint.Checkpoints,
-    writers: list[runs.Writer],
-    draw_samples: Callable[[GANState], None],
-) -> None:
-    if event.row:
-        for write in writers:
-            write(event.row)
+def _record(event: loop.Event, diary: Diary, checkpoints: checkpoint.Checkpoints, progress: "_Bar") -> bool:
+    """Does what is due; says whether training has come to a good end, and raises where it has to another."""
+    recipe, rows = diary.run.recipe, diary.rows
+    healthy = np.all([np.isfinite(mean) for mean in event.means.values()], axis=0)
+    word = None
+    if event.row or not healthy.any():
+        # Figures and a verdict with the first row after each picture.
+        last = rows[-1]["step"] if rows else 0
+        due = event.step // recipe.sample_interval > last // recipe.sample_interval or event.step == recipe.steps
+        figures = diary.watch.figures(event.state) if due and healthy.any() else []
+        row = _row(event, recipe, figures)
+        if due or not healthy.all():
+            word = _judge(row, diary)
+        rows.append(row)
+        for write in diary.writers:
+            write(row)
+        progress.show(row)
+    if not healthy.any():
+        name, value = next((name, mean) for name, mean in event.means.items() if not np.isfinite(mean).any())
+        _finish(diary.run)
+        raise Diverged(f"diverged before step {event.step}: {name} is {np.ravel(value)[0]}; the last checkpoint is kept")
     if event.sample:
-        draw_samples(event.state)
-    if event.save:
+        _draw(diary.run, diary.watch, event.state)
+    ending = word in recipes.stop_words(recipe) and event.step < recipe.steps
+    better = event.row and verdict.best(rows, recipe.keep_best) == event.step
+    if event.save or better or ending:
         checkpoints.save(event.state)
+    if not event.stop and not ending:
+        return False
+    checkpoints.wait()
+    if ending and word == "converged":
+        log.info("stopped at step %d and saved: converged", event.step)
+        return True
+    _finish(diary.run)
+    if event.stop:
+        raise Interrupted(event.stop, event.step)
+    raise Stopped(f"stopped at step {event.step} and saved: {word}; {'; '.join(rows[-1].get('evidence', ()))}")
 
 
-def _sampler(run: runs.Run, gan: GAN, dataset: Dataset) -> Callable[[GANState], None]:
-    """Draws the same latents at every call, into `samples/STEP.png`."""
-    points, classes = len(run.shape.sample) == 1, run.shape.classes
-    count = 2_500 if points else 100 if classes == 10 else 64
-    labels = jnp.arange(count, dtype=jnp.int32) % max(classes, 1)
-    sample, key = jax.jit(gan.sample), jax.random.key(run.recipe.seed)
-    real = dataset.batches(run.recipe.seed, count)(0)["image"][0] if points else None
+def _row(event: loop.Event, recipe: Recipe, figures: list[dict[str, float]]) -> dict[str, Any]:
+    """A line of metrics: of several GANs the mean, with its standard error and each member's value beside."""
+    row: dict[str, Any] = {
+        "step": event.step,
+        "images": event.step * recipe.disc_steps * recipe.batch_size,
+        "seconds": round(event.seconds, 3),
+    }
+    values = dict(event.means)
+    if figures:
+        values |= {name: np.squeeze([each[name] for each in figures]) for name in figures[0]}
+    if all(value.ndim == 0 for value in values.values()):
+        return row | {name: _plain(value) for name, value in values.items()}
+    both = {name: sweep.summary(value) for name, value in values.items()}
+    row |= {name: mean for name, (mean, _) in both.items()}
+    row["standard_error"] = {name: error for name, (_, error) in both.items()}
+    row["members"] = {name: [_plain(x) for x in value] for name, value in values.items()}
+    return row
 
-    def draw(state: GANState) -> None:
-        images = np.asarray(sample(state, key, labels))
-        if points:
-            picture = pictures.scatter(images, real=np.asarray(real), title=f"step {int(state.step):,}")
-        else:
-            picture = pictures.grid(images, columns=10 if classes == 10 else 8)
-        pictures.write(picture, run.samples / f"{int(state.step):06d}.png")
 
-    return draw
+def _plain(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None  # JSON knows no NaN
+
+
+def _judge(row: dict[str, Any], diary: Diary) -> str | None:
+    """Adds the verdict and its evidence to a row; the word is that of all members, or None where they differ."""
+    recipe, rows = diary.run.recipe, [*diary.rows, row]
+    if "members" not in row:
+        found = verdict.judge(rows, loss=recipe.loss)
+        row |= {"verdict": found.word, "evidence": list(found.evidence)}
+        return found.word
+    count = len(recipes.members(recipe))
+    each = [verdict.judge([verdict.of_member(past, i) for past in rows], loss=recipe.loss) for i in range(count)]
+    words = [found.word for found in each]
+    row["members"] |= {"verdict": words, "evidence": [list(found.evidence) for found in each]}
+    row["verdict"] = ", ".join(f"{words.count(word)} {word}" for word in verdict.WORDS if word in words) or None
+    return words[0] if len(set(words)) == 1 else None
+
+
+def _draw(run: runs.Run, watch: monitor.Monitor, state: GANState) -> None:
+    pictures.write(watch.picture(state), run.samples / f"{int(state.step):06d}.png")
 
 
 def _finish(run: runs.Run) -> None:
     """The pictures of the whole run: made when it ends or stops."""
     rows = runs.history(run)
     if rows:
-        pictures.curves(rows, run.path / "curves.png", equilibrium=_EQUILIBRIUM.get(run.recipe.loss))
+        pictures.curves(rows, run.path / "curves.png", equilibrium=verdict.EQUILIBRIUM.get(run.recipe.loss))
     files = sorted(run.samples.glob("[0-9]*.png"))
     if files:
         frames = []
@@ -241,14 +229,17 @@ def _finish(run: runs.Run) -> None:
 def _announce(run: runs.Run, abstract: GANState, step: int) -> None:
     g, d = (sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(player.params)) for player in (abstract.g, abstract.d))
     recipe, device = run.recipe, jax.devices()[0]
+    count = len(recipes.members(recipe))
+    g, d = g // count, d // count
     if step >= recipe.steps:
         log.info("%s is finished: %d of %d steps", run.path, step, recipe.steps)
         return
+    many = f"{count} GANs side by side, each with " if count > 1 else ""
+    log.info("%s: %sG %s, D %s parameters", run.path, many, f"{g:,}", f"{d:,}")
+    going_on = f"; going on from step {step}" if step else ""
     log.info(
-        "%s: G %s, D %s parameters; %d steps of %d images on %d %s%s",
-        run.path, f"{g:,}", f"{d:,}", recipe.steps, recipe.batch_size, jax.device_count(), device.device_kind,
-        f"; going on from step {step}" if step else "",
-    )  # fmt: skip
+        "%d steps of %d images on %d %s%s", recipe.steps, recipe.batch_size, jax.device_count(), device.device_kind, going_on
+    )
 
 
 @contextmanager
@@ -280,7 +271,8 @@ def _progress(step: int, steps: int) -> Iterator[_Bar]:
 
     def text(row: dict[str, Any]) -> str:
         names = {"d_loss": "D loss", "g_loss": "G loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
-        return "  ".join(f"{label} {row[name]:.3f}" for name, label in names.items())
+        shown = [f"{label} {row[name]:.3f}" for name, label in names.items() if row.get(name) is not None]
+        return "  ".join([*shown, row["verdict"]] if row.get("verdict") else shown)
 
     if sys.stderr.isatty():
         with tqdm(total=steps, initial=step, unit="step", dynamic_ncols=True, file=sys.stderr) as bar:

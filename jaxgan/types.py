@@ -18,7 +18,7 @@ Critic = Callable[[Images], Logits]
 Batch = dict[str, jax.Array]  # {"image": Images, "label": Labels}
 Info = dict[str, jax.Array]  # flat, scalars only
 Schedule = Callable[[jax.Array], jax.Array]  # images shown -> value
-Penalty = Callable[[Critic, Images, Images, Key], jax.Array]  # (critic, real, fake, key) -> [B]
+Penalty = Callable[[Critic, Images, Images, Key], jax.Array]  # (critic, real, fake, key) -> [B], or [B / m] of packs of m
 Augment = Callable[[Key, Images, jax.Array], Images]  # (key, images, strength) -> images
 
 

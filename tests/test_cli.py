@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxgan import cli
+from jaxgan import cli, recipes
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, list[str]]:
@@ -36,6 +36,15 @@ MISTAKES = [
     ("train --steps abc", "--steps: 'abc'", "INT"),
     ("train --steps", "--steps: a value is missing", ""),
     ("train --steps 0", "steps: 0", "from 1 to"),
+    ("train ring --seeds 0", "seeds: 0", "from 1 to 1,000"),
+    ("train --stop-on colapse", "stop_on: 'colapse' is not one of collapse,", "did you mean 'collapse'?"),
+    ("train --keep-best reech", "'reech' is not one of none, reach,", "did you mean 'reach'?"),
+    ("train --keep-best modes", "keep_best: modes", "ring, grid only"),
+    ("train --augment colour", "augment: 'colour'", "did you mean 'color'?"),
+    ("train --discriminator.pack 2", "discriminator.pack: 2", "--data.no-conditional"),
+    ("train ring --penalty.gammas 0.1 -1", "penalty.gammas: -1.0", "from 0 to"),
+    ("evaluate", "RUN", "required"),
+    ("evaluate nowhere", "is not a run", "recipe.json"),
     ("train --steps -3", "steps: -3", "from 1 to"),
     ("train --batch-size 4096", "batch_size: 4096", "digits/train holds 1797 images"),
     ("train --batch-size 7", "batch_size: 7", "multiple of the 2 devices"),
@@ -133,7 +142,7 @@ def test_an_interrupt_outside_training_is_one_line(
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["recipes"])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["recipe", "digits", "mnist", "fashion_mnist", "cifar10", "ring", "grid"]
+    assert [line.split()[0] for line in lines] == ["recipe", *recipes.RECIPES]
 
 
 def test_train_sample_interpolate(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_run: Path) -> None:

@@ -27,10 +27,16 @@ FLOORS = {
     "data": 1,
     "metrics": 1,
     "toy": 1,
+    "sweep": 1,
+    "verdict": 1,
     "checkpoint": 1,
     "pictures": 1,
     "nets": 2,
     "build": 3,
+    "features": 3,
+    "generate": 4,
+    "loop": 4,
+    "monitor": 4,
     "runs": 4,
     "train": 5,
     "sample": 5,
@@ -43,7 +49,7 @@ FACADE = "__init__"  # lazy re-exports, on no floor: nobody inside imports it
 
 # Who alone may import what.
 ONLY = {
-    "flax": {"network", "layers", "nets"},
+    "flax": {"network", "layers", "nets", "features"},
     "tensorflow_datasets": {"data"},
     "grain": {"data"},
     "orbax": {"checkpoint"},
@@ -51,7 +57,7 @@ ONLY = {
     "lazy_loader": {FACADE},
 }
 NOBODY = ("flax.nnx", "tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
-PURE = ("gan", "losses", "penalties", "augment", "latents", "schedules", "network", "layers", "nets")
+PURE = ("gan", "losses", "penalties", "augment", "latents", "schedules", "network", "layers", "nets", "sweep", "verdict")
 
 
 class Import(NamedTuple):

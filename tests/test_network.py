@@ -1,12 +1,19 @@
-"""The bridge to flax: what a linen module of any make becomes."""
+"""The bridge to flax: what a linen module of any make becomes; and packing."""
+
+import functools
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from jaxgan.network import from_linen
+from jaxgan import penalties, toy
+from jaxgan.gan import make_gan
+from jaxgan.nets import mlp
+from jaxgan.network import from_linen, pack
+from jaxgan.types import Loss, Network
 
 KEY = jax.random.key(0)
 X = jnp.arange(6.0).reshape(3, 2)
@@ -150,3 +157,184 @@ def test_an_example_of_no_network_is_refused(example):
     with pytest.raises(ValueError, match=rf"^example: {len(example)} arrays, but a network takes") as error:
         from_linen(Plain(), *example)
     assert "\n" not in str(error.value)
+
+
+# ----------------------------------------------------------------------------------------------------------------- packing
+
+# What is compiled here runs for microseconds: machine code need not be good.
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+class Pairs(nn.Module):
+    """A D of any samples, with curvature and labels."""
+
+    @nn.compact
+    def __call__(self, x, labels):
+        h = jnp.tanh(nn.Dense(5)(x.reshape(x.shape[0], -1)) + 0.3 * labels[:, None])
+        return nn.Dense(1)(h)[:, 0]
+
+
+def packed(m, shape):
+    """A D for samples of this shape, alone and packing m."""
+    wide = from_linen(Pairs(), jnp.zeros((1, *shape[:-1], m * shape[-1])), LABELS[:1])
+    return wide, pack(wide, m)
+
+
+@pytest.mark.parametrize("shape", [(2,), (4, 3, 2)], ids=str)
+@pytest.mark.parametrize("m", [2, 3])
+def test_a_pack_is_its_samples_side_by_side(shape, m):
+    wide, packs = packed(m, shape)
+    params, stats = packs.init(KEY)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, (params, stats), wide.init(KEY)))
+    x = jax.random.normal(KEY, (6, *shape))
+    labels = jnp.arange(6, dtype=jnp.int32)
+    logits, _ = packs.apply(params, stats, x, labels, KEY, train=True)
+    by_hand = np.stack([np.concatenate(x[i : i + m], axis=-1) for i in range(0, 6, m)])
+    expected, _ = wide.apply(params, stats, by_hand, np.arange(0, 6, m), KEY, train=True)
+    assert logits.shape == (6 // m,)
+    np.testing.assert_allclose(logits, expected, rtol=1e-6)
+
+
+def test_a_pack_needs_no_labels_and_keeps_statistics():
+    net = pack(from_linen(Spectral(), X[:1]), 2)
+    params, stats = net.init(KEY)
+    y, new = net.apply(params, stats, jnp.ones((4, 1)), None, KEY, train=True)
+    assert y.shape == (2, 2)
+    np.testing.assert_allclose(new["vectors"]["u"], 2.0)
+
+
+def test_a_pack_of_one_is_the_network_itself():
+    net = from_linen(Plain(), X[:1])
+    assert pack(net, 1) is net
+    assert pack(net, 2).couples, "real and generated samples must pass apart"
+
+
+RELATIVISTIC = Loss(lambda real, fake: jax.nn.softplus(fake - real), lambda real, fake: jax.nn.softplus(real - fake))
+
+
+def test_no_pack_holds_real_and_generated_samples():
+    """A D that returns the greatest difference within a pack, real samples of 1 and generated ones of -1."""
+
+    def spread(params, stats, x, labels, key, *, train):
+        return x.max(axis=1) - x.min(axis=1), stats
+
+    seen = jnp.array([[1.0, -1.0]]).repeat(4, axis=0).reshape(-1, 1)
+    np.testing.assert_array_equal(
+        pack(Network(lambda key: ({}, {}), spread), 2).apply({}, {}, seen, None, KEY, train=True)[0], 2
+    )
+
+    def critic_sees(critic, real, fake, key):
+        return critic(jnp.stack([real, fake], axis=1).reshape(-1, 1))
+
+    gan = make_gan(
+        generator=Network(lambda key: ({}, {}), lambda params, stats, z, *_, train: (jnp.full((z.shape[0], 1), -1.0), stats)),
+        discriminator=pack(Network(lambda key: ({}, {}), spread, couples=False), 2),
+        loss=Loss(d=lambda real, fake: jnp.abs(real) + jnp.abs(fake), g=lambda real, fake: jnp.abs(real) + jnp.abs(fake)),
+        penalty=critic_sees,
+        gamma=1.0,
+        g_optimizer=optax.sgd(0.1),
+        d_optimizer=optax.sgd(0.1),
+        latent_dim=1,
+    )
+    _, info = jit(gan.step)(gan.init(KEY), {"image": jnp.ones((8, 1)), "label": jnp.zeros(8, jnp.int32)}, KEY)
+    for name in ("d_loss", "g_loss", "penalty", "real_logits", "fake_logits"):
+        assert float(info[name]) == 0.0, name
+
+
+@pytest.mark.parametrize("name", ["r1", "r2", "r1_r2", "gradient_penalty", "dragan"])
+@pytest.mark.parametrize("m", [2, 3])
+def test_a_penalty_is_that_of_the_whole_pack(name, m):
+    """Against the gradient of each pack on its own, at the points the penalties' docstrings give."""
+    wide, packs = packed(m, (2, 2, 1))
+    params, stats = wide.init(KEY)
+    params = jax.tree.map(lambda x: 3.0 * x, params)  # so that curvature matters
+    real, fake = jax.random.normal(jax.random.key(5), (2, 12, 2, 2, 1))
+    labels = jnp.zeros(12, jnp.int32)
+
+    def critic(x):  # as in a step: k batches in turns pass apart, and the logits come in turns
+        batches = x.reshape(12, -1, *x.shape[1:])
+        logits = [packs.apply(params, stats, batches[:, i], labels, KEY, train=True)[0] for i in range(batches.shape[1])]
+        return jnp.stack(logits, axis=1).reshape(-1)
+
+    def logit(x):
+        return wide.apply(params, stats, x[None], LABELS[:1], KEY, train=True)[0][0]
+
+    def norms(images):
+        as_packs = jnp.stack([jnp.concatenate(list(images[i : i + m]), axis=-1) for i in range(0, 12, m)])
+        return jnp.stack([jnp.linalg.norm(gradient) for gradient in jax.vmap(jax.grad(logit))(as_packs)])
+
+    mix = jax.random.uniform(KEY, (12 // m,)).repeat(m)[:, None, None, None]  # one line from pack to pack
+    noise = 0.5 * real.std() * jax.random.uniform(KEY, real.shape)
+    expected = {
+        "r1": lambda: norms(real) ** 2 / 2,
+        "r2": lambda: norms(fake) ** 2 / 2,
+        "r1_r2": lambda: norms(real) ** 2 / 2 + norms(fake) ** 2 / 2,
+        "gradient_penalty": lambda: (norms(mix * real + (1 - mix) * fake) - 1) ** 2,
+        "dragan": lambda: (norms(real + noise) - 1) ** 2,
+    }[name]
+    expected = jit(expected)()
+    found = jit(lambda: getattr(penalties, name)(critic, real, fake, KEY))()
+    assert found.shape == (12 // m,)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_of_pacgan_on_the_ring():
+    """Two samples a pack, relativistic, R1 and R2: logits and penalty by hand, traced once, both players move."""
+    count, gamma, traces = 8, 0.1, []
+    wide = from_linen(mlp.Discriminator(hidden=(8,)), jnp.zeros((1, 4)))
+    generator = from_linen(mlp.Generator(hidden=(8,)), jnp.zeros((1, 3)))
+    gan = make_gan(
+        generator=generator,
+        discriminator=pack(wide, 2),
+        loss=RELATIVISTIC,
+        penalty=penalties.r1_r2,
+        gamma=gamma,
+        g_optimizer=optax.sgd(0.1),
+        d_optimizer=optax.sgd(1.0),  # so that the change of the parameters is minus their gradient
+        latent_dim=3,
+    )
+
+    def traced(*arguments):
+        traces.append(0)
+        return gan.step(*arguments)
+
+    start, step = gan.init(jax.random.key(1)), jit(traced)
+    draw = toy.dataset(toy.ring(), name="ring").batches(0, 2 * count)  # relativistic: half for each player
+    batch = {name: value[0] for name, value in draw(0).items()}
+    state, info = step(start, batch, KEY)
+    for i in (1, 2):
+        later, after = step(state, {name: value[0] for name, value in draw(i).items()}, KEY)
+        assert all(bool(jnp.isfinite(value)) for value in after.values())
+    assert len(traces) == 1
+    assert int(later.step) == 2
+
+    z = jax.random.normal(jax.random.fold_in(jax.random.split(jax.random.fold_in(KEY, 0))[0], 4), (count, 3))
+    fake, _ = generator.apply(start.g.params, start.g.stats, z, None, KEY, train=True)
+    real_packs, fake_packs = (x.reshape(count // 2, 4) for x in (batch["image"][::2], fake))
+
+    def by_hand(params):
+        logits = lambda x: wide.apply(params, {}, x, None, KEY, train=True)[0]  # noqa: E731
+        slopes = jax.vmap(jax.grad(lambda x: logits(x[None])[0]))
+        penalty = 0.5 * ((slopes(real_packs) ** 2).sum(1) + (slopes(fake_packs) ** 2).sum(1)).mean()
+        real, fake = logits(real_packs), logits(fake_packs)
+        return jax.nn.softplus(fake - real).mean() + gamma * penalty, (penalty, real.mean(), fake.mean())
+
+    grads, expected = jit(jax.grad(by_hand, has_aux=True))(start.d.params)
+    for name, value in zip(("penalty", "real_logits", "fake_logits"), expected, strict=True):
+        np.testing.assert_allclose(info[name], value, rtol=1e-5, atol=1e-6)
+    change = jax.tree.map(jnp.subtract, start.d.params, state.d.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), change, grads)
+    assert float(info["g_grad_norm"]) > 1e-4
+
+
+@pytest.mark.parametrize("m", [0, -1, 2.0, True, "2", None])
+def test_an_odd_pack_is_refused(m):
+    with pytest.raises(ValueError, match=rf"^m: {m!r}, but it must be an integer of at least 1$"):
+        pack(from_linen(Plain(), X[:1]), m)
+
+
+def test_a_batch_that_leaves_a_rest_is_refused_in_one_line():
+    net = pack(from_linen(Plain(), jnp.zeros((1, 8))), 4)
+    params, stats = net.init(KEY)
+    with pytest.raises(ValueError, match=r"^batch: 6 samples, but packs of 4 need a multiple of 4$"):
+        net.apply(params, stats, jnp.zeros((6, 2)), jnp.zeros(6, jnp.int32), KEY, train=True)

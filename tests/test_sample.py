@@ -10,7 +10,8 @@ from PIL import Image
 
 import jaxgan
 from jaxgan import latents, pictures, runs
-from jaxgan.sample import generate, interpolate, sample
+from jaxgan.generate import generate
+from jaxgan.sample import interpolate, sample
 
 
 def drawn(run: Path, out: Path, **options: object) -> tuple[np.ndarray, np.ndarray]:

@@ -73,6 +73,15 @@ def test_divergence_stops_and_keeps_the_last_checkpoint(tiny_recipe: Recipe, tmp
     assert int(state.step) >= 1
 
 
+def test_a_handful_of_images_has_no_figures(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    np.savez(tmp_path / "few.npz", images=np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8))
+    few = dataclasses.replace(tiny_recipe, data=Data(f"npz:{tmp_path / 'few.npz'}"), steps=8)
+    last = runs.history(train(few, tmp_path / "run"))[-1]
+    assert "reach" not in last
+    assert last["verdict"] is None
+    assert "too early: 0 of the" in last["evidence"][0]
+
+
 def test_points_and_arrays_of_one_s_own(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
     np.savez(tmp_path / "mine.npz", images=images)
@@ -89,10 +98,9 @@ def test_points_and_arrays_of_one_s_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_every_recipe_builds_a_gan_of_its_shape(name: str) -> None:
     recipe = recipes.named(name)
-    shapes = {"digits": (8, 8, 1), "cifar10": (32, 32, 3), "ring": (2,), "grid": (2,)}
+    shapes = {"digits": (8, 8, 1), "cifar10": (32, 32, 3), "ring": (2,), "grid": (2,), "stacked_mnist": (28, 28, 3)}
     shape = jaxgan.build.Shape(shapes.get(name, (28, 28, 1)), 10 if recipe.data.conditional else 0)
-    gan = jaxgan.build.build(recipe, shape)
-    state = runs.abstract_state(gan)
+    state = runs.abstract_state(recipe, shape)
     assert state.step.shape == ()
 
 

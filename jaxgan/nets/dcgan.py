@@ -183,8 +183,9 @@ def _init(norm: str, *, gain: float, overlap: float = 1.0) -> Initializer:
 def _check(module: Generator | Discriminator) -> None:
     if module.image_size not in PLANS:
         raise ValueError(f"image_size: {module.image_size} is not one of {', '.join(map(str, PLANS))}")
-    if not 1 <= module.channels <= 4:
-        raise ValueError(f"channels: {module.channels}, but it must be from 1 to 4")
+    most = 4 if isinstance(module, Generator) else 256  # a packed D sees several images as one
+    if not 1 <= module.channels <= most:
+        raise ValueError(f"channels: {module.channels}, but it must be from 1 to {most}")
     if module.width < 1:
         raise ValueError(f"width: {module.width}, but it must be at least 1")
     if module.classes < 0:

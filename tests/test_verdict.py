@@ -1,0 +1,228 @@
+"""Figures and verdicts: figures against loops, verdicts on histories made by hand."""
+
+import dataclasses
+import json
+import math
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxgan import runs, verdict
+from jaxgan.recipes import Optimizer, Recipe
+from jaxgan.sample import sample
+from jaxgan.train import Stopped, train
+
+RNG = np.random.default_rng(0)
+
+
+def by_loops(real: np.ndarray, fake: np.ndarray) -> verdict.Figures:
+    """The definitions of the docstring, pair by pair."""
+
+    def d(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.sqrt(((a - b) ** 2).sum()))
+
+    n, m = len(real), len(fake)
+    nearest = [min(d(real[i], real[k]) for k in range(n) if k != i) for i in range(n)]
+    usual = float(np.median(nearest))
+    twins = [min(d(fake[j], fake[k]) for k in range(m) if k != j) < usual / 10 for j in range(m)]
+    to_real = [min(d(fake[j], real[i]) for i in range(n)) for j in range(m)]
+    wide = [sorted(d(real[i], real[k]) for k in range(n) if k != i)[n // 20 - 1] for i in range(n)]
+    reached = [min(d(real[i], fake[j]) for j in range(m)) <= wide[i] for i in range(n)]
+    spread = [
+        np.mean([d(x[i], x[k]) for i in range(len(x)) for k in range(len(x)) if k != i]) for x in (fake, real)
+    ]  # fmt: skip
+    return verdict.Figures(spread[0] / spread[1], np.mean(twins), np.median(to_real) / usual, np.mean(reached))
+
+
+def test_figures_are_as_defined() -> None:
+    real, fake = RNG.normal(size=(45, 3)) + 7.0, RNG.normal(size=(30, 3)) * 0.5 + 7.0
+    fake[3] = fake[4] + 1e-3
+    expected = by_loops(real, fake)
+    assert expected.duplicates > 0.0
+    assert verdict.figures(real, fake) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2,), (4, 4, 1), (8, 8, 3)])
+def test_a_perfect_generator(shape: tuple[int, ...]) -> None:
+    real, fake = RNG.normal(size=(2, 512, *shape))
+    found = verdict.figures(real, fake)
+    assert found.diversity == pytest.approx(1.0, abs=0.1)
+    assert found.duplicates <= 0.02
+    assert found.nearest_real == pytest.approx(1.0, abs=0.25)
+    assert found.reach >= 0.99
+
+
+def test_figures_of_what_went_wrong() -> None:
+    modes = RNG.integers(8, size=512)
+    real = np.stack([np.cos(modes), np.sin(modes)], 1) + 0.01 * RNG.normal(size=(512, 2))
+    assert verdict.figures(real, real + 0.0).nearest_real == 0.0  # memorised
+    one = verdict.figures(real, np.full((100, 2), 0.3))
+    assert (one.diversity, one.duplicates) == (0.0, 1.0)
+    half = real[modes < 4][:200] + 0.01 * RNG.normal(size=(200, 2))
+    assert verdict.figures(real, half).reach == pytest.approx((modes < 4).mean(), abs=0.02)
+    assert all(math.isnan(x) for x in verdict.figures(real, np.full((4, 2), np.inf)))
+
+
+@pytest.mark.parametrize(("real", "fake"), [((39, 2), (9, 2)), ((40, 2), (1, 2)), ((40, 2), (40, 3))])
+def test_figures_refuse(real: tuple[int, int], fake: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="real, fake: shapes"):
+        verdict.figures(np.zeros(real), np.zeros(fake))
+
+
+def test_overlap() -> None:
+    a, b = RNG.normal(size=(2, 512))
+    assert verdict.overlap(a, b) > 0.82  # of one distribution; by chance about 0.89
+    assert verdict.overlap(a, b + 20.0) == 0.0
+    shifted = verdict.overlap(a, b + 1.0)  # of N(0, 1) and N(1, 1): 2 Phi(-1/2) = 0.617
+    assert shifted == pytest.approx(0.617, abs=0.08)
+    assert verdict.overlap(np.exp(a), np.exp(b + 1.0)) == shifted  # whatever the scale
+    assert math.isnan(verdict.overlap(a, np.full(3, np.nan)))
+
+
+GOOD = {
+    "d_loss": 1.38, "g_loss": 0.7, "d_grad_norm": 1.0, "g_grad_norm": 0.5, "diversity": 0.98, "duplicates": 0.0,
+    "nearest_real": 1.1, "reach": 1.0, "overlap": 0.7,
+}  # fmt: skip
+
+
+def history(count: int = 12, **figures: float | list[float]) -> list[dict]:
+    """Rows like those of a good run, but for the figures given: one for all rows, or first and last with a line between."""
+    rows = []
+    for i in range(count):
+        row = {"step": 10 * (i + 1)} | GOOD
+        for name, value in figures.items():
+            row[name] = value[0] + (value[1] - value[0]) * i / (count - 1) if isinstance(value, list) else value
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("figures", "word"),
+    [
+        ({}, "converged"),
+        ({"nearest_real": [9.0, 1.0]}, "still improving"),
+        ({"reach": [0.0, 0.7]}, "still improving"),
+        ({"reach": 0.85}, "still improving"),
+        ({"nearest_real": 30.0}, "still improving"),
+        ({"nearest_real": [0.5, 1.0]}, "converged"),
+        ({"d_loss": 0.5}, "still improving"),
+        ({"d_loss": 0.01}, "discriminator wins"),
+        ({"overlap": 0.02}, "converged"),
+        ({"diversity": 0.0, "duplicates": 1.0, "overlap": 0.0, "d_loss": 0.01, "reach": 0.0}, "mode collapse"),
+        ({"diversity": 0.1}, "mode collapse"),
+        ({"diversity": [0.0, 0.24], "reach": [0.0, 0.3], "nearest_real": [20.0, 10.0]}, "still improving"),
+        ({"reach": 0.5}, "mode collapse"),
+        ({"reach": [1.0, 0.4]}, "mode collapse"),
+        ({"d_loss": 1e3, "duplicates": 1.0}, "diverged"),
+        ({"d_grad_norm": 1e7}, "diverged"),
+    ],
+)
+def test_judge(figures: dict, word: str) -> None:
+    found = verdict.judge(history(**figures), loss="non_saturating")
+    assert found.word == word
+    assert found.evidence
+    assert all("\n" not in line for line in found.evidence)
+
+
+def test_hopping_from_mode_to_mode_is_not_rising() -> None:
+    rng = np.random.default_rng(1)
+    rows = [row | {"reach": float(rng.uniform(0.05, 0.17))} for row in history(40)]
+    words = [verdict.judge(rows[: i + 1], loss="non_saturating").word for i in range(9, 40)]
+    assert words.count("mode collapse") >= 28  # of 31
+
+
+def test_a_value_that_is_not_finite_is_told_at_once() -> None:
+    for value in (None, math.nan, math.inf):
+        found = verdict.judge([*history(1), {"step": 20, "d_loss": value, "g_loss": 1.0}], loss="hinge")
+        assert found == verdict.Verdict("diverged", ("d_loss not finite",))
+
+
+def test_a_short_history_gives_no_verdict_and_says_so() -> None:
+    assert verdict.judge([], loss="hinge").word is None
+    few = verdict.judge(history(verdict.LEAST - 1, duplicates=1.0), loss="hinge")
+    assert few.word is None
+    assert few.evidence == ("too early: 5 of the 6 rows with figures that a verdict takes",)
+    assert verdict.judge(history(verdict.LEAST, duplicates=1.0), loss="hinge").word == "mode collapse"
+    rows = history(verdict.LEAST)
+    assert verdict.judge([*rows, {"step": 999, "d_loss": 1.0}], loss="hinge").word is not None  # a row without figures
+
+
+def test_where_d_has_no_equilibrium_the_overlap_tells() -> None:
+    assert verdict.judge(history(overlap=0.02), loss="hinge").word == "discriminator wins"
+    assert verdict.judge(history(overlap=0.2, d_loss=0.01), loss="hinge").word == "converged"
+
+
+def test_wasserstein_s_loss_has_no_scale() -> None:
+    assert verdict.judge(history(d_loss=-500.0, g_loss=800.0), loss="wasserstein").word == "converged"
+    assert verdict.judge(history(d_loss=-500.0, g_loss=800.0), loss="hinge").word == "diverged"
+
+
+def test_best() -> None:
+    rows = [
+        {"step": 1, "reach": 0.5, "reverse_kl": 2.0},
+        {"step": 2, "reach": 0.9, "reverse_kl": None},
+        {"step": 3, "reach": 0.9},
+    ]
+    assert verdict.best(rows, "reach") == 2
+    assert verdict.best(rows, "reverse_kl") == 1
+    assert verdict.best(rows, "overlap") is None
+
+
+LONG = {"steps": 64, "log_interval": 4, "sample_interval": 8, "checkpoint_interval": 16, "keep_checkpoints": 1}
+
+
+def test_training_tells_stops_and_keeps_the_best(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    """G never moves and D has no penalty: the tiny generator's images are all alike, and the run stops for that."""
+    still = dataclasses.replace(
+        tiny_recipe, **LONG, g_optimizer=Optimizer(0.0), d_optimizer=Optimizer(0.05), keep_best="overlap",
+        penalty=dataclasses.replace(tiny_recipe.penalty, name="none", gamma=0.0), stop_on="collapse,discriminator",
+    )  # fmt: skip
+    with pytest.raises(Stopped, match=r"stopped at step \d+ and saved: (discriminator wins|mode collapse); "):
+        train(still, tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    checks = [row for row in rows if "reach" in row]
+    assert [row["step"] for row in checks] == [8, 16, 24, 32, 40, 48]
+    assert [row["verdict"] for row in checks[:-1]] == [None] * 5
+    assert "too early" in checks[0]["evidence"][0]
+    assert checks[-1]["verdict"] in ("discriminator wins", "mode collapse")
+    run = runs.read(tmp_path / "run")
+    best = max(checks, key=lambda row: row["overlap"])["step"]
+    assert runs.best_step(run) == best
+    saved = {int(path.name) for path in run.checkpoints.iterdir()}
+    assert saved == {best, 48}
+    drawn = [sample(run.path, n=20, best=each, out=tmp_path / f"{each}.npz") for each in (True, False)]
+    assert all(path.is_file() for path in drawn)
+
+
+def test_best_of_a_run_that_keeps_none(tiny_run: Path) -> None:
+    with pytest.raises(ValueError, match="keeps no best checkpoint; train with --keep-best"):
+        sample(tiny_run, best=True)
+
+
+def test_keep_best_is_of_figures_that_are_measured(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="keep_best: modes is measured on ring, grid only"):
+        train(dataclasses.replace(tiny_recipe, keep_best="modes"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_takes_numbers_and_the_verdict_in_words(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple] = []
+    writer = type("SummaryWriter", (), {
+        "__init__": lambda self, folder: None, "flush": lambda self: None,
+        "add_scalar": lambda self, *words: told.append(words), "add_text": lambda self, *words: told.append(words),
+    })  # fmt: skip
+    monkeypatch.setitem(sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=writer))
+    row = {
+        "step": 4,
+        "images": 32,
+        "d_loss": 1.0,
+        "penalty": None,
+        "verdict": "converged",
+        "evidence": ["a", "b"],
+        "members": {},
+    }
+    runs.tensorboard_writer(runs.read(tiny_run))(row)
+    assert told == [("d_loss", 1.0, 32), ("verdict", "converged: a; b", 32)]
