@@ -24,6 +24,10 @@ FLOORS = {
     "schedules": 1,
     "network": 1,
     "layers": 1,
+    "resample": 1,
+    "foreign": 1,
+    "ada": 1,
+    "torch_file": 1,
     "data": 1,
     "metrics": 1,
     "toy": 1,
@@ -37,10 +41,12 @@ FLOORS = {
     "generate": 4,
     "loop": 4,
     "monitor": 4,
+    "weights": 4,
     "runs": 4,
     "train": 5,
     "sample": 5,
     "evaluate": 5,
+    "convert": 5,
     "export": 5,
     "cli": 6,
     "__main__": 7,  # `python -m jaxgan`: one call of the command line
@@ -57,7 +63,21 @@ ONLY = {
     "lazy_loader": {FACADE},
 }
 NOBODY = ("flax.nnx", "tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
-PURE = ("gan", "losses", "penalties", "augment", "latents", "schedules", "network", "layers", "nets", "sweep", "verdict")
+PURE = (
+    "gan",
+    "losses",
+    "penalties",
+    "augment",
+    "latents",
+    "schedules",
+    "network",
+    "layers",
+    "resample",
+    "ada",
+    "nets",
+    "sweep",
+    "verdict",
+)
 
 
 class Import(NamedTuple):
