@@ -36,10 +36,13 @@ def make_gan(
     latent: Callable[[t.Key, tuple[int, ...]], t.Latents] = jax.random.normal,
     penalty: t.Penalty | None = None,
     gamma: float | t.Schedule | None = None,
+    penalty_interval: int = 1,
+    g_penalty: t.GPenalty | None = None,
+    g_penalty_interval: int = 1,
     disc_steps: int = 1,
     share_z: bool = False,
     augment: t.Augment | None = None,
-    augment_strength: float | t.Schedule = 1.0,
+    augment_strength: float | t.Schedule | t.Adaptive = 1.0,
     ema_half_life: float | t.Schedule = 10_000.0,
 ) -> t.GAN:
     """Makes a GAN of two networks and a loss: `init`, `step` and `sample`, pure functions for the caller to jit.
@@ -54,10 +57,14 @@ def make_gan(
         latent: distribution of z, `(key, shape) -> [*shape]`.
         penalty: added to D's loss, one of `jaxgan.penalties`; None for none.
         gamma: weight of the penalty, a number or a schedule in images shown; a penalty needs one.
+        penalty_interval: steps from one use of the penalty to the next. Above 1 it is lazy: D moves down the penalty alone,
+            times the interval, in an update of its own (Karras et al. 2020, StyleGAN2, section 3.1).
+        g_penalty: added to G's loss, such as `penalties.path_length`; None for none.
+        g_penalty_interval: likewise, of G.
         disc_steps: k, D's updates for each one of G.
         share_z: let G's update use the z of D's last one. Still alternating, and faster, but not two draws.
         augment: what D sees passes through it, `(key, images, strength) -> images`; G's gradient does too.
-        augment_strength: its strength, a number or a schedule in images shown.
+        augment_strength: its strength: a number, a schedule in images shown, or steered by D (`ada.adaptive`).
         ema_half_life: images shown in which the averaged generator forgets half of what it was; 0 for no averaging;
             a number or a schedule in images shown.
 
@@ -67,7 +74,8 @@ def make_gan(
         run's and never changes. `info` tells of D's last update and of G's: losses, mean logits, `d_real` and `d_fake`,
         the means of sigmoid(logit), which are D(x) and D(G(z)) where D is a classifier, the penalty without its weight,
         and the norms of both gradients. `sample(state, key, labels)` draws from the averaged generator; image i depends on
-        the key, its label and `first + i` only. With `z [N, latent_dim]` it maps those latents instead.
+        the key, its label and `first + i` only. With `z [N, latent_dim]` it maps those latents instead, and with
+        `truncation` a generator that has a mapping brings its styles that much nearer to their mean, 0 to 1.
 
     Raises:
         ValueError: when a number is out of range; from `step` when the batch does not divide into its parts.
@@ -76,9 +84,11 @@ def make_gan(
         Goodfellow et al. 2014, Generative Adversarial Nets, equation 1 and algorithm 1.
     """
     _check_at_least(1, int, latent_dim=latent_dim, disc_steps=disc_steps)
-    _check_at_least(
-        0, float, gamma=0.0 if gamma is None else gamma, augment_strength=augment_strength, ema_half_life=ema_half_life
-    )
+    _check_at_least(1, int, penalty_interval=penalty_interval, g_penalty_interval=g_penalty_interval)
+    _check_at_least(0, float, gamma=0.0 if gamma is None else gamma, ema_half_life=ema_half_life)
+    adaptive = augment_strength if isinstance(augment_strength, t.Adaptive) else None
+    if adaptive is None:
+        _check_at_least(0, float, augment_strength=augment_strength)
     if penalty is not None and gamma is None:
         raise ValueError("gamma: None, but a penalty needs its weight")
     g_optimizer, d_optimizer = map(optax.with_extra_args_support, (g_optimizer, d_optimizer))
@@ -90,7 +100,7 @@ def make_gan(
     def discriminate(d: t.Player, x: t.Images, draw: Draw) -> tuple[t.Logits, t.PyTree]:
         """D's logits `[kB]` on k interleaved batches `[kB, ...]`, and its new statistics."""
         if augment is not None:
-            x = augment(jax.random.fold_in(draw.key, 1), x, _at(augment_strength, draw.shown))
+            x = augment(jax.random.fold_in(draw.key, 1), x, draw.strength)
         k, d_key = x.shape[0] // draw.labels.shape[0], jax.random.fold_in(draw.key, 2)
         if not discriminator.couples:
             return discriminator.apply(d.params, d.stats, x, jnp.repeat(draw.labels, k), d_key, train=True)
@@ -109,11 +119,23 @@ def make_gan(
         info = {"d_loss": value, "real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
         info["d_real"] = jax.nn.sigmoid(real_logits).mean()  # D(x)
         info["d_fake"] = jax.nn.sigmoid(fake_logits).mean()  # D(G(z))
-        if penalty is not None and gamma is not None:
-            unscaled = penalty(lambda x: discriminate(d, x, draw)[0], draw.real, fake, jax.random.fold_in(draw.key, 3))
-            info["penalty"] = unscaled.mean()
-            value = value + _at(gamma, draw.shown) * info["penalty"]
+        if adaptive is not None:
+            info["real_sign"] = jnp.sign(real_logits).mean()
+        if penalty is not None and penalty_interval == 1:
+            weighed, info["penalty"] = penalise(penalty, d, fake, draw)
+            value = value + weighed
         return value, (stats, info)
+
+    def penalise(penalty: t.Penalty, d: t.Player, fake: t.Images, draw: Draw) -> tuple[jax.Array, jax.Array]:
+        """The penalty with and without its weight."""
+        unscaled = penalty(lambda x: discriminate(d, x, draw)[0], draw.real, fake, jax.random.fold_in(draw.key, 3)).mean()
+        return _at(0.0 if gamma is None else gamma, draw.shown) * unscaled, unscaled
+
+    def lazy_penalty(params: t.PyTree, d: t.Player, g: t.Player, draw: Draw) -> tuple[jax.Array, tuple[t.PyTree, t.Info]]:
+        assert penalty is not None
+        fake = lax.stop_gradient(generate(g, draw)[0])
+        weighed, unscaled = penalise(penalty, d._replace(params=params), fake, draw)
+        return penalty_interval * weighed, (d.stats, {"penalty": unscaled})
 
     def g_loss(params: t.PyTree, g: t.Player, d: t.Player, draw: Draw) -> tuple[jax.Array, tuple[t.PyTree, t.Info]]:
         fake, stats = generate(g._replace(params=params), draw)
@@ -124,15 +146,21 @@ def make_gan(
         value = loss.g(real_logits, fake_logits).mean()
         return value, (stats, {"g_loss": value})
 
+    def smooth_loss(params: t.PyTree, g: t.Player, average: jax.Array, draw: Draw) -> tuple[jax.Array, tuple[t.PyTree, t.Info]]:
+        assert g_penalty is not None
+        key = jax.random.fold_in(draw.key, 6)
+        value, average = g_penalty.apply(params, g.stats, draw.z, draw.labels, key, average)
+        return g_penalty_interval * value.mean(), (g.stats, {"average": average})
+
     def update(
-        loss_of: Callable[..., Any], optimizer: Any, player: t.Player, opponent: t.Player, draw: Draw
+        loss_of: Callable[..., Any], optimizer: Any, player: t.Player, opponent: t.PyTree, draw: Draw
     ) -> tuple[t.Player, t.Info]:
         """Moves one player down its loss. Its opponent is held fixed: nothing of it changes, statistics included."""
         (_, (stats, info)), grads = jax.value_and_grad(loss_of, has_aux=True)(player.params, player, opponent, draw)
         change, opt = optimizer.update(grads, player.opt, player.params, images=draw.shown)
         return t.Player(optax.apply_updates(player.params, change), stats, opt), info | {"grad_norm": optax.tree.norm(grads)}
 
-    def draws(step: jax.Array, batch: t.Batch, key: t.Key) -> tuple[list[Draw], Draw]:
+    def draws(state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[list[Draw], Draw]:
         """What chance brings to one step: k draws for D and one for G."""
         count = batch["image"].shape[0]
         if count == 0 or count % parts:
@@ -141,12 +169,16 @@ def make_gan(
             raise ValueError(f"batch: it needs a label for each of its {count} images, zeros when unconditional")
         size = count // parts
         images, labels = _deal(batch["image"], parts), _deal(batch["label"], parts)
-        keys = jax.random.split(jax.random.fold_in(key, step), disc_steps + 1)
-        shown = step.astype(jnp.float32) * (disc_steps * size)
+        keys = jax.random.split(jax.random.fold_in(key, state.step), disc_steps + 1)
+        shown = state.step.astype(float) * (disc_steps * size)
+        if isinstance(augment_strength, t.Adaptive):
+            strength = augment_strength.value(state.memory["augment_strength"])
+        else:
+            strength = _at(augment_strength, shown)
 
         def draw(part: int, key: t.Key) -> Draw:
             z = latent(jax.random.fold_in(key, 4), (size, latent_dim))
-            return Draw(z, images[part], labels[part], key, shown)
+            return Draw(z, images[part], labels[part], key, shown, strength)
 
         # G's part is the last: one of its own, or where its loss looks at no real images, D's last.
         return [draw(i, keys[i]) for i in range(disc_steps)], draw(parts - 1, keys[disc_steps - share_z])
@@ -154,37 +186,65 @@ def make_gan(
     def init(key: t.Key) -> t.GANState:
         g_params, g_stats = generator.init(jax.random.fold_in(key, 0))
         d_params, d_stats = discriminator.init(jax.random.fold_in(key, 1))
+        remembers = {"augment_strength": adaptive, "g_penalty": g_penalty}
+        memory = {name: each.init() for name, each in remembers.items() if each is not None}
         return t.GANState(
             step=jnp.zeros((), jnp.int32),
             g=t.Player(g_params, g_stats, g_optimizer.init(g_params)),
             d=t.Player(d_params, d_stats, d_optimizer.init(d_params)),
             # A copy: leaves that share a buffer could not be donated.
             ema=jax.tree.map(jnp.copy, t.Weights(g_params, g_stats)),
+            memory=memory,
         )
 
     def step(state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[t.GANState, t.Info]:
-        d_draws, g_draw = draws(state.step, batch, key)
-        d = state.d
+        d_draws, g_draw = draws(state, batch, key)
+        d, g, memory = state.d, state.g, dict(state.memory)
         for draw in d_draws:  # not lax.scan: XLA's CPU convolutions lose their fast path inside a loop
-            d, d_info = update(d_loss, d_optimizer, d, state.g, draw)
-        g, g_info = update(g_loss, g_optimizer, state.g, d, g_draw)
+            d, d_info = update(d_loss, d_optimizer, d, g, draw)
+        if penalty is not None and penalty_interval > 1:
+            (d,) = _every(penalty_interval, state.step, lambda d: update(lazy_penalty, d_optimizer, d, g, draw)[:1], d)
+        g, g_info = update(g_loss, g_optimizer, g, d, g_draw)
+        if g_penalty is not None:
 
+            def smooth(g: t.Player, average: jax.Array) -> tuple[t.Player, jax.Array]:
+                g, info = update(smooth_loss, g_optimizer, g, average, g_draw)
+                return g, info["average"]
+
+            g, memory["g_penalty"] = _every(g_penalty_interval, state.step, smooth, g, memory["g_penalty"])
+            g_info["path_length"] = memory["g_penalty"]
         images = disc_steps * g_draw.z.shape[0]
+        if adaptive is not None:
+            d_info["augment_strength"] = g_draw.strength
+            memory["augment_strength"] = adaptive.update(memory["augment_strength"], d_info["real_sign"], images)
+
         keep = 0.5 ** (images / jnp.maximum(_at(ema_half_life, g_draw.shown), 1e-8))
         ema = jax.tree.map(
             lambda now, average: (now + (average - now) * keep).astype(average.dtype), t.Weights(g.params, g.stats), state.ema
         )
         info = {"d_grad_norm": d_info.pop("grad_norm"), "g_grad_norm": g_info.pop("grad_norm")} | d_info | g_info
-        return t.GANState(state.step + 1, g, d, ema), info
+        return t.GANState(state.step + 1, g, d, ema, memory), info
 
     def sample(
-        state: t.GANState, key: t.Key, labels: t.Labels, *, z: t.Latents | None = None, first: int | jax.Array = 0
+        state: t.GANState,
+        key: t.Key,
+        labels: t.Labels,
+        *,
+        z: t.Latents | None = None,
+        first: int | jax.Array = 0,
+        truncation: float | None = None,
     ) -> t.Images:
         if z is None:
             index = first + jnp.arange(labels.shape[0])
             z = jax.vmap(lambda i: latent(jax.random.fold_in(key, i), (latent_dim,)))(index)
         noise_key = jax.random.fold_in(key, 2**32 - 1)  # z is drawn from those of the indices
-        return generator.apply(state.ema.params, state.ema.stats, z, labels, noise_key, train=False)[0]
+        params, stats = state.ema
+        if truncation is None:
+            return generator.apply(params, stats, z, labels, noise_key, train=False)[0]
+        if generator.map is None or generator.synthesize is None:
+            raise ValueError(f"truncation: {truncation}, but this generator has no mapping network; truncate z instead")
+        w, _ = generator.map(params, stats, z, labels, noise_key, train=False, truncation=truncation)
+        return generator.synthesize(params, stats, w, noise_key, train=False)
 
     return t.GAN(init, step, sample)
 
@@ -197,6 +257,7 @@ class Draw(NamedTuple):
     labels: t.Labels
     key: t.Key
     shown: jax.Array  # images shown to D before this step
+    strength: jax.Array  # of augmentation
 
 
 def _interleave(*batches: jax.Array) -> jax.Array:
@@ -209,8 +270,13 @@ def _deal(x: jax.Array, k: int) -> jax.Array:
     return jnp.moveaxis(x.reshape(-1, k, *x.shape[1:]), 1, 0)
 
 
+def _every(interval: int, step: jax.Array, move: Callable[..., Any], *before: t.PyTree) -> Any:
+    """What a move makes of things, at every interval-th step; else they stay as they are."""
+    return move(*before) if interval == 1 else lax.cond(step % interval == 0, move, lambda *same: same, *before)
+
+
 def _at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
-    return value(shown) if callable(value) else jnp.asarray(value, jnp.float32)
+    return value(shown) if callable(value) else jnp.asarray(value, float)
 
 
 def _check_at_least(least: int, kind: type[int] | type[float], **values: Any) -> None:

@@ -36,7 +36,7 @@ def generate(gan: GAN, weights: Weights, key: jax.Array, z: jax.Array, labels: n
     sharding, replicated = NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
     batch = -(-min(batch, len(z)) // len(devices)) * len(devices)  # every device takes as many
     nobody = Player(None, None, None)  # sampling needs the averaged generator only
-    state = GANState(jnp.zeros((), jnp.int32), nobody, nobody, weights)
+    state = GANState(jnp.zeros((), jnp.int32), nobody, nobody, weights, {})
     weights = jax.device_put(weights, replicated)
     sample_batch = jax.jit(lambda ema, labels, z: gan.sample(state._replace(ema=ema), key, labels, z=z))
     images = []

@@ -1,7 +1,7 @@
 """The one bridge to flax: a linen module becomes two pure functions; and what can be made of those."""
 
 import inspect
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -10,12 +10,22 @@ import jax.numpy as jnp
 from jaxgan.types import Key, Network, PyTree
 
 
+@runtime_checkable
+class Mapped(Protocol):
+    """A generator module in two halves: z to styles w, and w to images."""
+
+    def map(self, z: jax.Array, labels: jax.Array | None, *, train: bool, truncation: float | None) -> jax.Array: ...
+
+    def synthesize(self, w: jax.Array, *, train: bool) -> jax.Array: ...
+
+
 def from_linen(module: nn.Module, *example: jax.Array, couples: bool | None = None) -> Network:
     """Turns a flax.linen module into a `Network`: `init` and `apply` over plain nested dicts.
 
     The module's `__call__` takes what `example` holds, `(x)` or `(x, labels)`, and may take a keyword `train`;
     one that draws noise asks for it with `self.make_rng("noise")`. Every collection but `params`
-    (`batch_stats`, spectral norm's vectors) becomes the network's `stats`.
+    (`batch_stats`, spectral norm's vectors) becomes the network's `stats`. A generator with the methods
+    `map(z, labels, *, train, truncation)` and `synthesize(w, *, train)` gives the network both halves.
 
     Args:
         module: the network, for instance `nets.mlp.Generator(...)`.
@@ -56,7 +66,28 @@ def from_linen(module: nn.Module, *example: jax.Array, couples: bool | None = No
 
     if couples is None:
         couples = bool(jax.eval_shape(init, jax.eval_shape(lambda: jax.random.key(0)))[1])
-    return Network(init, apply, couples)
+    if not isinstance(module, Mapped):
+        return Network(init, apply, couples)
+
+    def styles(
+        params: PyTree,
+        stats: PyTree,
+        z: jax.Array,
+        labels: jax.Array | None,
+        key: Key,
+        *,
+        train: bool,
+        truncation: float | None = None,
+    ) -> tuple[jax.Array, PyTree]:
+        kept: Any = list(stats) if train else []
+        options = {"train": train, "truncation": truncation, "method": "map", "rngs": {"noise": key}, "mutable": kept}
+        w, new = module.apply({"params": params, **stats}, z, labels, **options)
+        return w, {**stats, **new}
+
+    def synthesize(params: PyTree, stats: PyTree, w: jax.Array, key: Key, *, train: bool) -> jax.Array:
+        return module.apply({"params": params, **stats}, w, train=train, method="synthesize", rngs={"noise": key})
+
+    return Network(init, apply, couples, styles, synthesize)
 
 
 def pack(network: Network, m: int) -> Network:

@@ -65,5 +65,5 @@ def summary(values: Sequence[float] | np.ndarray) -> tuple[float | None, float |
 
 def member(state: GANState, i: int) -> GANState:
     """The state of one of them, `[N, ...]` to `[...]`, as if it had been trained alone."""
-    taken = jax.tree.map(lambda x: x[i], (state.g, state.d, state.ema))
+    taken = jax.tree.map(lambda x: x[i], (state.g, state.d, state.ema, state.memory))
     return GANState(state.step, *taken)

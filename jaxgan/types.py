@@ -30,6 +30,11 @@ class Network(NamedTuple):
     # Does a sample's output depend on the others in its batch (batch statistics, minibatch standard
     # deviation)? Then real and fake images must pass through D apart. True is always correct; False is faster.
     couples: bool = True
+    # A generator that first maps z to styles w, and then w to images, offers both halves, so that truncation and path
+    # lengths are functions of w: map (params, stats, z, labels, key, *, train, truncation=None) -> (w, stats) and
+    # synthesize (params, stats, w, key, *, train) -> images.
+    map: Callable[..., tuple[jax.Array, PyTree]] | None = None
+    synthesize: Callable[..., Images] | None = None
 
 
 class Loss(NamedTuple):
@@ -44,6 +49,21 @@ class Loss(NamedTuple):
         logits = jax.ShapeDtypeStruct((2,), jnp.float32)
         jaxpr = jax.make_jaxpr(self.g)(logits, logits).jaxpr
         return any(jaxpr.invars[0] in eqn.invars for eqn in jaxpr.eqns)
+
+
+class GPenalty(NamedTuple):
+    """A penalty on G that remembers: a running average, a scalar, goes from one use to the next."""
+
+    init: Callable[[], jax.Array]
+    apply: Callable[..., tuple[jax.Array, jax.Array]]  # (params, stats, z, labels, key, average) -> (penalty [B'], average)
+
+
+class Adaptive(NamedTuple):
+    """A number that training steers by what D says of real images; what it remembers is part of the state."""
+
+    init: Callable[[], PyTree]  # () -> memory
+    value: Callable[[PyTree], jax.Array]  # memory -> the number now
+    update: Callable[[PyTree, jax.Array, int], PyTree]  # (memory, mean sign of D's real logits, images shown) -> memory
 
 
 class Weights(NamedTuple):
@@ -68,6 +88,7 @@ class GANState(NamedTuple):
     g: Player
     d: Player
     ema: Weights  # the averaged generator
+    memory: PyTree  # a dict of what remembers besides: "augment_strength", "g_penalty"; mostly empty
 
 
 class GAN(NamedTuple):

@@ -37,7 +37,7 @@ def make_state(step: int, width: int = 8) -> GANState:
         return Player(params, stats, optax.adam(1e-3).init(params))
 
     g, d = player(), player()
-    return GANState(jnp.asarray(step, jnp.int32), g, d, jax.tree.map(jnp.copy, Weights(g.params, {})))
+    return GANState(jnp.asarray(step, jnp.int32), g, d, jax.tree.map(jnp.copy, Weights(g.params, {})), {})
 
 
 def raw(tree: object) -> list[np.ndarray]:
@@ -99,7 +99,7 @@ def test_buffers_may_be_donated_as_soon_as_save_returns(tmp_path):
         return jax.random.normal(key, (512, 1024))
 
     def state(step, x):
-        return GANState(jnp.asarray(step, jnp.int32), Player({"x": x}, {}, {}), Player({}, {}, {}), Weights({}, {}))
+        return GANState(jnp.asarray(step, jnp.int32), Player({"x": x}, {}, {}), Player({}, {}, {}), Weights({}, {}), {})
 
     overwrite = jax.jit(lambda x: x + 1.0, donate_argnums=0)
     x = grown(jax.random.key(0))

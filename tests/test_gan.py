@@ -166,7 +166,7 @@ def step_by_hand(setting: Setting, state, batch):
     half_life = setting.half_life(shown) if callable(setting.half_life) else setting.half_life
     keep = 0.5 ** (setting.disc_steps * PART / jnp.maximum(half_life, 1e-8))
     ema = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, state.ema, Weights(g.params, g.stats))
-    return type(state)(state.step + 1, g, d, ema), {"g_loss": value, "d_grad_norm": d_norm}
+    return type(state)(state.step + 1, g, d, ema, {}), {"g_loss": value, "d_grad_norm": d_norm}
 
 
 def close(a, b, tolerance=1e-6):

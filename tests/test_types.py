@@ -51,7 +51,8 @@ def test_a_state_is_a_pytree_of_its_arrays():
         g=Player({"w": jnp.ones(2)}, {}, ()),
         d=Player({"w": jnp.ones(3)}, {"mean": jnp.ones(4)}, ()),
         ema=Weights({"w": jnp.ones(2)}, {}),
+        memory={"augment_strength": jnp.zeros(())},
     )
-    assert [leaf.size for leaf in jax.tree.leaves(state)] == [1, 2, 3, 4, 2]
-    assert state._fields == ("step", "g", "d", "ema")  # the order is the layout of a checkpoint
+    assert [leaf.size for leaf in jax.tree.leaves(state)] == [1, 2, 3, 4, 2, 1]
+    assert state._fields == ("step", "g", "d", "ema", "memory")  # the order is the layout of a checkpoint
     assert GAN._fields == ("init", "step", "sample")
