@@ -215,9 +215,10 @@ def test_weights_regenerate(goldens):
 
 @pytest.mark.parametrize("net", ["G", "D"])
 def test_from_torch_has_the_networks_own_structure_and_loses_nothing(net):
-    found = dcgan.from_torch(torch_tensors(net))
+    module, *found = dcgan.from_torch(torch_tensors(net))
+    assert module == {"G": dcgan.Generator(width=8), "D": dcgan.Discriminator(width=8)}[net]
     shapes = functools.partial(jax.tree.map, jnp.shape)
-    assert shapes(found) == shapes(jax.eval_shape(networks()[net].init, jax.random.key(0)))
+    assert shapes(tuple(found)) == shapes(jax.eval_shape(networks()[net].init, jax.random.key(0)))
     back = to_torch(*found)
     assert back.keys() == torch_tensors(net).keys()
     for name, x in back.items():
@@ -226,17 +227,21 @@ def test_from_torch_has_the_networks_own_structure_and_loses_nothing(net):
 
 def test_from_torch_names_what_is_wrong():
     tensors = torch_tensors("D")
-    with pytest.raises(ValueError, match=r"tensors: main\.3\.running_var is missing"):
-        dcgan.from_torch({name: x for name, x in tensors.items() if name != "main.3.running_var"})
-    with pytest.raises(ValueError, match=r"tensors: \['conv1.weight'\], but a DCGAN has"):
-        dcgan.from_torch(tensors | {"conv1.weight": np.zeros((1, 1, 4, 4))})
-    with pytest.raises(ValueError, match="tensors: none, but a DCGAN has"):
+    wrong = {name: x for name, x in tensors.items() if name != "main.3.running_var"}
+    wrong |= {"conv1.weight": np.zeros((1, 1, 4, 4)), "main.6.bias": np.zeros(3), "main.9.bias": np.full(64, np.nan)}
+    with pytest.raises(ValueError) as error:
+        dcgan.from_torch(wrong)
+    assert str(error.value) == (
+        "tensors: missing: main.3.running_var; surplus: conv1.weight; misshaped: main.6.bias (3) for (32); "
+        "not finite: main.9.bias"
+    )
+    with pytest.raises(ValueError, match="tensors: none, but a DCGAN"):
         dcgan.from_torch({})
 
 
 def taps(module, net, x, *, train):
     """The per-sample mean after each PyTorch layer `main.{i}`, from what each of our layers returned."""
-    params, stats = dcgan.from_torch(torch_tensors(net))
+    _, params, stats = dcgan.from_torch(torch_tensors(net))
     variables = {"params": params, **stats}
     mutable = ["intermediates", "batch_stats"] if train else ["intermediates"]
     run = jax.jit(lambda v: module.apply(v, x, train=train, capture_intermediates=True, mutable=mutable))
@@ -261,7 +266,7 @@ def test_forward_equals_pytorch(goldens, mode):
     assert_close(nhwc_to_torch(images[:1]), goldens[f"{mode}/G/img"], 1e-5)
     logits, d_means, d_new = taps(dcgan.Discriminator(width=8), "D", x, train=train)
     assert_close(jax.nn.sigmoid(logits), goldens[f"{mode}/D/real_prob"], 1e-5)
-    d_params, d_stats = dcgan.from_torch(torch_tensors("D"))
+    _, d_params, d_stats = dcgan.from_torch(torch_tensors("D"))
     fake_logits, _ = networks()["D"].apply(d_params, d_stats, images, None, jax.random.key(0), train=train)
     assert_close(jax.nn.sigmoid(fake_logits), goldens[f"{mode}/D/fake_prob"], 1e-5)
     assert len(g_means | d_means) == 27
@@ -285,7 +290,7 @@ def train_two_iterations(goldens, dtype):
     loss = Loss(lambda real, fake: softplus(-real) + softplus(fake), lambda real, fake: softplus(-fake))
 
     def player(net):
-        params, stats = jax.tree.map(lambda x: x.astype(dtype), dcgan.from_torch(torch_tensors(net)))
+        params, stats = jax.tree.map(lambda x: x.astype(dtype), dcgan.from_torch(torch_tensors(net))[1:])
         return Player(params, stats, optimizer.init(params))
 
     @jax.jit
