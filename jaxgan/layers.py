@@ -1,4 +1,4 @@
-"""Layers that flax lacks or defines otherwise: fast transposed convolution, batch and spectral normalisation."""
+"""Layers that flax lacks or defines otherwise: fast transposed convolution, resizing, batch and spectral normalisation."""
 
 import functools
 import math
@@ -95,6 +95,35 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int
     return y[:, padding : end[0], padding : end[1]]
 
 
+def upsample_bilinear(x: jax.Array) -> jax.Array:
+    """Doubles both sides, as PyTorch's `interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)`.
+
+    A new pixel's centre lies a quarter of a pixel from an old one's and three quarters from the next, whose place the
+    border takes where there is none. As sums of shifted images: `jax.image.resize` multiplies by matrices that are
+    mostly zeros.
+
+    Args:
+        x: `[B, H, W, C]`.
+
+    Returns:
+        `[B, 2 H, 2 W, C]`.
+    """
+    for axis in (1, 2):
+        size = x.shape[axis]
+        first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, size - 1, size, axis=axis)
+        before = jnp.concatenate([first, lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
+        after = jnp.concatenate([lax.slice_in_dim(x, 1, size, axis=axis), last], axis)
+        pairs = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+        x = pairs.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
+    return x
+
+
+def downsample_mean(x: jax.Array) -> jax.Array:
+    """Halves both sides, `[B, 2 H, 2 W, C]` to `[B, H, W, C]`: each pixel is the mean of four."""
+    batch, height, width, channels = x.shape
+    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
+
+
 def variance_scaled(gain: float, overlap: float = 1.0) -> Initializer:
     """Normal weights of variance `gain / fan_in`, which keep the variance of a signal across a layer and its activation.
 
@@ -179,12 +208,11 @@ class BatchNorm(nn.Module):
     momentum: float = 0.9  # share of the running statistics kept; PyTorch's momentum is 1 - 0.9
     epsilon: float = 1e-5
     scale_init: Initializer = nn.initializers.ones
+    affine: bool = True  # False: no scale and no bias
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         features = x.shape[-1]
-        scale = self.param("scale", self.scale_init, (features,))
-        bias = self.param("bias", nn.initializers.zeros, (features,))
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (features,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (features,))
         mean, var = running_mean.value, running_var.value
@@ -196,16 +224,46 @@ class BatchNorm(nn.Module):
                 keep = self.momentum
                 running_mean.value = keep * running_mean.value + (1.0 - keep) * mean
                 running_var.value = keep * running_var.value + (1.0 - keep) * var * (n / max(n - 1, 1))
-        factor = scale * lax.rsqrt(var + self.epsilon)
-        return (x - _broadcast(mean, x)) * _broadcast(factor, x) + _broadcast(bias, x)
+        factor = lax.rsqrt(var + self.epsilon)
+        if not self.affine:
+            return (x - _broadcast(mean, x)) * _broadcast(factor, x)
+        scale = self.param("scale", self.scale_init, (features,))
+        bias = self.param("bias", nn.initializers.zeros, (features,))
+        return (x - _broadcast(mean, x)) * _broadcast(scale * factor, x) + _broadcast(bias, x)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation of images `[B, H, W, C]` whose scale and bias are those of each image's class.
+
+    The statistics are the whole batch's, of all classes. One table `[classes, 2 C]` holds a class's scale, then its bias.
+
+    References:
+        Dumoulin et al. 2017, A learned representation for artistic style, section 2.2;
+        Miyato and Koyama 2018, cGANs with projection discriminator, section 5.
+    """
+
+    classes: int
+    scale_init: Initializer = nn.initializers.normal(0.02)  # about one
+
+    @nn.compact
+    def __call__(self, x: jax.Array, labels: jax.Array, *, train: bool) -> jax.Array:
+        features = x.shape[-1]
+
+        def start(key: jax.Array) -> jax.Array:
+            scale = 1.0 + self.scale_init(key, (self.classes, features))
+            return jnp.concatenate([scale, jnp.zeros_like(scale)], axis=1)
+
+        table = self.param("embedding", start)
+        scale, bias = jnp.split(table[labels][:, None, None, :], 2, axis=-1)
+        return BatchNorm(affine=False, name="norm")(x, train=train) * scale + bias
 
 
 class SpectralNorm(nn.Module):
     """Divides a kernel `[..., O]` by an estimate of its largest singular value as a matrix `[prod(...), O]`.
 
     `W / sigma`, `sigma = v^T W u`. In training one power iteration, `v = W u / |W u|`, `u = W^T v / |W^T v|`, first follows W,
-    and the new u is kept in the collection `spectral`; otherwise u stays. The gradient flows through sigma with u and v held
-    fixed.
+    and both vectors are kept in the collection `spectral`; otherwise those kept are used as they are. The gradient flows
+    through sigma with u and v held fixed.
 
     References:
         Miyato et al. 2018, Spectral normalization for generative adversarial networks, equation 8, algorithm 1.
@@ -218,19 +276,18 @@ class SpectralNorm(nn.Module):
         matrix = kernel.reshape(-1, kernel.shape[-1])
         fixed = lax.stop_gradient(matrix)
 
-        def iterate(u: jax.Array) -> jax.Array:
-            return _unit(fixed.T @ _unit(fixed @ u))
-
         def start() -> jax.Array:
             u = _unit(jax.random.normal(self.make_rng("params"), kernel.shape[-1:], kernel.dtype))
-            return lax.fori_loop(0, self.initial_iterations, lambda _, u: iterate(u), u)
+            return lax.fori_loop(0, self.initial_iterations, lambda _, u: _unit(fixed.T @ _unit(fixed @ u)), u)
 
-        kept = self.variable("spectral", "u", start)
-        u, v = kept.value, _unit(fixed @ kept.value)
+        kept_u = self.variable("spectral", "u", start)
+        kept_v = self.variable("spectral", "v", lambda: _unit(fixed @ kept_u.value))
+        u, v = kept_u.value, kept_v.value
         if train:
+            v = _unit(fixed @ u)
             u = _unit(fixed.T @ v)
             if not self.is_initializing():
-                kept.value = u
+                kept_u.value, kept_v.value = u, v
         return kernel / (v @ matrix @ u)
 
 

@@ -81,6 +81,24 @@ def test_leaky_relu_has_the_small_slope_at_zero():
     assert jax.vmap(jax.grad(layers.leaky_relu))(jnp.array([-1.0, 0.0, 1.0])).tolist() == pytest.approx([0.2, 0.2, 1.0])
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (4, 4), (5, 3), (1, 2)])
+def test_upsample_bilinear_equals_resize_in_all_derivatives(height, width):
+    def resized(x, weight):
+        return jax.image.resize(weight * x, (2, 2 * height, 2 * width, 3), "bilinear")
+
+    x, _ = operands((2, height, width, 3), (1, 1, 1, 1))
+    weight = jnp.broadcast_to(jnp.linspace(0.5, 1.5, width).reshape(1, 1, width, 1), (1, height, width, 1))
+    assert_same(derivatives(lambda x, weight: layers.upsample_bilinear(weight * x), x, weight), derivatives(resized, x, weight))
+
+
+def test_downsample_mean_is_the_mean_of_four():
+    x = np.arange(2 * 4 * 6 * 3, dtype=np.float32).reshape(2, 4, 6, 3) ** 1.5
+    found = layers.downsample_mean(jnp.asarray(x))
+    assert found.shape == (2, 2, 3, 3)
+    for b, i, j, c in np.ndindex(*found.shape):
+        assert float(found[b, i, j, c]) == pytest.approx(x[b, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2, c].mean(), rel=1e-6)
+
+
 @pytest.mark.parametrize("overlap", [1.0, 4.0])
 def test_variance_scaled_keeps_the_variance_of_a_signal(overlap):
     x = jax.random.normal(jax.random.key(0), (8, 8, 8, 64))
@@ -106,6 +124,24 @@ def test_batch_norm_keeps_the_unbiased_variance_and_uses_the_biased_one():
     )
 
 
+def test_conditional_batch_norm_scales_by_class_what_the_whole_batch_normalised():
+    x = 3.0 + 2.0 * np.random.default_rng(0).standard_normal((4, 2, 2, 5)).astype(np.float32)
+    labels = np.array([2, 0, 2, 1])
+    module = layers.ConditionalBatchNorm(3)
+    variables = module.init(jax.random.key(0), x, labels, train=False)
+    table = np.asarray(variables["params"]["embedding"])
+    assert table.shape == (3, 10)
+    assert 0.005 < (table[:, :5] - 1.0).std() < 0.05  # the scales start about one,
+    assert not table[:, 5:].any()  # the biases at zero
+    table = np.random.default_rng(1).standard_normal((3, 10)).astype(np.float32)
+    y, new = module.apply({**variables, "params": {"embedding": table}}, x, labels, train=True, mutable=["batch_stats"])
+    flat = x.reshape(-1, 5)
+    normalised = (x - flat.mean(0)) / np.sqrt(flat.var(0) + 1e-5)
+    for i, label in enumerate(labels):
+        np.testing.assert_allclose(y[i], normalised[i] * table[label, :5] + table[label, 5:], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(new["batch_stats"]["norm"]["mean"], 0.1 * flat.mean(0), rtol=1e-5)
+
+
 def test_spectral_norm_divides_by_the_largest_singular_value():
     kernel = jax.random.normal(jax.random.key(0), (3, 3, 4, 6))
     module = layers.SpectralNorm()
@@ -116,7 +152,23 @@ def test_spectral_norm_divides_by_the_largest_singular_value():
     assert np.linalg.norm(normalised.reshape(-1, 6), 2) == pytest.approx(1.0, abs=1e-4)
     frozen, new = module.apply(variables, kernel, train=False, mutable=["spectral"])
     np.testing.assert_allclose(frozen, normalised, rtol=1e-4)
-    np.testing.assert_array_equal(new["spectral"]["u"], variables["spectral"]["u"])
+    assert jax.tree.all(jax.tree.map(np.array_equal, new, variables))
+
+
+def test_spectral_norm_iterates_once_in_training_and_not_otherwise():
+    kernel = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
+    u, v = (x / np.linalg.norm(x) for x in np.random.default_rng(1).standard_normal((2, 24)).astype(np.float32))
+    u = u[:5]  # as a state dict may hold it: of any length, and unrelated to v
+    module, stats, matrix = layers.SpectralNorm(), {"spectral": {"u": u, "v": v}}, kernel.reshape(24, 5)
+    frozen, new = module.apply(stats, kernel, train=False, mutable=["spectral"])
+    np.testing.assert_allclose(frozen, kernel / (v @ matrix @ u), rtol=1e-4)
+    assert jax.tree.all(jax.tree.map(np.array_equal, new, stats))
+    moved, new = module.apply(stats, kernel, train=True, mutable=["spectral"])
+    next_v = matrix @ u / np.linalg.norm(matrix @ u)
+    next_u = matrix.T @ next_v / np.linalg.norm(matrix.T @ next_v)
+    np.testing.assert_allclose(moved, kernel / (next_v @ matrix @ next_u), rtol=1e-4)
+    np.testing.assert_allclose(new["spectral"]["v"], next_v, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(new["spectral"]["u"], next_u, rtol=0, atol=1e-6)
 
 
 def test_spectral_norm_gradient_holds_the_vectors_fixed():
@@ -124,8 +176,7 @@ def test_spectral_norm_gradient_holds_the_vectors_fixed():
     module = layers.SpectralNorm()
     variables = jax.jit(functools.partial(module.init, train=False))(jax.random.key(1), kernel)
     found = jax.jit(jax.grad(lambda k: (weight * module.apply(variables, k, train=False)).sum()))(kernel)
-    u = np.asarray(variables["spectral"]["u"])
-    v = kernel @ u / np.linalg.norm(kernel @ u)
+    u, v = (np.asarray(variables["spectral"][name]) for name in "uv")
     sigma = v @ kernel @ u
     # Miyato et al. 2018, equation 12: the second term keeps W from growing along its largest singular direction.
     expected = (weight - (weight * kernel).sum() / sigma * np.outer(v, u)) / sigma
