@@ -256,7 +256,7 @@ def adaptive(target: float = 0.6, length: int = 500_000) -> Adaptive:
         length: images in which the strength can go from 0 to 1.
 
     Returns:
-        `update` takes logits of real images, or the mean of their signs.
+        An `Adaptive`, for `make_gan`'s `augment_strength`.
 
     Raises:
         ValueError: when a number is out of range.
@@ -266,8 +266,8 @@ def adaptive(target: float = 0.6, length: int = 500_000) -> Adaptive:
     if not length >= 1:
         raise ValueError(f"length: {length!r}, but it is a number of images and must be at least 1")
 
-    def update(strength: jax.Array, real_logits: jax.Array, images: int) -> jax.Array:
-        return adapt(strength, jnp.sign(real_logits).mean(), images=images, target=target, length=length)
+    def update(strength: jax.Array, sign_mean: jax.Array, images: int) -> jax.Array:
+        return adapt(strength, sign_mean, images=images, target=target, length=length)
 
     return Adaptive(lambda: jnp.zeros(()), lambda strength: strength, update)
 

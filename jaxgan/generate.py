@@ -17,7 +17,16 @@ def drawn(recipe: Recipe, seed: int, indices: np.ndarray) -> Latents:
     return latents.draw(jax.random.key(seed), jnp.asarray(indices), generator.latent_dim, latent=LATENTS[generator.latent])
 
 
-def generate(gan: GAN, weights: Weights, key: jax.Array, z: jax.Array, labels: np.ndarray, *, batch: int) -> np.ndarray:
+def generate(
+    gan: GAN,
+    weights: Weights,
+    key: jax.Array,
+    z: jax.Array,
+    labels: np.ndarray,
+    *,
+    batch: int,
+    truncation: float | None = None,
+) -> np.ndarray:
     """Maps latents to images, a batch at a time over all devices.
 
     Args:
@@ -27,6 +36,7 @@ def generate(gan: GAN, weights: Weights, key: jax.Array, z: jax.Array, labels: n
         z: latents, `[N, D]`.
         labels: `[N]` int32.
         batch: latents mapped at a time.
+        truncation: psi of a generator that has a mapping; none by default.
 
     Returns:
         Images `[N, H, W, C]` float32 in [-1, 1], on the host.
@@ -38,7 +48,8 @@ def generate(gan: GAN, weights: Weights, key: jax.Array, z: jax.Array, labels: n
     nobody = Player(None, None, None)  # sampling needs the averaged generator only
     state = GANState(jnp.zeros((), jnp.int32), nobody, nobody, weights, {})
     weights = jax.device_put(weights, replicated)
-    sample_batch = jax.jit(lambda ema, labels, z: gan.sample(state._replace(ema=ema), key, labels, z=z))
+    options = {} if truncation is None else {"truncation": truncation}
+    sample_batch = jax.jit(lambda ema, labels, z: gan.sample(state._replace(ema=ema), key, labels, z=z, **options))
     images = []
     for start in range(0, len(z), batch):
         index = np.arange(start, start + batch) % len(z)  # the last batch is filled up, or it would compile anew

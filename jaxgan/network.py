@@ -85,7 +85,8 @@ def from_linen(module: nn.Module, *example: jax.Array, couples: bool | None = No
         return w, {**stats, **new}
 
     def synthesize(params: PyTree, stats: PyTree, w: jax.Array, key: Key, *, train: bool) -> jax.Array:
-        return module.apply({"params": params, **stats}, w, train=train, method="synthesize", rngs={"noise": key})
+        images: Any = module.apply({"params": params, **stats}, w, train=train, method="synthesize", rngs={"noise": key})
+        return images
 
     return Network(init, apply, couples, styles, synthesize)
 

@@ -8,10 +8,12 @@ A critic that judges packs of m samples (`network.pack`) returns `[B / m]`, and 
 below for a sample then holds for a pack, the gradient's norm being over all of it.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 
-from jaxgan.types import Critic, Images, Key
+from jaxgan.types import Critic, GPenalty, Images, Key, Labels, Latents, Network, PyTree
 
 
 def none(_critic: Critic, real: Images, _fake: Images, _key: Key) -> jax.Array:
@@ -116,6 +118,49 @@ def dragan(critic: Critic, real: Images, _fake: Images, key: Key) -> jax.Array:
     """
     noise = 0.5 * real.std() * jax.random.uniform(key, real.shape, real.dtype)
     return jnp.square(_norm(critic, real + noise) - 1.0)
+
+
+def path_length(generator: Network, *, weight: float = 2.0, decay: float = 0.01, shrink: int = 2) -> GPenalty:
+    """G's images should change as much for a step in w wherever w is: `weight (l - a)^2`, a penalty on G.
+
+    `l = sqrt(mean over layers of |J^T n|^2)` with J the derivative of the image with respect to a layer's style w, and
+    `n ~ N(0, I) / sqrt(H W)`; a is the running average of l, which moves by `decay` to this batch's mean first.
+
+    Args:
+        generator: with a mapping: `map` and `synthesize`.
+        weight: of the penalty.
+        decay: share of a that one batch replaces.
+        shrink: it looks at every `shrink`-th latent of the batch, to save time.
+
+    Returns:
+        A `GPenalty`: values `[ceil(B / shrink)]`, not negative.
+
+    Raises:
+        ValueError: when the generator has no mapping.
+
+    References:
+        Karras et al. 2020, Analyzing and improving the image quality of StyleGAN (StyleGAN2), section 3.2, equation 4.
+    """
+    styles_of, synthesize = generator.map, generator.synthesize
+    if styles_of is None or synthesize is None:
+        raise ValueError("generator: it has no mapping, so there are no paths in w to smooth")
+
+    def apply(
+        params: PyTree, stats: PyTree, z: Latents, labels: Labels, key: Key, average: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        keys = jax.random.split(key, 3)
+        w, _ = styles_of(params, stats, z[::shrink], labels[::shrink], keys[0], train=True)
+
+        def seen(w: jax.Array) -> jax.Array:
+            images = synthesize(params, stats, w, keys[1], train=True)
+            noise = jax.random.normal(keys[2], images.shape, images.dtype) / math.sqrt(images.shape[1] * images.shape[2])
+            return (images * noise).sum()
+
+        lengths = jnp.sqrt(jnp.square(jax.grad(seen)(w)).sum(axis=2).mean(axis=1))
+        average = average + decay * (lengths.mean() - average)
+        return weight * jnp.square(lengths - average), average
+
+    return GPenalty(lambda: jnp.zeros(()), apply)
 
 
 def _squared_norm(critic: Critic, images: Images) -> jax.Array:
