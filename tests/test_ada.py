@@ -319,7 +319,7 @@ def test_gradients():
     """A pipe is affine: differences are exact but for rounding, and the vjp is the transpose, twice."""
     shape = (4, 6, 8, 3)
     x, change, cotangent = (images_of(shape, seed) for seed in range(3))
-    f = lambda x: ada.ada("bgcfnc")(KEY, x, 0.8)  # noqa: E731
+    f = functools.partial(ada.ada("bgcfnc"), KEY, strength=0.8)
 
     @jit
     def derivatives(x, change, cotangent):
@@ -341,7 +341,9 @@ def test_a_penalty_behind_the_pipe_has_a_gradient():
     x, w, direction = (images_of((4, 6, 6, 1), seed)[: 4 if seed == 0 else 1] for seed in range(3))
 
     def penalty(w):
-        critic = lambda x: jnp.sum(jnp.tanh((w * ada.ada("bgc")(KEY, x, 1.0)).sum((1, 2, 3))))  # noqa: E731
+        def critic(x):
+            return jnp.sum(jnp.tanh((w * ada.ada("bgc")(KEY, x, 1.0)).sum((1, 2, 3))))
+
         return jnp.sum(jax.grad(critic)(x) ** 2)
 
     gradient, above, below = jit(
