@@ -113,6 +113,24 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Writes the averaged generator and the discriminator as safetensors, the recipe in it and beside it."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory."""
+    out: Path
+    """.safetensors"""
+    member: int = 0
+    """Of a run of several GANs, the one to take."""
+    best: bool = False
+    """Of the checkpoint that keep-best keeps rather than of the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
 class Prepare:
     """Prepares a data set for use without a network: digits, mnist, fashion_mnist, cifar10 without TensorFlow."""
 
@@ -157,6 +175,12 @@ def evaluate(arguments: Evaluate) -> Path:
     return out
 
 
+def export(arguments: Export) -> Path:
+    from jaxgan.export import export
+
+    return export(arguments.run, **_options(arguments))
+
+
 def prepare(arguments: Prepare) -> Path:
     from jaxgan import data
 
@@ -180,6 +204,7 @@ COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "sample": (Sample, sample),
     "interpolate": (Interpolate, interpolate),
     "evaluate": (Evaluate, evaluate),
+    "export": (Export, export),
     "recipes": (Recipes, recipes),
     "data prepare": (Prepare, prepare),
 }
