@@ -1,0 +1,459 @@
+"""StyleGAN2 with the settings of StyleGAN2-ADA: a mapping to styles, a synthesis that they steer, and its discriminator.
+
+G is two networks. `map` turns a latent z into w, one copy for each layer; `synthesize` turns those ws into an image.
+Truncation, style mixing and path-length regularisation happen between the two. `from_torch` takes the weights of
+stylegan2-ada-pytorch.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxgan import foreign
+from jaxgan.nets.stylegan2_layers import (
+    LOW_PASS,
+    DiscriminatorBlock,
+    Epilogue,
+    Mapping,
+    Noise,
+    SynthesisBlock,
+)
+from jaxgan.types import PyTree
+
+ARCHITECTURES = ("skip", "resnet", "orig")
+W_AVERAGE_DECAY = 0.995  # a batch
+
+
+class Generator(nn.Module):
+    """G: latents `[B, D]` to images `[B, image_size, image_size, channels]`, of any real value, about (-1, 1).
+
+    Conditional when `classes > 0`: the label's learnt vector is appended to z. The average of w over training lies in the
+    collection `averages`, the noise that sampling adds in `noise_const`; in training noise is drawn anew.
+
+    References:
+        Karras et al. 2020, Analyzing and improving the image quality of StyleGAN; Karras et al. 2020, Training generative
+        adversarial networks with limited data; Karras et al. 2019, A style-based generator architecture for GANs, 3.1.
+    """
+
+    image_size: int = 32  # 8, 16, 32 and so on
+    channels: int = 3
+    classes: int = 0
+    w_dim: int = 512
+    mapping_layers: int = 8
+    channel_base: int = 16384  # features at a side: channel_base // side, at most channel_max
+    channel_max: int = 512
+    architecture: str = "skip"  # or resnet, orig
+    style_mixing: float = 0.0  # probability in training that the finer layers get the w of another z
+    conv_clamp: float | None = None  # bound on the values after each layer
+    half: int = 0  # how many of the highest resolutions are computed in bfloat16
+    noise: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self)
+        if self.w_dim < 1:
+            raise ValueError(f"w_dim: {self.w_dim}, but it must be at least 1")
+        if not 0.0 <= self.style_mixing <= 1.0:
+            raise ValueError(f"style_mixing: {self.style_mixing}, but it must be a probability, from 0 to 1")
+
+    def setup(self) -> None:
+        self.mapping = Mapping(self.w_dim, self.mapping_layers, self.classes)
+        sides = _sides(self)
+        self.block = {
+            str(side): SynthesisBlock(
+                _features(self, side), side, self.channels, self.architecture, side == self.image_size, self.noise,
+                self.conv_clamp, half=i >= len(sides) - self.half,
+            )
+            for i, side in enumerate(sides)
+        }  # fmt: skip
+        self.w_avg = self.variable("averages", "w_avg", jnp.zeros, (self.w_dim,))
+
+    @property
+    def num_ws(self) -> int:
+        """One w for each convolution, and one for the last image layer; the others share that of the convolution after."""
+        return 2 * len(_sides(self))
+
+    def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        ws = self.map(z, labels, train=train)
+        if train and self.style_mixing > 0.0:
+            ws = self._mixed(ws, z, labels)
+        return self.synthesize(ws, train=train)
+
+    def map(
+        self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False, truncation: float | None = None
+    ) -> jax.Array:
+        """Latents to styles.
+
+        Args:
+            z: `[B, D]`.
+            labels: `[B]` int32, needed when `classes > 0`.
+            train: let `averages` follow w, where that collection is mutable.
+            truncation: psi of `truncate`; None for no truncation.
+
+        Returns:
+            `[B, num_ws, w_dim]`, the same w for each layer.
+
+        Raises:
+            ValueError: when there are classes and no labels, or psi is not finite.
+        """
+        w = self.mapping(z, labels, z.dtype)
+        if train and self.is_mutable_collection("averages") and not self.is_initializing():
+            mean = lax.stop_gradient(w.mean(axis=0))
+            self.w_avg.value = mean + (self.w_avg.value - mean) * W_AVERAGE_DECAY
+        ws = jnp.broadcast_to(w[:, None, :], (w.shape[0], self.num_ws, self.w_dim))
+        return ws if truncation is None else truncate(ws, self.w_avg.value, truncation)
+
+    def synthesize(self, ws: jax.Array, *, train: bool = False, noise: str | Sequence[jax.Array] | None = None) -> jax.Array:
+        """Styles to images.
+
+        Args:
+            ws: `[B, num_ws, w_dim]`.
+            train: decides on the noise where `noise` does not.
+            noise: `"random"` (in training), `"const"` (otherwise) or `"none"`; or the noise of each convolution, from the
+                coarsest on, `[B, H, W, 1]`.
+
+        Returns:
+            `[B, image_size, image_size, channels]`.
+
+        Raises:
+            ValueError: when the ws are of another shape, or the noise is none of these.
+        """
+        if ws.shape[1:] != (self.num_ws, self.w_dim):
+            raise ValueError(f"ws: shape {ws.shape}, but it must be [B, {self.num_ws}, {self.w_dim}]")
+        fields = self._noise(noise, train, ws.shape[0])
+        x, image, first = None, jnp.zeros((), ws.dtype), 0
+        for block in self.block.values():
+            x, image = block(x, image, ws[:, first:], fields[first:])
+            first += 2 if first else 1  # a block's image layer shares its w with the convolution after
+        return image
+
+    def _mixed(self, ws: jax.Array, z: jax.Array, labels: jax.Array | None) -> jax.Array:
+        """The layers from a random one on get the w of a second latent; one cut for the whole batch."""
+        z_key, cut_key, mix_key = jax.random.split(self.make_rng("noise"), 3)
+        other = self.mapping(jax.random.normal(z_key, z.shape, z.dtype), labels, z.dtype)
+        cut = jax.random.randint(cut_key, (), 1, self.num_ws)
+        cut = jnp.where(jax.random.bernoulli(mix_key, self.style_mixing), cut, self.num_ws)
+        return jnp.where((jnp.arange(self.num_ws) < cut)[None, :, None], ws, other[:, None, :])
+
+    def _noise(self, noise: str | Sequence[jax.Array] | None, train: bool, count: int) -> Sequence[Noise]:
+        sides = [side for side in _sides(self) for _ in range(1 if side == 4 else 2)]
+        if noise is None:
+            noise = "random" if train else "const"
+        if isinstance(noise, str):
+            if noise not in ("random", "const", "none"):
+                raise ValueError(f"noise: {noise!r} is not one of random, const, none")
+            return [noise] * len(sides)
+        shapes = [(count, side, side, 1) for side in sides]
+        if [field.shape for field in noise] != shapes:
+            raise ValueError(f"noise: shapes {[field.shape for field in noise]}, but they must be {shapes}")
+        return noise
+
+
+class Discriminator(nn.Module):
+    """D: images `[B, image_size, image_size, channels]` to logits `[B]`, each of which depends on the whole group in its batch.
+
+    Conditional when `classes > 0`, by projection: `logit = phi(x) . v_y / sqrt(F)` with v_y a mapping of the label.
+
+    References:
+        Karras et al. 2020, Analyzing and improving the image quality of StyleGAN, section 4.1; Karras et al. 2020, Training
+        generative adversarial networks with limited data; Miyato and Koyama 2018, cGANs with projection discriminator.
+    """
+
+    image_size: int = 32  # 8, 16, 32 and so on
+    channels: int = 3
+    classes: int = 0
+    mapping_layers: int = 8  # of the label
+    channel_base: int = 16384  # features at a side: channel_base // side, at most channel_max
+    channel_max: int = 512
+    architecture: str = "resnet"  # or skip, orig
+    mbstd_group: int | None = 4  # samples whose deviation is measured together; None: the batch
+    mbstd_features: int = 1  # channels that hold it; 0 for none
+    conv_clamp: float | None = None  # bound on the values after each layer
+    half: int = 0  # how many of the highest resolutions are computed in bfloat16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self)
+        if self.mbstd_group is not None and self.mbstd_group < 1:
+            raise ValueError(f"mbstd_group: {self.mbstd_group}, but it must be at least 1, or None for the whole batch")
+        if self.mbstd_features < 0 or (self.mbstd_features and _features(self, 4) % self.mbstd_features):
+            raise ValueError(
+                f"mbstd_features: {self.mbstd_features}, but it must divide the {_features(self, 4)} channels at 4x4"
+            )
+
+    @nn.compact
+    def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        del train  # the same function at all times
+        image, features, dtype = x, jnp.zeros((), x.dtype), x.dtype
+        for i, side in enumerate(reversed(_sides(self)[1:])):
+            of = (_features(self, side), _features(self, side // 2), self.architecture, i == 0, self.conv_clamp, i < self.half)
+            features, image = DiscriminatorBlock(*of, name=f"block_{side}")(features, image)
+        width = _features(self, 4)
+        outputs = width if self.classes else 1
+        end = Epilogue(outputs, self.architecture, self.mbstd_group, self.mbstd_features, self.conv_clamp, name="block_4")
+        x = end(features.astype(dtype), image)
+        if not self.classes:
+            return x[:, 0]
+        of_class = Mapping(width, self.mapping_layers, self.classes, name="mapping")(None, labels, dtype)
+        return (x * of_class).sum(axis=-1) / math.sqrt(width)
+
+
+def truncate(ws: jax.Array, w_avg: jax.Array | None, psi: float | jax.Array, cutoff: int | None = None) -> jax.Array:
+    """The truncation trick in w: `w_avg + psi (w - w_avg)`; towards the average image as psi goes to 0.
+
+    Args:
+        ws: `[B, num_ws, w_dim]`, what `Generator.map` returns.
+        w_avg: `[w_dim]`, what training kept in the collection `averages`.
+        psi: 1 for no truncation.
+        cutoff: only the first so many ws, those of the coarse layers; None for all.
+
+    Returns:
+        `[B, num_ws, w_dim]`.
+
+    Raises:
+        ValueError: when there is no average, psi is not finite, or the cutoff is no number of ws.
+
+    References:
+        Karras et al. 2019, A style-based generator architecture for GANs, appendix B.
+    """
+    if w_avg is None:
+        raise ValueError("w_avg: None, but truncation needs the average of w that training keeps")
+    if not isinstance(psi, jax.Array) and not math.isfinite(psi):
+        raise ValueError(f"psi: {psi}, but it must be finite; 1 for no truncation")
+    if cutoff is not None and not 0 <= cutoff <= ws.shape[1]:
+        raise ValueError(f"cutoff: {cutoff}, but it must be from 0 to {ws.shape[1]}, the number of ws")
+    centre = w_avg.reshape(1, 1, -1)
+    truncated = centre + psi * (ws - centre)
+    return truncated if cutoff is None else jnp.concatenate([truncated[:, :cutoff], ws[:, cutoff:]], axis=1)
+
+
+def path_lengths(synthesize: Callable[[jax.Array], jax.Array], ws: jax.Array, noise: jax.Array) -> jax.Array:
+    """How far an image moves for a step in w, by one random direction of images: `|J_w^T y|`, y = noise / sqrt(H W).
+
+    Args:
+        synthesize: `[B, num_ws, w_dim]` to images `[B, H, W, C]`, each depending on its own ws only.
+        ws: `[B, num_ws, w_dim]`.
+        noise: `[B, H, W, C]`, drawn from N(0, 1).
+
+    Returns:
+        `[B]`, the root of the mean over the ws of the gradient's squared norm.
+
+    References:
+        Karras et al. 2020, Analyzing and improving the image quality of StyleGAN, equation 4 and appendix B.
+    """
+    scale = 1.0 / math.sqrt(noise.shape[1] * noise.shape[2])
+    gradient = jax.grad(lambda ws: (synthesize(ws) * noise).sum() * scale)(ws)
+    return jnp.sqrt(jnp.square(gradient).sum(axis=2).mean(axis=1))
+
+
+def from_torch(
+    tensors: foreign.Arrays, *, conv_clamp: float | None = None, mbstd_group: int | None = 4
+) -> tuple[Generator | Discriminator, PyTree, PyTree]:
+    """A network of stylegan2-ada-pytorch, G or D, from the tensors of its state dict.
+
+    Args:
+        tensors: by PyTorch name, in PyTorch's layouts.
+        conv_clamp: as in `Generator`; it leaves no trace in a state dict. The pretrained networks have 256.
+        mbstd_group: as in `Discriminator`; likewise.
+
+    Returns:
+        `(module, params, stats)`.
+
+    Raises:
+        ValueError: one line that says which tensors are no such network's.
+    """
+    module = modules_of(tensors, conv_clamp=conv_clamp, mbstd_group=mbstd_group)
+    latent_dim = None
+    if isinstance(module, Generator):
+        latent_dim = _shape(tensors, "mapping.fc0.weight", 2)[1] - (module.w_dim if module.classes else 0)
+    return module, *foreign.adopt(tensors, torch_layout(module, latent_dim))
+
+
+def modules_of(
+    tensors: foreign.Arrays, *, conv_clamp: float | None = None, mbstd_group: int | None = 4
+) -> Generator | Discriminator:
+    """The network that a state dict belongs to, from the names and shapes in it; arguments and errors as of `from_torch`."""
+    if not {"synthesis.b4.const", "b4.out.weight"} & tensors.keys():
+        raise ValueError("tensors: neither synthesis.b4.const nor b4.out.weight, so no generator or discriminator of StyleGAN2")
+    prefix, layer, colour = ("synthesis.", "conv1", "torgb") if "synthesis.b4.const" in tensors else ("", "conv0", "fromrgb")
+    found = (re.match(rf"{re.escape(prefix)}b(\d{{1,5}})\.", name) for name in tensors)
+    sides = sorted({int(match[1]) for match in found if match})
+    # The 4x4 part of D has one convolution.
+    kernels = {side: f"{prefix}b{side}.{'conv' if side == 4 and not prefix else layer}.weight" for side in sides}
+    channel_base, channel_max = _widths({side: _shape(tensors, name, 4)[0] for side, name in kernels.items()})
+    depth = sum(re.fullmatch(r"mapping\.fc\d+\.weight", name) is not None for name in tensors)
+    resnet = any(name.endswith(".skip.weight") for name in tensors)
+    fields: dict[str, Any] = {
+        "image_size": sides[-1],
+        "channels": _shape(tensors, f"{prefix}b{sides[-1]}.{colour}.weight", 4)[0 if prefix else 1],
+        "classes": _shape(tensors, "mapping.embed.weight", 2)[1] if "mapping.embed.weight" in tensors else 0,
+        "channel_base": channel_base,
+        "channel_max": channel_max,
+        "architecture": "skip" if f"{prefix}b4.{colour}.weight" in tensors else "resnet" if resnet else "orig",
+        "conv_clamp": conv_clamp,
+    }
+    if prefix:
+        w_dim = _shape(tensors, "synthesis.b4.conv1.affine.weight", 2)[1]
+        noise = "synthesis.b4.conv1.noise_strength" in tensors
+        return Generator(**fields, w_dim=w_dim, mapping_layers=depth, noise=noise)
+    outs, ins = _shape(tensors, "b4.conv.weight", 4)[:2]
+    fields["mapping_layers"] = depth if fields["classes"] else Discriminator.mapping_layers
+    return Discriminator(**fields, mbstd_group=mbstd_group, mbstd_features=ins - outs)
+
+
+def torch_layout(module: Generator | Discriminator, latent_dim: int | None = None) -> dict[str, foreign.Tensor]:
+    """Every tensor of the network's state dict in stylegan2-ada-pytorch, and where it goes.
+
+    Args:
+        module: the network.
+        latent_dim: length of G's latents; by default that of w.
+
+    Returns:
+        Tensors by PyTorch name.
+    """
+    if isinstance(module, Generator):
+        return _layout_of_generator(module, module.w_dim if latent_dim is None else latent_dim)
+    return _layout_of_discriminator(module)
+
+
+def _layout_of_generator(module: Generator, latent_dim: int) -> dict[str, foreign.Tensor]:
+    layout = _mapping(latent_dim, module.w_dim, module)
+    layout["mapping.w_avg"] = foreign.Tensor((module.w_dim,), ("averages", "w_avg"))
+    ins = 0
+    for side in _sides(module):
+        name, path, outs = f"synthesis.b{side}", (f"block_{side}",), _features(module, side)
+        layout |= _filter(name)
+        if not ins:
+            layout[f"{name}.const"] = foreign.Tensor((outs, 4, 4), ("params", *path, "const"), _channels_last)
+        for i, width in enumerate((ins, outs)):
+            if not width:
+                continue
+            conv, to = f"{name}.conv{i}", (*path, f"conv_{i}")
+            layout |= _conv(conv, to, width, outs, 3) | _dense(f"{conv}.affine", (*to, "affine"), module.w_dim, width)
+            if module.noise:
+                layout[f"{conv}.noise_strength"] = foreign.Tensor((), ("params", *to, "noise_strength"))
+                layout[f"{conv}.noise_const"] = foreign.Tensor((side, side), ("noise_const", *to, "noise"))
+        if side == module.image_size or module.architecture == "skip":
+            rgb, to = f"{name}.torgb", (*path, "to_rgb")
+            layout |= _conv(rgb, to, outs, module.channels, 1) | _dense(f"{rgb}.affine", (*to, "affine"), module.w_dim, outs)
+            del layout[f"{rgb}.resample_filter"]  # the only one without
+        if ins and module.architecture == "resnet":
+            layout |= _conv(f"{name}.skip", (*path, "skip"), ins, outs, 1, bias=False)
+        ins = outs
+    return layout
+
+
+def _layout_of_discriminator(module: Discriminator) -> dict[str, foreign.Tensor]:
+    layout: dict[str, foreign.Tensor] = {}
+    for side in reversed(_sides(module)[1:]):
+        name, path = f"b{side}", (f"block_{side}",)
+        ins, outs = _features(module, side), _features(module, side // 2)
+        layout |= _filter(name)
+        if side == module.image_size or module.architecture == "skip":
+            layout |= _conv(f"{name}.fromrgb", (*path, "from_rgb"), module.channels, ins, 1)
+        layout |= _conv(f"{name}.conv0", (*path, "conv_0"), ins, ins, 3) | _conv(
+            f"{name}.conv1", (*path, "conv_1"), ins, outs, 3
+        )
+        if module.architecture == "resnet":
+            layout |= _conv(f"{name}.skip", (*path, "skip"), ins, outs, 1, bias=False)
+    width = _features(module, 4)
+    if module.architecture == "skip":
+        layout |= _conv("b4.fromrgb", ("block_4", "from_rgb"), module.channels, width, 1)
+    layout |= _conv("b4.conv", ("block_4", "conv"), width + module.mbstd_features, width, 3)
+    layout |= _dense("b4.fc", ("block_4", "dense"), 16 * width, width, _of_map)
+    layout |= _dense("b4.out", ("block_4", "out"), width, width if module.classes else 1)
+    return layout | (_mapping(0, width, module) if module.classes else {})
+
+
+def _mapping(ins: int, width: int, module: Generator | Discriminator) -> dict[str, foreign.Tensor]:
+    layout = {}
+    if module.classes:
+        layout = _dense("mapping.embed", ("mapping", "embed"), module.classes, width)
+        ins += width
+    for i in range(module.mapping_layers):
+        layout |= _dense(f"mapping.fc{i}", ("mapping", f"dense_{i}"), width if i else ins, width)
+    return layout
+
+
+def _conv(name: str, path: tuple[str, ...], ins: int, outs: int, size: int, bias: bool = True) -> dict[str, foreign.Tensor]:
+    kernel = foreign.Tensor((outs, ins, size, size), ("params", *path, "kernel"), foreign.convolution)
+    layout = {f"{name}.weight": kernel} | _filter(name)
+    return layout | ({f"{name}.bias": foreign.Tensor((outs,), ("params", *path, "bias"))} if bias else {})
+
+
+def _dense(
+    name: str, path: tuple[str, ...], ins: int, outs: int, convert: Callable[[np.ndarray], np.ndarray] = foreign.linear
+) -> dict[str, foreign.Tensor]:
+    kernel = foreign.Tensor((outs, ins), ("params", *path, "kernel"), convert)
+    return {f"{name}.weight": kernel, f"{name}.bias": foreign.Tensor((outs,), ("params", *path, "bias"))}
+
+
+def _filter(name: str) -> dict[str, foreign.Tensor]:
+    fixed = foreign.Tensor((4, 4), fixed=np.outer(LOW_PASS, LOW_PASS), optional=True)
+    return {f"{name}.resample_filter": fixed}
+
+
+def _channels_last(x: np.ndarray) -> np.ndarray:
+    return x.transpose(1, 2, 0)
+
+
+def _of_map(x: np.ndarray) -> np.ndarray:
+    """A matrix on flattened maps (C, 4, 4) to one on `[4, 4, C]`."""
+    return x.reshape(len(x), -1, 4, 4).transpose(2, 3, 1, 0).reshape(-1, len(x))
+
+
+def _shape(tensors: foreign.Arrays, name: str, rank: int) -> tuple[int, ...]:
+    if name not in tensors:
+        raise ValueError(f"tensors: missing: {name}")
+    shape = np.shape(tensors[name])
+    if len(shape) != rank:
+        raise ValueError(f"tensors: misshaped: {name} has {len(shape)} axes, but it must have {rank}")
+    return shape
+
+
+def _widths(features: dict[int, int]) -> tuple[int, int]:
+    """The base and the maximum that give the features at each side: `min(base // side, maximum)`."""
+    base, maximum = max(side * count for side, count in features.items()), max(features.values())
+    unlike = [f"{n} at {side}" for side, n in features.items() if min(base // side, maximum) != n]
+    if unlike:
+        rule = f"min({base} // side, {maximum})"
+        raise ValueError(f"tensors: features {', '.join(unlike)}, but those of the other sides ask for {rule}")
+    return base, maximum
+
+
+def _sides(module: Generator | Discriminator) -> list[int]:
+    return [2**i for i in range(2, module.image_size.bit_length())]
+
+
+def _features(module: Generator | Discriminator, side: int) -> int:
+    return min(module.channel_base // side, module.channel_max)
+
+
+def _check(module: Generator | Discriminator) -> None:
+    size = module.image_size
+    if size < 8 or size & (size - 1):
+        raise ValueError(f"image_size: {size}, but it must be 4 times a power of two, from 8 on")
+    if module.architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture: {module.architecture!r} is not one of {', '.join(ARCHITECTURES)}")
+    if module.channels < 1:
+        raise ValueError(f"channels: {module.channels}, but it must be at least 1")
+    if module.classes < 0:
+        raise ValueError(f"classes: {module.classes}, but it must be 0 (unconditional) or more")
+    if module.mapping_layers < 1:
+        raise ValueError(f"mapping_layers: {module.mapping_layers}, but it must be at least 1")
+    if module.channel_base < size:
+        raise ValueError(f"channel_base: {module.channel_base}, but it must be at least image_size, {size}")
+    if module.channel_max < 1:
+        raise ValueError(f"channel_max: {module.channel_max}, but it must be at least 1")
+    if module.conv_clamp is not None and not module.conv_clamp > 0.0:
+        raise ValueError(f"conv_clamp: {module.conv_clamp}, but it must be above 0, or None")
+    most = len(_sides(module)) - 1
+    if not 0 <= module.half <= most:
+        raise ValueError(f"half: {module.half}, but it must be from 0 to {most}, the sides above 4")
