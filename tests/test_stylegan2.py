@@ -2,7 +2,8 @@
 
 `goldens/stylegan2_*.npz` hold what that reference computed with PyTorch on CPU, in NCHW: its operations; the first two
 resolutions of a generator, the end of a discriminator, with their weights; and the names and shapes of three pairs of state
-dicts. `stylegan2_by_definition.py` equals the reference's whole networks as well; here ours are held to it.
+dicts. Whole networks and their gradients are held to `stylegan2_by_definition.py`, which was itself compared with the
+reference for one pair only, forwards: G skip, D resnet, unconditional, without a clamp (to 1.5e-6).
 """
 
 import functools
