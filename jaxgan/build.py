@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgan import data, latents, losses, penalties, schedules, toy
+from jaxgan import ada, data, latents, losses, penalties, schedules, toy
 from jaxgan.augment import diff_augment
+from jaxgan.data.mirror import mirrored
 from jaxgan.gan import make_gan
-from jaxgan.nets import dcgan, mlp
+from jaxgan.nets import dcgan, mlp, r3gan, sngan, stylegan2
 from jaxgan.network import from_linen, pack
-from jaxgan.recipes import Optimizer, Recipe, members
+from jaxgan.recipes import Discriminator, Generator, Optimizer, Recipe, members
 from jaxgan.sweep import side_by_side
-from jaxgan.types import GAN, Augment, Dataset, Key, Loss, Network, Penalty, Schedule
+from jaxgan.types import GAN, Adaptive, Augment, Dataset, Key, Loss, Network, Penalty, Schedule
 
 LOSSES: dict[str, Loss] = {
     "minimax": losses.minimax,
@@ -54,6 +55,8 @@ def dataset(recipe: Recipe) -> Dataset:
         FileNotFoundError: when it is not there, with the command that prepares it.
     """
     wanted = recipe.data
+    if wanted.name == "none":
+        raise ValueError("data.name: none, and a run without data can only be drawn from")
     if wanted.name in MIXTURES:
         if wanted.conditional:
             raise ValueError(f"data.conditional: True, but {wanted.name} has no labels; {_UNCONDITIONAL}")
@@ -68,7 +71,7 @@ def dataset(recipe: Recipe) -> Dataset:
         raise ValueError(f"data.{field}: {rest.replace('is not one of ', f'is not one of {known}', 1)}") from error
     if wanted.conditional and not found.class_names:
         raise ValueError(f"data.conditional: True, but {wanted.name} has no labels; {_UNCONDITIONAL}")
-    return found
+    return mirrored(found) if wanted.mirror else found
 
 
 def shape_of(recipe: Recipe, found: Dataset) -> Shape:
@@ -115,54 +118,119 @@ def _one(recipe: Recipe, shape: Shape, gamma: jax.Array | None = None) -> GAN:
     weighed = gamma is not None or recipe.penalty.gamma or recipe.penalty.final_gamma
     penalty = PENALTIES[recipe.penalty.name] if weighed else None
     weight: Any = gamma if gamma is not None else _towards(recipe.penalty.gamma, recipe.penalty.final_gamma, recipe)
+    g_network = generator(recipe, shape)
+    path = penalties.path_length(g_network, weight=recipe.penalty.path_length) if recipe.penalty.path_length else None
     return make_gan(
-        generator=_generator(recipe, shape),
+        generator=g_network,
         discriminator=discriminator(recipe, shape),
         loss=LOSSES[recipe.loss],
         penalty=penalty,
         gamma=None if penalty is None else weight,
-        g_optimizer=_adam(recipe.g_optimizer, recipe),
-        d_optimizer=_adam(recipe.d_optimizer, recipe),
+        penalty_interval=recipe.penalty.interval,
+        g_penalty=path,
+        g_penalty_interval=recipe.penalty.path_interval,
+        g_optimizer=_adam(recipe.g_optimizer, recipe, 1 if path is None else recipe.penalty.path_interval),
+        d_optimizer=_adam(recipe.d_optimizer, recipe, 1 if penalty is None else recipe.penalty.interval),
         latent_dim=recipe.generator.latent_dim,
         latent=LATENTS[recipe.generator.latent],
         disc_steps=recipe.disc_steps,
         share_z=recipe.share_z,
         augment=_augment(recipe, shape),
-        augment_strength=recipe.augment_strength,
-        ema_half_life=schedules.ramp(recipe.ema_half_life, recipe.ema_rampup),
+        augment_strength=_strength(recipe),
+        ema_half_life=_half_life(recipe),
     )
 
 
-def _generator(recipe: Recipe, shape: Shape) -> Network:
-    fields = recipe.generator
-    module: Any
-    if fields.network == "mlp":
-        module = mlp.Generator(
-            hidden=(fields.width,) * fields.depth, output_shape=shape.sample, classes=shape.classes, norm=fields.norm
-        )
-    else:
-        size, channels = _square(shape, "generator")
-        module = dcgan.Generator(
-            image_size=size, channels=channels, width=fields.width, classes=shape.classes, norm=fields.norm
-        )
-    return from_linen(module, jnp.zeros((1, fields.latent_dim)), jnp.zeros(1, jnp.int32))
+def generator(recipe: Recipe, shape: Shape) -> Network:
+    """G as the recipe has it, on its own."""
+    module = g_module(recipe, shape)
+    # Only batch normalisation couples samples; the averages of stylegan2 are kept of a batch, but its images stand alone.
+    return from_linen(module, jnp.zeros((1, recipe.generator.latent_dim)), jnp.zeros(1, jnp.int32))
 
 
 def discriminator(recipe: Recipe, shape: Shape) -> Network:
     """D as the recipe has it, on its own: to look at what it says of samples."""
     fields = recipe.discriminator
     packed = (*shape.sample[:-1], shape.sample[-1] * fields.pack)
-    module: Any
-    if fields.network == "mlp":
-        module = mlp.Discriminator(hidden=(fields.width,) * fields.depth, classes=shape.classes, norm=fields.norm)
-    else:
-        size, _ = _square(shape, "discriminator")
-        module = dcgan.Discriminator(
-            image_size=size, channels=packed[-1], width=fields.width, classes=shape.classes, norm=fields.norm
-        )
-    # Spectral normalisation keeps a statistic too, but of the weights: it couples no samples.
-    network = from_linen(module, jnp.zeros((1, *packed)), jnp.zeros(1, jnp.int32), couples=fields.norm == "batch")
+    module = d_module(recipe, shape._replace(sample=packed))
+    # Spectral normalisation keeps a statistic too, but of the weights: it couples no samples. In sngan real and generated
+    # images pass apart all the same, as in its reference, and the power iteration takes a step with each.
+    couples = fields.network in ("sngan", "stylegan2") or (fields.network in ("mlp", "dcgan") and fields.norm == "batch")
+    batch = fields.group or 1 if fields.network == "stylegan2" else 1
+    network = from_linen(module, jnp.zeros((batch, *packed)), jnp.zeros(batch, jnp.int32), couples=couples)
     return pack(network, fields.pack)
+
+
+def g_module(recipe: Recipe, shape: Shape) -> Any:
+    """G as a flax.linen module."""
+    fields, classes = recipe.generator, shape.classes
+    if fields.network == "mlp":
+        return mlp.Generator((fields.width,) * fields.depth, shape.sample, classes=classes, norm=fields.norm)
+    size, channels = _square(shape, "generator", fields.network)
+    if fields.network == "dcgan":
+        return dcgan.Generator(size, channels, fields.width, classes, fields.norm)
+    if fields.network == "sngan":
+        return sngan.Generator(image_size=size, channels=channels, width=fields.width, classes=classes)
+    if fields.network == "r3gan":
+        return r3gan.Generator(**_r3gan(fields, size, channels, classes, "generator"))
+    return stylegan2.Generator(
+        image_size=size,
+        channels=channels,
+        classes=classes,
+        w_dim=fields.style_dim,
+        mapping_layers=fields.depth,
+        channel_base=fields.channel_base,
+        channel_max=fields.channel_max,
+        architecture=fields.architecture,
+        style_mixing=fields.style_mixing,
+        conv_clamp=fields.clamp,
+        half=fields.half,
+    )
+
+
+def d_module(recipe: Recipe, shape: Shape) -> Any:
+    """D as a flax.linen module."""
+    fields, classes = recipe.discriminator, shape.classes
+    if fields.network == "mlp":
+        return mlp.Discriminator((fields.width,) * fields.depth, classes=classes, norm=fields.norm)
+    size, channels = _square(shape, "discriminator", fields.network)
+    if fields.network == "dcgan":
+        return dcgan.Discriminator(size, channels, fields.width, classes, fields.norm)
+    if fields.network == "sngan":
+        return sngan.Discriminator(image_size=size, channels=channels, width=fields.width, classes=classes)
+    if fields.network == "r3gan":
+        return r3gan.Discriminator(**_r3gan(fields, size, channels, classes, "discriminator"))
+    return stylegan2.Discriminator(
+        image_size=size,
+        channels=channels,
+        classes=classes,
+        channel_base=fields.channel_base,
+        channel_max=fields.channel_max,
+        architecture=fields.architecture,
+        mbstd_group=fields.group or None,
+        mbstd_features=fields.group_features,
+        mapping_layers=fields.depth,
+        conv_clamp=fields.clamp,
+        half=fields.half,
+    )
+
+
+def _r3gan(fields: Generator | Discriminator, size: int, channels: int, classes: int, player: str) -> dict[str, Any]:
+    blocks = fields.blocks or (2,) * len(fields.widths)
+    for name, values in (("widths", fields.widths), ("groups", fields.groups), ("blocks", blocks)):
+        if 4 * 2 ** (len(values) - 1) != size:
+            told = " ".join(map(str, values)) or "none"
+            raise ValueError(f"{player}.{name}: {told}, but images of side {size} need one for each of 4, 8, .., {size}")
+    return {
+        "widths": fields.widths,
+        "groups": fields.groups,
+        "blocks": blocks,
+        "expansion": fields.expansion,
+        "embedding": fields.embedding,
+        "channels": channels,
+        "classes": classes,
+        "half": fields.half,
+    }
 
 
 def _augment(recipe: Recipe, shape: Shape) -> Augment | None:
@@ -170,29 +238,49 @@ def _augment(recipe: Recipe, shape: Shape) -> Augment | None:
         return None
     if len(shape.sample) != 3:
         raise ValueError(f"augment: {recipe.augment!r}, but the data are points in the plane; it is for images")
+    kind, _, pipe = recipe.augment.partition(":")
     try:
-        return diff_augment(recipe.augment)
+        return ada.ada(pipe) if kind == "ada" else diff_augment(recipe.augment)
     except ValueError as error:
-        raise ValueError(str(error).replace("policy:", "augment:", 1)) from error
+        raise ValueError(f"augment: {str(error).partition(': ')[2]}") from error
 
 
-def _square(shape: Shape, player: str) -> tuple[int, int]:
+def _strength(recipe: Recipe) -> float | Schedule | Adaptive:
+    if recipe.augment_target is not None:
+        return ada.adaptive(recipe.augment_target, recipe.augment_images)
+    return _towards(recipe.augment_strength, recipe.final_augment_strength, recipe)
+
+
+def _half_life(recipe: Recipe) -> Schedule:
+    if recipe.initial_ema_half_life is None:
+        return schedules.ramp(recipe.ema_half_life, recipe.ema_rampup)
+    return schedules.cosine(recipe.initial_ema_half_life, recipe.ema_half_life, recipe.decay_images)
+
+
+def _square(shape: Shape, player: str, network: str) -> tuple[int, int]:
     if len(shape.sample) != 3:
-        raise ValueError(f"{player}.network: dcgan, but the data are points in the plane; use mlp")
+        raise ValueError(f"{player}.network: {network}, but the data are points in the plane; use mlp")
     height, width, channels = shape.sample
     if height != width:
-        raise ValueError(f"{player}.network: dcgan makes square images, but the data are {height}x{width}; set data.image_size")
+        raise ValueError(
+            f"{player}.network: {network} makes square images, but the data are {height}x{width}; set data.image_size"
+        )
     return height, channels
 
 
-def _adam(fields: Optimizer, recipe: Recipe) -> optax.GradientTransformation:
+def _adam(fields: Optimizer, recipe: Recipe, interval: int) -> optax.GradientTransformation:
+    # A lazy penalty brings updates of its own: with it an interval holds one update more, and each must do so much less
+    # (Karras et al. 2020, StyleGAN2, appendix B).
+    share = interval / (interval + 1) if interval > 1 else 1.0
+    rate = schedules.linear if fields.decay == "linear" else schedules.cosine
+    start, end = fields.learning_rate * share, fields.final_learning_rate
     return schedules.scheduled(
         optax.adam,
-        learning_rate=_towards(fields.learning_rate, fields.final_learning_rate, recipe),
-        b1=fields.beta1,
-        b2=_towards(fields.beta2, fields.final_beta2, recipe),
+        learning_rate=start if end is None else rate(start, end * share, recipe.decay_images),
+        b1=fields.beta1**share,
+        b2=_towards(fields.beta2, fields.final_beta2, recipe, share),
     )
 
 
-def _towards(start: float, end: float | None, recipe: Recipe) -> float | Schedule:
-    return start if end is None else schedules.cosine(start, end, recipe.decay_images)
+def _towards(start: float, end: float | None, recipe: Recipe, power: float = 1.0) -> float | Schedule:
+    return start**power if end is None else schedules.cosine(start**power, end**power, recipe.decay_images)

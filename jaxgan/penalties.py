@@ -9,6 +9,7 @@ below for a sample then holds for a pack, the gradient's norm being over all of 
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -120,11 +121,31 @@ def dragan(critic: Critic, real: Images, _fake: Images, key: Key) -> jax.Array:
     return jnp.square(_norm(critic, real + noise) - 1.0)
 
 
+def path_lengths(synthesize: Callable[[jax.Array], Images], w: jax.Array, noise: jax.Array) -> jax.Array:
+    """How far an image moves for a step in w, along one random direction of images: `l = sqrt(mean over layers |J^T n|^2)`.
+
+    J is the derivative of the image with respect to one layer's style, and `n = noise / sqrt(H W)`.
+
+    Args:
+        synthesize: styles `[B, L, D]` to images `[B, H, W, C]`, each depending on its own styles only.
+        w: `[B, L, D]`.
+        noise: `[B, H, W, C]`, drawn from N(0, 1).
+
+    Returns:
+        `[B]`.
+
+    References:
+        Karras et al. 2020, Analyzing and improving the image quality of StyleGAN (StyleGAN2), equation 4 and appendix B.
+    """
+    scale = 1.0 / math.sqrt(noise.shape[1] * noise.shape[2])
+    gradient = jax.grad(lambda w: (synthesize(w) * noise).sum() * scale)(w)
+    return jnp.sqrt(jnp.square(gradient).sum(axis=2).mean(axis=1))
+
+
 def path_length(generator: Network, *, weight: float = 2.0, decay: float = 0.01, shrink: int = 2) -> GPenalty:
     """G's images should change as much for a step in w wherever w is: `weight (l - a)^2`, a penalty on G.
 
-    `l = sqrt(mean over layers of |J^T n|^2)` with J the derivative of the image with respect to a layer's style w, and
-    `n ~ N(0, I) / sqrt(H W)`; a is the running average of l, which moves by `decay` to this batch's mean first.
+    l is as of `path_lengths`; a is its running average, which first moves by `decay` to this batch's mean.
 
     Args:
         generator: with a mapping: `map` and `synthesize`.
@@ -151,12 +172,11 @@ def path_length(generator: Network, *, weight: float = 2.0, decay: float = 0.01,
         keys = jax.random.split(key, 3)
         w, _ = styles_of(params, stats, z[::shrink], labels[::shrink], keys[0], train=True)
 
-        def seen(w: jax.Array) -> jax.Array:
-            images = synthesize(params, stats, w, keys[1], train=True)
-            noise = jax.random.normal(keys[2], images.shape, images.dtype) / math.sqrt(images.shape[1] * images.shape[2])
-            return (images * noise).sum()
+        def image(w: jax.Array) -> Images:
+            return synthesize(params, stats, w, keys[1], train=True)
 
-        lengths = jnp.sqrt(jnp.square(jax.grad(seen)(w)).sum(axis=2).mean(axis=1))
+        noise = jax.random.normal(keys[2], jax.eval_shape(image, w).shape, w.dtype)
+        lengths = path_lengths(image, w, noise)
         average = average + decay * (lengths.mean() - average)
         return weight * jnp.square(lengths - average), average
 

@@ -14,12 +14,15 @@ Objective = Literal[
 ]
 
 
+NetworkName = Literal["mlp", "dcgan", "sngan", "r3gan", "stylegan2"]
+
+
 @dataclass(frozen=True)
 class Data:
     """What is learnt."""
 
     name: str = "digits"
-    """digits, ring, grid, mnist, fashion_mnist, cifar10, stacked_mnist, tfds:NAME, folder:PATH or npz:PATH"""
+    """digits, ring, grid, mnist, fashion_mnist, cifar10, stacked_mnist, tfds:NAME, folder:PATH, npz:PATH; none to draw only"""
     split: str = "train"
     """Split of the data set."""
     image_size: int | None = None
@@ -28,40 +31,90 @@ class Data:
     """Channels that images are converted to, 1, 3 or 4; the data's own when None."""
     conditional: bool = False
     """Give both networks the labels, so that a class can be asked for."""
+    mirror: bool = False
+    """Turn half of the images left to right."""
 
 
 @dataclass(frozen=True)
 class Generator:
     """G: latents to images."""
 
-    network: Literal["mlp", "dcgan"] = "dcgan"
+    network: NetworkName = "dcgan"
     """Architecture."""
     width: int = 64
-    """Channels of the widest resolution's layer (dcgan) or units of a hidden layer (mlp)."""
+    """Channels of the widest resolution's layer (dcgan), of every layer (sngan), or units of a hidden layer (mlp)."""
     depth: int = 2
-    """Hidden layers of an mlp; a dcgan's follow from the image size."""
+    """Hidden layers of an mlp, layers of stylegan2's mapping; a convolutional network's follow from the image size."""
     norm: Literal["batch", "none"] = "none"
-    """Normalisation."""
+    """Normalisation (mlp, dcgan)."""
     latent_dim: int = 64
     """Length of z."""
     latent: Literal["normal", "uniform", "sphere"] = "normal"
     """Distribution of z."""
+    widths: tuple[int, ...] = ()
+    """Channels of each resolution, from 4x4 up (r3gan)."""
+    groups: tuple[int, ...] = ()
+    """Groups of each resolution's 3x3 convolutions (r3gan)."""
+    blocks: tuple[int, ...] = ()
+    """Residual blocks of each resolution; two each when not given (r3gan)."""
+    expansion: int = 2
+    """Channels within a block over those between blocks (r3gan)."""
+    embedding: int = 64
+    """Length of the label's vector (r3gan)."""
+    style_dim: int = 512
+    """Length of w (stylegan2)."""
+    channel_base: int = 16_384
+    """Channels of a resolution are this over its side, at most channel_max (stylegan2)."""
+    channel_max: int = 512
+    """Most channels of a resolution (stylegan2)."""
+    architecture: Literal["skip", "resnet", "orig"] = "skip"
+    """How resolutions are joined (stylegan2)."""
+    style_mixing: float = 0.0
+    """Probability with which a batch is made of two styles each (stylegan2)."""
+    clamp: float | None = None
+    """Bound of the activations; none by default (stylegan2)."""
+    half: int = 0
+    """Resolutions, from the highest down, computed in bfloat16 (r3gan, stylegan2)."""
 
 
 @dataclass(frozen=True)
 class Discriminator:
     """D: images to logits."""
 
-    network: Literal["mlp", "dcgan"] = "dcgan"
+    network: NetworkName = "dcgan"
     """Architecture."""
     width: int = 64
-    """Channels of the first layer (dcgan) or units of a hidden layer (mlp)."""
+    """Channels of the first layer (dcgan), of every layer (sngan), or units of a hidden layer (mlp)."""
     depth: int = 2
-    """Hidden layers of an mlp; a dcgan's follow from the image size."""
+    """Hidden layers of an mlp, layers of stylegan2's mapping of labels; of other networks they follow from the image size."""
     norm: Literal["batch", "none", "spectral"] = "none"
-    """Normalisation."""
+    """Normalisation (mlp, dcgan)."""
     pack: int = 1
     """Samples that D judges together (PacGAN)."""
+    widths: tuple[int, ...] = ()
+    """Channels of each resolution, from 4x4 up (r3gan)."""
+    groups: tuple[int, ...] = ()
+    """Groups of each resolution's 3x3 convolutions (r3gan)."""
+    blocks: tuple[int, ...] = ()
+    """Residual blocks of each resolution; two each when not given (r3gan)."""
+    expansion: int = 2
+    """Channels within a block over those between blocks (r3gan)."""
+    embedding: int | None = None
+    """Length of the label's vector; the channels at 4x4 when None (r3gan)."""
+    channel_base: int = 16_384
+    """Channels of a resolution are this over its side, at most channel_max (stylegan2)."""
+    channel_max: int = 512
+    """Most channels of a resolution (stylegan2)."""
+    architecture: Literal["resnet", "orig", "skip"] = "resnet"
+    """How resolutions are joined (stylegan2)."""
+    group: int = 4
+    """Images whose deviation D sees together; 0 for the whole batch (stylegan2)."""
+    group_features: int = 1
+    """Features that tell of it (stylegan2)."""
+    clamp: float | None = None
+    """Bound of the activations; none by default (stylegan2)."""
+    half: int = 0
+    """Resolutions, from the highest down, computed in bfloat16 (r3gan, stylegan2)."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +129,12 @@ class Penalty:
     """Its weight after `decay_images`, reached along half a cosine; constant when None."""
     gammas: tuple[float, ...] = ()
     """Instead of gamma: train a GAN with each of these weights, side by side in one program."""
+    interval: int = 1
+    """Steps from one use of the penalty to the next; above 1 it acts that many times as strong, in an update of its own."""
+    path_length: float = 0.0
+    """Weight of the penalty on G's path lengths; 0 for none (stylegan2)."""
+    path_interval: int = 4
+    """Steps from one use of it to the next, likewise."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +144,9 @@ class Optimizer:
     learning_rate: float = 2e-4
     """Step size at the first image."""
     final_learning_rate: float | None = None
-    """Step size after `decay_images`, reached along half a cosine; constant when None."""
+    """Step size after `decay_images`; constant when None."""
+    decay: Literal["cosine", "linear"] = "cosine"
+    """Its way there: half a cosine or a straight line."""
     beta1: float = 0.0
     """Decay of the first moment, per update."""
     beta2: float = 0.99
@@ -111,9 +172,15 @@ class Recipe:
     disc_steps: int = 1
     """D's updates for each one of G."""
     augment: str = ""
-    """What images pass through on their way to D, with commas between: color, translation, cutout (DiffAugment)."""
+    """What images pass through on their way to D: color, translation, cutout with commas between (DiffAugment), or ada:PIPE."""
     augment_strength: float = 1.0
     """Probability with which each of them acts on an image."""
+    final_augment_strength: float | None = None
+    """Its value after `decay_images`, reached along half a cosine; constant when None."""
+    augment_target: float | None = None
+    """Instead: steer the strength, from 0, so that the mean sign of D's logits of real images is this (ADA has 0.6)."""
+    augment_images: int = 500_000
+    """Images shown to D in which a steered strength goes from 0 to 1."""
     share_z: bool = False
     """Let G's update use the z of D's last one; faster, but not two draws."""
     decay_images: int = 256_000
@@ -122,6 +189,8 @@ class Recipe:
     """Images shown to D in which the averaged generator forgets half of what it was."""
     ema_rampup: float = 0.1
     """The half-life is at most this share of the images shown so far."""
+    initial_ema_half_life: float | None = None
+    """Instead of that: the half-life at the first image; it reaches its own after `decay_images`, along half a cosine."""
     seed: int = 0
     """Seed of the weights, the latents and the order of the data."""
     seeds: int = 1
@@ -179,6 +248,33 @@ def _mnist_like(name: str) -> Recipe:
         steps=6_000,
         decay_images=6_000 * 64,
         ema_half_life=10_000.0,
+    )
+
+
+def _r3gan(
+    data: Data, widths: tuple[int, ...], *, batch_size: int, gamma: float, strength: float, half_life: float, images: int
+) -> Recipe:
+    """Configuration E: 16 channels in a group, all schedules over the same images, half of the resolutions in bfloat16."""
+    sizes: dict[str, Any] = {"widths": widths, "groups": tuple(width // 8 for width in widths)}
+    optimizer = Optimizer(2e-4, 5e-5, beta2=0.9, final_beta2=0.99)
+    return Recipe(
+        data=data,
+        generator=Generator("r3gan", latent_dim=64, half=len(widths) - 1, **sizes),
+        discriminator=Discriminator("r3gan", half=len(widths) - 1, **sizes),
+        penalty=Penalty("r1_r2", gamma, gamma / 10),
+        g_optimizer=optimizer,
+        d_optimizer=optimizer,
+        batch_size=batch_size,
+        augment="ada:r3gan" if strength else "",
+        augment_strength=0.0 if strength else 1.0,
+        final_augment_strength=strength or None,
+        decay_images=images,
+        ema_half_life=half_life,
+        initial_ema_half_life=0.0,
+        steps=images // batch_size,
+        log_interval=100,
+        sample_interval=1_000,
+        checkpoint_interval=2_000,
     )
 
 
@@ -259,6 +355,132 @@ RECIPES: dict[str, Named] = {
         needs="a GPU",
         reached="",
     ),
+    "sngan_cifar10": Named(
+        Recipe(
+            data=Data("cifar10"),
+            generator=Generator("sngan", width=256, latent_dim=128),
+            discriminator=Discriminator("sngan", width=128),
+            loss="hinge",
+            penalty=Penalty("none", 0.0),
+            g_optimizer=Optimizer(2e-4, 0.0, "linear", beta2=0.9),
+            d_optimizer=Optimizer(2e-4, 0.0, "linear", beta2=0.9),
+            batch_size=64,
+            disc_steps=5,
+            steps=100_000,
+            decay_images=100_000 * 5 * 64,
+            ema_half_life=100_000.0,
+            log_interval=100,
+            sample_interval=2_000,
+            checkpoint_interval=2_000,
+        ),
+        about="50,000 photographs, 32x32",
+        needs="a GPU",
+        reached="",
+    ),
+    "r3gan_cifar10": Named(
+        _r3gan(
+            Data("cifar10", conditional=True, mirror=True),
+            (768,) * 4,
+            batch_size=512,
+            gamma=0.05,
+            strength=0.55,
+            half_life=5e6,
+            images=20_000_000,
+        ),
+        about="50,000 photographs, 32x32, by class; the paper's setting",
+        needs="8 GPUs",
+        reached="",
+    ),
+    "r3gan_stacked_mnist": Named(
+        _r3gan(
+            Data("stacked_mnist", image_size=32),
+            (128,) * 4,
+            batch_size=64,
+            gamma=1.0,
+            strength=0.0,
+            half_life=20_000.0,
+            images=3_200_000,
+        ),
+        about="128,000 triples of digits, 32x32: 1,000 modes",
+        needs="a GPU",
+        reached="",
+    ),
+    "r3gan_ffhq64": Named(
+        _r3gan(
+            Data("folder:ffhq64", image_size=64, mirror=True),
+            (768, 768, 768, 768, 384),
+            batch_size=256,
+            gamma=2.0,
+            strength=0.3,
+            half_life=5e5,
+            images=20_000_000,
+        ),
+        about="a folder of 70,000 faces, 64x64; the paper's setting",
+        needs="8 GPUs",
+        reached="",
+    ),
+    "r3gan_small": Named(
+        _r3gan(
+            Data("cifar10", conditional=True, mirror=True),
+            (192,) * 4,
+            batch_size=128,
+            gamma=0.05,
+            strength=0.3,
+            half_life=200_000.0,
+            images=4_000_000,
+        ),
+        about="50,000 photographs, 32x32, by class",
+        needs="a GPU",
+        reached="",
+    ),
+    "stylegan2_32": Named(
+        Recipe(
+            data=Data("cifar10", conditional=True, mirror=True),
+            generator=Generator("stylegan2", depth=2, latent_dim=512, channel_base=32_768),
+            discriminator=Discriminator("stylegan2", depth=2, channel_base=32_768, architecture="orig", group=32),
+            loss="non_saturating",
+            penalty=Penalty("r1", 0.01, interval=16),
+            g_optimizer=Optimizer(2.5e-3),
+            d_optimizer=Optimizer(2.5e-3),
+            batch_size=64,
+            steps=400_000,
+            decay_images=400_000 * 64,
+            augment="ada:bgc",
+            augment_target=0.6,
+            ema_half_life=500_000.0,
+            ema_rampup=0.05,
+            log_interval=100,
+            sample_interval=4_000,
+            checkpoint_interval=4_000,
+        ),
+        about="50,000 photographs, 32x32, by class; StyleGAN2-ADA's setting",
+        needs="a GPU, days",
+        reached="",
+    ),
+    "stylegan2_64": Named(
+        Recipe(
+            data=Data("folder:ffhq64", image_size=64, mirror=True),
+            generator=Generator("stylegan2", depth=8, latent_dim=512, channel_base=16_384, style_mixing=0.9),
+            discriminator=Discriminator("stylegan2", channel_base=16_384),
+            loss="non_saturating",
+            penalty=Penalty("r1", 0.05, interval=16, path_length=2.0),
+            g_optimizer=Optimizer(2.5e-3),
+            d_optimizer=Optimizer(2.5e-3),
+            batch_size=32,
+            steps=400_000,
+            decay_images=400_000 * 32,
+            augment="ada:bgc",
+            augment_target=0.6,
+            ema_half_life=10_000.0,
+            ema_rampup=0.05,
+            log_interval=100,
+            sample_interval=4_000,
+            checkpoint_interval=4_000,
+        ),
+        about="a folder of 70,000 faces, 64x64",
+        needs="a GPU, days",
+        reached="",
+    ),
     "ring": Named(_mixture("ring", 0.02), "8 Gaussians on a circle", "2 CPU cores, 4 minutes", "8 modes, reverse KL 0.0018"),
     "grid": Named(_mixture("grid", 0.1), "25 Gaussians on a square", "2 CPU cores, 4 minutes", "25 modes, reverse KL 0.0054"),
 }
@@ -268,6 +490,22 @@ _RANGES: dict[str, tuple[float, float]] = {
     "image_size": (1, 4096),
     "channels": (1, 4),
     "width": (1, 4096),
+    "widths": (1, 16_384),
+    "groups": (1, 16_384),
+    "blocks": (1, 64),
+    "embedding": (1, 65_536),
+    "expansion": (1, 64),
+    "style_dim": (1, 65_536),
+    "channel_base": (1, 2**20),
+    "channel_max": (1, 16_384),
+    "style_mixing": (0, 1),
+    "clamp": (1e-6, 1e9),
+    "half": (0, 16),
+    "group": (0, 1_048_576),
+    "group_features": (0, 16_384),
+    "interval": (1, 10_000),
+    "path_length": (0, 1e6),
+    "path_interval": (1, 10_000),
     "pack": (1, 64),
     "depth": (1, 64),
     "latent_dim": (1, 65_536),
@@ -282,6 +520,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "disc_steps": (1, 100),
     "decay_images": (1, 10**12),
     "augment_strength": (0, 1),
+    "final_augment_strength": (0, 1),
+    "augment_target": (-1, 1),
+    "augment_images": (1, 10**12),
+    "initial_ema_half_life": (0, 1e12),
     "ema_half_life": (0, 1e12),
     "ema_rampup": (0, 1e6),
     "gammas": (0, 1e6),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import latents, pictures, runs
+from jaxgan import build, latents, pictures, runs
 from jaxgan.generate import drawn, generate
 
 SAMPLE_SUFFIXES = (".png", ".npz", "")  # "" is a folder
@@ -36,7 +36,8 @@ def sample(
         n: how many images.
         seed: of the latents, 0 to 2^32 - 1.
         labels: classes to draw, repeated in this order; by default each class in turn.
-        truncation: psi, the truncation of z, see `latents.truncate`; none by default.
+        truncation: psi; of a generator with a mapping the share of its style's way from the mean style, from 0 to 1 (above 1
+            away from it), of another the threshold of z, see `latents.truncate`; none by default.
         batch: images generated at a time; it does not change them.
         out: `.png` for one grid, `.npz` for arrays `images` uint8 [N, H, W, C] (points float32 [N, 2]) and `labels`
             int32 [N], anything without a suffix for a folder of PNG files; by default a grid in the run.
@@ -58,6 +59,9 @@ def sample(
     step = runs.best_step(run) if best else None
     out = _check_out(out if out is not None else run.path / f"sample-{seed}.png", SAMPLE_SUFFIXES)
     every = _check_labels(labels, run)
+    mapped = build.generator(runs.member_of(run, member), run.shape).map is not None
+    if truncation is not None and mapped and not 0.0 <= truncation <= 2.0:
+        raise ValueError(f"truncation: {truncation}, but of styles it must be from 0 to 2; 1 for none")
     points = len(run.shape.sample) == 1
     if out.suffix == ".png" and n > _MOST_IN_A_GRID and not points:
         raise ValueError(f"n: {n}, but a grid holds at most {_MOST_IN_A_GRID:,} images; write .npz or a folder")
@@ -67,9 +71,9 @@ def sample(
     run, gan, weights = runs.load_generator(path, step=step, member=member, strict=strict)
     chosen = np.resize(np.asarray(every, np.int32), n)
     z = drawn(run.recipe, seed, np.arange(n))
-    if truncation is not None:
-        z = latents.truncate(z, truncation)
-    images = generate(gan, weights, jax.random.key(seed), z, chosen, batch=batch)
+    if truncation is not None and not mapped:
+        z, truncation = latents.truncate(z, truncation), None
+    images = generate(gan, weights, jax.random.key(seed), z, chosen, batch=batch, truncation=truncation)
     if out.suffix == ".npz":
         _write_arrays(out, images if points else pictures.to_uint8(images), chosen)
     elif out.suffix == ".png":

@@ -205,7 +205,7 @@ def phases(generate, synthesize, map_, discriminate, g, d, z, x, noise):
 
     def g_loss(g):
         image = generate(g, z)
-        lengths = stylegan2.path_lengths(lambda ws: synthesize(g, ws), map_(g, z[:4]), noise)
+        lengths = penalties.path_lengths(lambda ws: synthesize(g, ws), map_(g, z[:4]), noise)
         paths = 2.0 * jnp.square(lengths - 0.01 * lengths.mean())
         main = losses.non_saturating.g(jnp.zeros(8), discriminate(d, image))
         return main.mean() + paths.mean(), {"Gmain": main, "Greg": paths, "image": image}
@@ -322,7 +322,7 @@ def test_state_dicts_have_the_references_names_and_shapes_and_tell_the_network(c
     fields = common | {"channel_base": 1024} | FIELDS[config][player == "D"]
     module = stylegan2.Generator(**fields, w_dim=64) if player == "G" else stylegan2.Discriminator(**fields)
     assert {name: tensor.shape for name, tensor in stylegan2.torch_layout(module).items()} == shapes
-    assert stylegan2.modules_of({name: np.zeros(shape) for name, shape in shapes.items()}) == module
+    assert stylegan2.module_of({name: np.zeros(shape) for name, shape in shapes.items()}) == module
 
 
 @pytest.mark.parametrize("size", [8, 32, 256])
@@ -553,7 +553,7 @@ def test_path_lengths_are_those_of_the_jacobian():
         def one(w):
             return module.apply(variables, w[None], method="synthesize")[0]
 
-        found = stylegan2.path_lengths(lambda ws: module.apply(variables, ws, method="synthesize"), ws, noise)
+        found = penalties.path_lengths(lambda ws: module.apply(variables, ws, method="synthesize"), ws, noise)
         return found, jax.lax.map(jax.jacfwd(one), ws)
 
     lengths, jacobians = run()

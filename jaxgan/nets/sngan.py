@@ -146,12 +146,12 @@ def from_torch(tensors: Arrays) -> tuple[Generator | Discriminator, PyTree, PyTr
     Raises:
         ValueError: one line that names every tensor that is missing, surplus, misshaped or not finite.
     """
-    module = modules_of(tensors)
+    module = module_of(tensors)
     weight = np.shape(tensors.get("l1.weight", ()))
     return module, *adopt(tensors, torch_layout(module, weight[1] if len(weight) == 2 else 128))
 
 
-def modules_of(tensors: Arrays) -> Generator | Discriminator:
+def module_of(tensors: Arrays) -> Generator | Discriminator:
     """The network to which these tensors belong, its fields read from most of their shapes.
 
     Raises:
@@ -230,10 +230,11 @@ def _layer(torch: str, path: tuple[str, ...], shape: tuple[int, ...], *, spectra
 
 def _norm(torch: str, path: tuple[str, ...], width: int, classes: int) -> dict[str, Tensor]:
     kept = ("batch_stats", *path, "norm") if classes else ("batch_stats", *path)
+    running = f"{torch}.bn" if classes else torch
     layout = {
-        f"{torch}.running_mean": Tensor((width,), (*kept, "mean")),
-        f"{torch}.running_var": Tensor((width,), (*kept, "var")),
-        f"{torch}.num_batches_tracked": Tensor((), optional=True),
+        f"{running}.running_mean": Tensor((width,), (*kept, "mean")),
+        f"{running}.running_var": Tensor((width,), (*kept, "var")),
+        f"{running}.num_batches_tracked": Tensor((), optional=True),
     }
     if classes:
         return layout | {f"{torch}.embed.weight": Tensor((classes, 2 * width), ("params", *path, "embedding"))}

@@ -81,10 +81,7 @@ class Generator(nn.Module):
         return 2 * len(_sides(self))
 
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
-        ws = self.map(z, labels, train=train)
-        if train and self.style_mixing > 0.0:
-            ws = self._mixed(ws, z, labels)
-        return self.synthesize(ws, train=train)
+        return self.synthesize(self.map(z, labels, train=train), train=train)
 
     def map(
         self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False, truncation: float | None = None
@@ -94,11 +91,11 @@ class Generator(nn.Module):
         Args:
             z: `[B, D]`.
             labels: `[B]` int32, needed when `classes > 0`.
-            train: let `averages` follow w, where that collection is mutable.
+            train: mix styles; and let `averages` follow w, where that collection is mutable.
             truncation: psi of `truncate`; None for no truncation.
 
         Returns:
-            `[B, num_ws, w_dim]`, the same w for each layer.
+            `[B, num_ws, w_dim]`, the same w for each layer but where styles are mixed.
 
         Raises:
             ValueError: when there are classes and no labels, or psi is not finite.
@@ -108,6 +105,8 @@ class Generator(nn.Module):
             mean = lax.stop_gradient(w.mean(axis=0))
             self.w_avg.value = mean + (self.w_avg.value - mean) * W_AVERAGE_DECAY
         ws = jnp.broadcast_to(w[:, None, :], (w.shape[0], self.num_ws, self.w_dim))
+        if train and self.style_mixing > 0.0:
+            ws = self._mixed(ws, z, labels)
         return ws if truncation is None else truncate(ws, self.w_avg.value, truncation)
 
     def synthesize(self, ws: jax.Array, *, train: bool = False, noise: str | Sequence[jax.Array] | None = None) -> jax.Array:
@@ -234,25 +233,6 @@ def truncate(ws: jax.Array, w_avg: jax.Array | None, psi: float | jax.Array, cut
     return truncated if cutoff is None else jnp.concatenate([truncated[:, :cutoff], ws[:, cutoff:]], axis=1)
 
 
-def path_lengths(synthesize: Callable[[jax.Array], jax.Array], ws: jax.Array, noise: jax.Array) -> jax.Array:
-    """How far an image moves for a step in w, by one random direction of images: `|J_w^T y|`, y = noise / sqrt(H W).
-
-    Args:
-        synthesize: `[B, num_ws, w_dim]` to images `[B, H, W, C]`, each depending on its own ws only.
-        ws: `[B, num_ws, w_dim]`.
-        noise: `[B, H, W, C]`, drawn from N(0, 1).
-
-    Returns:
-        `[B]`, the root of the mean over the ws of the gradient's squared norm.
-
-    References:
-        Karras et al. 2020, Analyzing and improving the image quality of StyleGAN, equation 4 and appendix B.
-    """
-    scale = 1.0 / math.sqrt(noise.shape[1] * noise.shape[2])
-    gradient = jax.grad(lambda ws: (synthesize(ws) * noise).sum() * scale)(ws)
-    return jnp.sqrt(jnp.square(gradient).sum(axis=2).mean(axis=1))
-
-
 def from_torch(
     tensors: foreign.Arrays, *, conv_clamp: float | None = None, mbstd_group: int | None = 4
 ) -> tuple[Generator | Discriminator, PyTree, PyTree]:
@@ -269,14 +249,14 @@ def from_torch(
     Raises:
         ValueError: one line that says which tensors are no such network's.
     """
-    module = modules_of(tensors, conv_clamp=conv_clamp, mbstd_group=mbstd_group)
+    module = module_of(tensors, conv_clamp=conv_clamp, mbstd_group=mbstd_group)
     latent_dim = None
     if isinstance(module, Generator):
         latent_dim = _shape(tensors, "mapping.fc0.weight", 2)[1] - (module.w_dim if module.classes else 0)
     return module, *foreign.adopt(tensors, torch_layout(module, latent_dim))
 
 
-def modules_of(
+def module_of(
     tensors: foreign.Arrays, *, conv_clamp: float | None = None, mbstd_group: int | None = 4
 ) -> Generator | Discriminator:
     """The network that a state dict belongs to, from the names and shapes in it; arguments and errors as of `from_torch`."""
