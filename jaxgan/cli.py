@@ -131,6 +131,24 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Convert:
+    """Makes a run of weights from PyTorch; nothing in the file is executed."""
+
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
+    """State dict of a generator, or of G, D and G_ema: .safetensors, .pth, .pt or .pkl."""
+    kind: Annotated[Literal["dcgan", "sngan", "r3gan", "stylegan2"], tyro.conf.arg(name="as")]
+    """Architecture: of PyTorch's examples, of mimicry, of R3GAN, of StyleGAN2-ADA."""
+    out: Path
+    """Run directory."""
+    discriminator: Path | None = None
+    """File with the state dict of D, where it is not in the same."""
+    data: str = "none"
+    """What the weights were trained on, as a recipe has it; needed to evaluate."""
+    overwrite: bool = False
+    """Start anew where a run is."""
+
+
+@dataclass(frozen=True)
 class Prepare:
     """Prepares a data set for use without a network: digits, mnist, fashion_mnist, cifar10 without TensorFlow."""
 
@@ -181,6 +199,13 @@ def export(arguments: Export) -> Path:
     return export(arguments.run, **_options(arguments))
 
 
+def convert(arguments: Convert) -> Path:
+    from jaxgan.convert import convert
+
+    options = {"discriminator": arguments.discriminator, "data": arguments.data, "overwrite": arguments.overwrite}
+    return convert(arguments.file, arguments.kind, arguments.out, **options)
+
+
 def prepare(arguments: Prepare) -> Path:
     from jaxgan import data
 
@@ -205,6 +230,7 @@ COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "interpolate": (Interpolate, interpolate),
     "evaluate": (Evaluate, evaluate),
     "export": (Export, export),
+    "convert": (Convert, convert),
     "recipes": (Recipes, recipes),
     "data prepare": (Prepare, prepare),
 }

@@ -74,7 +74,8 @@ def convert(
     _check_pair(shape, d, str(discriminator or file))
 
     gan = build.build(recipes.check(recipe), shape)
-    state = jax.jit(gan.init)(build.key(recipe))
+    # Run once, and mostly overwritten: compiling it well would take longer than everything else here.
+    state = jax.jit(gan.init, compiler_options={"xla_backend_optimization_level": 0})(build.key(recipe))
     g = state.g._replace(params=_as(now[1], state.g.params), stats=_as(now[2], state.g.stats))
     ema = state.ema._replace(params=_as(average[1], state.ema.params), stats=_as(average[2], state.ema.stats))
     state = state._replace(g=g, ema=ema)

@@ -26,7 +26,7 @@ def test_the_recipes_table_names_every_recipe() -> None:
 
 
 def test_every_command_it_shows_parses() -> None:
-    shown = re.findall(r"^(?:.*&& )?jaxgan ((?:train|sample|interpolate|evaluate|recipes|data)\b.*)$", README, re.MULTILINE)
+    shown = re.findall(r"^(?:.*&& )?jaxgan ((?:train|sample|interpolate|evaluate|convert|export|recipes|data)\b.*)$", README, re.MULTILINE)
     assert len(shown) >= 6
     for line in shown:
         command, words = cli._command(line.partition("#")[0].split())
