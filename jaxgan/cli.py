@@ -47,7 +47,7 @@ class Sample:
     labels: tuple[int, ...] | None = None
     """Classes to draw, in turn; every class by default."""
     truncation: float | None = None
-    """Truncation of z at psi: less variety, more typical images."""
+    """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
     batch: int = 64
     """Images generated at a time; it does not change them."""
     out: Path | None = None
@@ -202,8 +202,8 @@ def export(arguments: Export) -> Path:
 def convert(arguments: Convert) -> Path:
     from jaxgan.convert import convert
 
-    options = {"discriminator": arguments.discriminator, "data": arguments.data, "overwrite": arguments.overwrite}
-    return convert(arguments.file, arguments.kind, arguments.out, **options)
+    a = arguments
+    return convert(a.file, a.kind, a.out, discriminator=a.discriminator, data=a.data, overwrite=a.overwrite)
 
 
 def prepare(arguments: Prepare) -> Path:
@@ -216,7 +216,9 @@ def recipes(_: Recipes) -> None:
     rows = [("recipe", "data", "networks", "objective", "needs", "reached")]
     for name, entry in RECIPES.items():
         recipe = entry.recipe
-        networks = f"{recipe.generator.network} {recipe.generator.width}"
+        g = recipe.generator
+        width = {"r3gan": max(g.widths, default=0), "stylegan2": g.channel_max}.get(g.network, g.width)
+        networks = f"{g.network} {width}"
         objective = f"{recipe.loss} + {recipe.penalty.name} {recipe.penalty.gamma:g}"
         rows.append((name, entry.about, networks, objective, entry.needs, entry.reached or "-"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

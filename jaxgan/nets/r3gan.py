@@ -243,21 +243,22 @@ def module_of(tensors: Arrays) -> Generator | Discriminator:
         return next((shape for shape in found if len(shape) == 4 and min(shape) > 0), ())
 
     widen, grouped = ([first(stage, layer) for stage in stages] for layer in ("LinearLayer1", "LinearLayer2"))
-    images = [name for name in ("Model.AggregationLayer.Layer.weight", "Model.ExtractionLayer.Layer.weight") if name in shapes]
-    if stages != list(range(len(stages))) or not all([*widen, *grouped]) or len(images) != 1 or len(shapes[images[0]]) != 4:
-        told = f"{len(places)} residual blocks and {len(images)} layers between images and features"
-        raise ValueError(f"tensors: {told}, but an R3GAN has blocks in every stage, of three kernels, and one such layer")
+    if not stages or stages != list(range(len(stages))) or not all([*widen, *grouped]):
+        told = f"{len(places)} residual blocks in stages {', '.join(map(str, stages)) or 'none'}"
+        raise ValueError(f"tensors: {told}, but an R3GAN has blocks in every stage, of three kernels")
     counts = [sum(stage == place[0] for place in places) for stage in stages]
     label = shapes.get("Model.EmbeddingLayer.weight", ())
     length, classes = label if len(label) == 2 else (None, 0)
-    generator = "Aggregation" in images[0]
+    # Any one of these may be what is missing.
+    generator = bool({"Model.AggregationLayer.Layer.weight", "Model.MainLayers.0.Layers.0.Basis", _G_LINEAR} & shapes.keys())
+    images = shapes.get(f"Model.{'Aggregation' if generator else 'Extraction'}Layer.Layer.weight", ())
     order = slice(None) if generator else slice(None, None, -1)  # ours is from 4x4 up
     fields: dict[str, Any] = {
         "widths": tuple(shape[1] for shape in widen)[order],
         "groups": tuple(shape[0] // shape[1] for shape in grouped)[order],
         "blocks": counts[0] if len(set(counts)) == 1 else tuple(counts)[order],
         "expansion": widen[0][0] // widen[0][1],
-        "channels": shapes[images[0]][0 if generator else 1],
+        "channels": images[0 if generator else 1] if len(images) == 4 else 3,
         "classes": classes,
     }
     if length is not None and (generator or length != fields["widths"][0]):
