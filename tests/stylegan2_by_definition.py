@@ -114,11 +114,12 @@ def constant_noise(t):
 def deviation(x, group, features):
     n, c, h, w = x.shape
     group = n if group is None else min(group, n)
-    columns = []
-    for i in range(n):
-        members = x[i % (n // group) :: n // group].reshape(group, features, c // features, h, w)
-        columns.append(jnp.sqrt(members.var(axis=0) + 1e-8).mean(axis=(1, 2, 3)))
-    return jnp.concatenate([x, jnp.broadcast_to(jnp.stack(columns)[:, :, None, None], (n, features, h, w))], axis=1)
+    rows = []
+    for i in range(n // group):
+        members = x[i :: n // group].reshape(group, features, c // features, h, w)
+        rows.append(jnp.sqrt(members.var(axis=0) + 1e-8).mean(axis=(1, 2, 3)))
+    of_each = jnp.stack(rows * group)  # sample i is of group i % (n // group)
+    return jnp.concatenate([x, jnp.broadcast_to(of_each[:, :, None, None], (n, features, h, w))], axis=1)
 
 
 def discriminator(t, image, one_hot, architecture, group, features, clamp=None):
