@@ -111,13 +111,8 @@ def test_two_training_passes_and_their_state_equal_the_golden(golden):
                 assert_close(found[name], value, 1e-5, name)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_losses_and_gradients_equal_the_golden(golden, dtype):
-    with jax.enable_x64(dtype is np.float64):
-        check_losses_and_gradients(golden, dtype)
-
-
-def check_losses_and_gradients(golden, dtype):
+def test_losses_and_gradients_equal_the_golden(golden):
+    dtype = np.float32
     (g, g_params, g_stats), (d, d_params, d_stats) = networks(golden, dtype)
     x, z, z2 = (jnp.asarray(golden[f"in/{name}"], dtype) for name in ("x", "z", "z2"))
 
@@ -146,7 +141,7 @@ def check_losses_and_gradients(golden, dtype):
         found, expected = to_torch(module, gradient, stats), below(golden, f"grad/{net}/")
         assert len(expected) == {"G": 27, "D": 22}[net]
         for name, value in expected.items():
-            assert_close(found[name], value, 1e-3 if dtype is np.float32 else 1e-5, name)
+            assert_close(found[name], value, 1e-4, name)
 
 
 # --------------------------------------------------------------------------------------------------------------- weights
