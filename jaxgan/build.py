@@ -144,8 +144,8 @@ def _one(recipe: Recipe, shape: Shape, gamma: jax.Array | None = None) -> GAN:
 def generator(recipe: Recipe, shape: Shape) -> Network:
     """G as the recipe has it, on its own."""
     module = g_module(recipe, shape)
-    # Only batch normalisation couples samples; the averages of stylegan2 are kept of a batch, but its images stand alone.
-    return from_linen(module, jnp.zeros((1, recipe.generator.latent_dim)), jnp.zeros(1, jnp.int32))
+    # Whether G couples samples nobody asks; said here, from_linen need not trace its init to find out.
+    return from_linen(module, jnp.zeros((1, recipe.generator.latent_dim)), jnp.zeros(1, jnp.int32), couples=True)
 
 
 def discriminator(recipe: Recipe, shape: Shape) -> Network:

@@ -176,6 +176,9 @@ def _check_pair(shape: Shape, d: Net | None, file: str) -> None:
 
 def _as(made: PyTree, wanted: PyTree) -> PyTree:
     """The arrays in the order and dtypes of the network's own."""
+    forms: list[Any] = [jax.tree.structure(made), jax.tree.structure(wanted)]
+    if forms[0] != forms[1]:  # a generator without noise, say
+        raise ValueError("file: its network is of a form that no recipe describes")
     return jax.tree.map(lambda x, like: jnp.asarray(x, like.dtype).reshape(like.shape), made, wanted)
 
 

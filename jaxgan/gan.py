@@ -74,8 +74,8 @@ def make_gan(
         run's and never changes. `info` tells of D's last update and of G's: losses, mean logits, `d_real` and `d_fake`,
         the means of sigmoid(logit), which are D(x) and D(G(z)) where D is a classifier, the penalty without its weight,
         and the norms of both gradients. `sample(state, key, labels)` draws from the averaged generator; image i depends on
-        the key, its label and `first + i` only. With `z [N, latent_dim]` it maps those latents instead, and with
-        `truncation` a generator that has a mapping brings its styles that much nearer to their mean, 0 to 1.
+        the key, its label and `first + i` only. With `z [N, latent_dim]` it maps those latents instead. With a
+        `truncation` psi, a generator that has a mapping takes its styles at `mean + psi (w - mean)`.
 
     Raises:
         ValueError: when a number is out of range; from `step` when the batch does not divide into its parts.

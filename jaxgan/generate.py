@@ -48,8 +48,11 @@ def generate(
     nobody = Player(None, None, None)  # sampling needs the averaged generator only
     state = GANState(jnp.zeros((), jnp.int32), nobody, nobody, weights, {})
     weights = jax.device_put(weights, replicated)
-    options = {} if truncation is None else {"truncation": truncation}
-    sample_batch = jax.jit(lambda ema, labels, z: gan.sample(state._replace(ema=ema), key, labels, z=z, **options))
+
+    @jax.jit
+    def sample_batch(ema: Weights, labels: jax.Array, z: jax.Array) -> jax.Array:
+        return gan.sample(state._replace(ema=ema), key, labels, z=z, truncation=truncation)
+
     images = []
     for start in range(0, len(z), batch):
         index = np.arange(start, start + batch) % len(z)  # the last batch is filled up, or it would compile anew

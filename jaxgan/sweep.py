@@ -39,9 +39,17 @@ def side_by_side(gan_of: Callable[[Any], GAN], varied: PyTree = None) -> GAN:
 
         return jax.vmap(one, in_axes=(_AXES, 0, 0, 0), out_axes=(_AXES, 0))(state, batch, keys, varied)
 
-    def sample(state: GANState, key: Key, labels: Labels, *, z: Latents | None = None, first: int | jax.Array = 0) -> Images:
+    def sample(
+        state: GANState,
+        key: Key,
+        labels: Labels,
+        *,
+        z: Latents | None = None,
+        first: int | jax.Array = 0,
+        truncation: float | None = None,
+    ) -> Images:
         def one(state: GANState, each: PyTree) -> Images:
-            return gan_of(each).sample(state, key, labels, z=z, first=first)
+            return gan_of(each).sample(state, key, labels, z=z, first=first, truncation=truncation)
 
         return jax.vmap(one, in_axes=(_AXES, 0))(state, varied)
 

@@ -137,6 +137,13 @@ def test_what_cannot_be_converted_is_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_network_that_no_recipe_describes_is_refused(tmp_path):
+    silent = {name: x for name, x in tensors_of("stylegan2", 0).items() if "noise" not in name}
+    with pytest.raises(ValueError, match="file: its network is of a form that no recipe describes"):
+        convert(stored(tmp_path / "g.safetensors", G=silent), "stylegan2", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_converted_run_cannot_be_trained_on_without_data(tmp_path):
     run = convert(stored(tmp_path / "g.safetensors", G=tensors_of("r3gan", 0)), "r3gan", tmp_path / "run")
     from jaxgan import build

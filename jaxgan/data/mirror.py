@@ -26,7 +26,7 @@ def mirrored(dataset: Dataset) -> Dataset:
 
     def batches(seed: int, batch_size: int, sharding: NamedSharding | None = None) -> Callable[..., Batch]:
         draw, turn = dataset.batches(seed, batch_size, sharding), jax.jit(_turn)
-        key = jax.random.fold_in(jax.random.key(seed), 1)  # the run's key itself makes weights and latents
+        key = jax.random.fold_in(jax.random.key(seed), 2**31)  # no step's: those of a run end before
 
         def turned(step: int, steps: int = 1) -> Batch:
             batch = draw(step, steps)
