@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
-from jaxgan.recipes import RECIPES, Recipe, check, did_you_mean, members, named
+from jaxgan.recipes import RECIPES, Metric, Recipe, check, did_you_mean, members, named
 
 
 @dataclass(frozen=True)
@@ -90,20 +90,32 @@ class Interpolate:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measures a run: every figure with how it was obtained, and what real samples would score."""
+    """Measures runs or folders of images: every figure with how it was obtained, and what real images would score."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory; of several GANs, all are measured, with mean and standard error."""
-    metrics: tuple[Literal["modes"], ...] = ("modes",)
-    """modes: how many of the known modes of ring, grid or stacked_mnist are found, and how evenly."""
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN")]
+    """Run directories, of several GANs all are measured; or folders or .npz files of images. Several are compared."""
+    metrics: tuple[Metric, ...] = ()
+    """Which; by default modes of ring, grid and stacked_mnist, of other images fid, kid, prdc, diversity and memorisation."""
     n: int | None = None
-    """Samples; 2,500 of a mixture and 26,000 of stacked_mnist by default, as PacGAN has it."""
+    """Samples; by default 10,000 or as many as there are real images, and for modes as many as PacGAN takes."""
+    features: str | None = None
+    """pixels, digits, mnist, fashion_mnist, cifar10, inception, inception:half_pixel, inception:clean, dinov2, dinov2:base."""
+    weights: Path | None = None
+    """File of inception's or dinov2's published weights, where it is not in the cache."""
+    data: str | None = None
+    """Real images to compare with, as --data.name of a recipe; by default those trained on."""
+    split: str | None = None
+    """Split of the real images; by default the one trained on."""
     seed: int = 0
     """Seed of the latents."""
     batch: int = 500
     """Samples generated at a time; it does not change them."""
+    averaged: bool = True
+    """Of the averaged generator rather than the one in training."""
+    truncation: float | None = None
+    """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
     out: Path | None = None
-    """JSON file; evaluation.json in the run by default."""
+    """JSON file; by default evaluation.json in the run, beside images, or of several in the current folder."""
     best: bool = False
     """Of the checkpoint that keep-best keeps rather than of the last."""
     strict: bool = False
@@ -186,10 +198,11 @@ def interpolate(arguments: Interpolate) -> Path:
 
 
 def evaluate(arguments: Evaluate) -> Path:
-    from jaxgan.evaluate import evaluate, table
+    from jaxgan.evaluate import compare, table
 
-    out, values = evaluate(arguments.run, **_options(arguments))
-    print(table(values))
+    options = _options(arguments)
+    out, results = compare(options.pop("runs"), **options)
+    print(table(results))
     return out
 
 

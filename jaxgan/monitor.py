@@ -8,13 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from jaxgan import build, pictures, sweep, toy, verdict
+from jaxgan import build, pictures, quality, sweep, toy, verdict
 from jaxgan.build import Shape
-from jaxgan.recipes import Recipe, members
+from jaxgan.features.statistics import features_of, gather
+from jaxgan.generate import drawn, over_devices, sampler
+from jaxgan.recipes import Data, Recipe, evaluation, members
 from jaxgan.types import Dataset, GANState, Player, Weights
 
 _SAMPLES = 512  # that the figures are computed of
 _POINTS = 2_500  # PacGAN's protocol
+
+
+class Examiner(NamedTuple):
+    """Measures the averaged generator while it trains, by the metrics of `jaxgan evaluate`."""
+
+    figures: Callable[[GANState], list[dict[str, float]]]  # of each member
+    definitions: dict[str, str]  # of each figure, in words
 
 
 class Monitor(NamedTuple):
@@ -61,18 +70,9 @@ def monitor(recipe: Recipe, shape: Shape, dataset: Dataset) -> Monitor:
 
         return judged(jnp.asarray(real["image"])), judged(fake)
 
-    def alone(state: GANState) -> list[GANState]:
-        if len(every) == 1:
-            return [state]
-        # By way of the host: to index arrays that are divided among devices would make these talk to each other.
-        nobody = Player(None, None, None)
-        g, d = (nobody._replace(params=player.params, stats=player.stats) for player in (state.g, state.d))
-        there = jax.device_get(state._replace(g=g, d=d))
-        return [sweep.member(there, i) for i in range(len(every))]
-
     def picture(state: GANState) -> Image.Image:
         count = shown if len(every) == 1 or points else 10
-        images = [np.asarray(sample(each, key, shown_labels[:count])) for each in alone(state)]
+        images = [np.asarray(sample(each, key, shown_labels[:count])) for each in _alone(state, len(every))]
         if not points:
             columns = 10 if classes == 10 or len(every) > 1 else 8
             return pictures.grid(np.concatenate(images), columns=columns)
@@ -87,7 +87,7 @@ def monitor(recipe: Recipe, shape: Shape, dataset: Dataset) -> Monitor:
         found: list[dict[str, float]] = []
         if compared < verdict.FEWEST:
             return [{} for _ in every]
-        for each in alone(state):
+        for each in _alone(state, len(every)):
             fake = np.asarray(sample(each, key, labels))
             row = dict(verdict.figures(real["image"], fake)._asdict())
             real_logits, fake_logits = map(np.asarray, logits(each))
@@ -99,6 +99,57 @@ def monitor(recipe: Recipe, shape: Shape, dataset: Dataset) -> Monitor:
         return found
 
     return Monitor(picture, figures)
+
+
+def examiner(recipe: Recipe, shape: Shape, dataset: Dataset) -> Examiner | None:
+    """Measures the averaged generator by the metrics that a recipe asks for, on the same latents at every call.
+
+    Args:
+        recipe: what is trained.
+        shape: of its data.
+        dataset: of the recipe.
+
+    Returns:
+        An `Examiner`, its network and the statistics of the real images loaded or computed; None when no metric is asked for.
+
+    Raises:
+        ValueError, FileNotFoundError: when a metric cannot be had; the field is named.
+    """
+    interval, metrics = evaluation(recipe)
+    if not interval:
+        return None
+    every, data = members(recipe), recipe.data
+    wanted = Data(data.name, data.split, data.image_size, data.channels)  # real images are not mirrored
+    real = build.dataset(Recipe(data=wanted)) if data.mirror else dataset
+    try:
+        protocol = quality.protocol(wanted, real, metrics=metrics, extractor=recipe.eval_features, n=recipe.eval_n)
+        judge = quality.judge(protocol, real, placement=over_devices())
+    except ValueError as error:
+        raise ValueError(f"eval_{error}") from error
+    features = features_of(judge.extractor, placement=judge.placement)
+    draw, key = sampler(build.build(every[0], shape), batch=judge.extractor.batch), jax.random.key(recipe.seed)
+    z, labels = drawn(recipe, recipe.seed, np.arange(protocol.n)), quality.labels(judge, data.name, shape.classes)
+
+    def measured(weights: Weights) -> dict[str, float]:
+        (fake,) = gather(features(draw(weights, key, z, labels)), [protocol.n], keep=judge.keep)
+        return {name: figure.value for name, figure in quality.compare(judge, fake).items()}
+
+    def figures(state: GANState) -> list[dict[str, float]]:
+        return [measured(each.ema) for each in _alone(state, len(every))]
+
+    names = [name for name, metric in quality.OF_FIGURE.items() if metric in metrics]
+    return Examiner(figures, {name: quality.definition(judge, name) for name in names})
+
+
+def _alone(state: GANState, count: int) -> list[GANState]:
+    """The states of GANs that train side by side."""
+    if count == 1:
+        return [state]
+    # By way of the host: to index arrays that are divided among devices would make these talk to each other.
+    nobody = Player(None, None, None)
+    g, d = (nobody._replace(params=player.params, stats=player.stats) for player in (state.g, state.d))
+    there = jax.device_get(state._replace(g=g, d=d))
+    return [sweep.member(there, i) for i in range(count)]
 
 
 def _centred(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

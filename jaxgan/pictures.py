@@ -32,8 +32,17 @@ _TITLES = {
     "modes": "modes found",
     "high_quality": "share of high quality",
     "reverse_kl": "reverse KL over the modes, nats",
+    "fid": "Fréchet distance",
+    "fid_population": "Fréchet distance, population covariance",
+    "kid": "KID",
+    "inception_score": "Inception score",
+    "vendi": "Vendi score",
+    "vendi_within": "Vendi score within a class",
+    "copied": "share nearer to real than 1 % of unseen",
+    "nearest_ratio": "distance to nearest real over unseen's",
 }
-_SHARES = {_TITLES[name] for name in ("duplicates", "reach", "overlap", "high_quality")}
+_SHARES = {_TITLES[name] for name in ("duplicates", "reach", "overlap", "high_quality", "copied")}
+_SHARES |= {"precision", "recall", "coverage", "improved precision", "improved recall", "authenticity"}
 _D, _G, _REAL, _MARK = "#2166ac", "#d6604d", "#9a9a9a", "#404040"
 
 

@@ -15,6 +15,27 @@ Objective = Literal[
 
 
 NetworkName = Literal["mlp", "dcgan", "sngan", "r3gan", "stylegan2"]
+ImageMetric = Literal["fid", "fid_population", "kid", "is", "prdc", "precision_recall", "diversity", "memorisation"]
+Metric = Literal[ImageMetric, "modes"]
+# The figures by which one state is better than another, and the metric that has them; others are looked at in any case.
+LOOKED_AT = ("reach", "nearest_real", "overlap", "modes", "high_quality", "reverse_kl")
+MEASURED = {
+    "fid": "fid",
+    "fid_population": "fid_population",
+    "kid": "kid",
+    "inception_score": "is",
+    "precision": "prdc",
+    "recall": "prdc",
+    "density": "prdc",
+    "coverage": "prdc",
+    "improved_precision": "precision_recall",
+    "improved_recall": "precision_recall",
+}
+Best = Literal[
+    "none", "reach", "nearest_real", "overlap", "modes", "high_quality", "reverse_kl", "fid", "fid_population", "kid",
+    "inception_score", "precision", "recall", "density", "coverage", "improved_precision", "improved_recall",
+]  # fmt: skip
+EVAL_EVERY = 200_000  # images shown
 
 
 @dataclass(frozen=True)
@@ -207,14 +228,26 @@ class Recipe:
     """Steps from one checkpoint to the next."""
     keep_checkpoints: int = 3
     """Latest checkpoints that are kept."""
-    keep_best: Literal["none", "reach", "nearest_real", "overlap", "modes", "high_quality", "reverse_kl"] = "none"
-    """Also keep the checkpoint that is best by this figure, the last three of mixtures only; `--best` draws from it."""
+    keep_best: Best = "none"
+    """Also keep the checkpoint that is best by this figure: `--best` draws from it. Of mixtures and images alike reach,
+    nearest_real, overlap; of mixtures modes, high_quality, reverse_kl; of images those that eval-metrics has."""
+    eval_every: int | None = None
+    """Images shown from one evaluation to the next; by default 200,000 where eval-metrics or keep-best asks for any."""
+    eval_metrics: tuple[ImageMetric, ...] = ()
+    """What the averaged generator is measured by while it trains; by default fid and prdc where eval-every is given."""
+    eval_features: str | None = None
+    """Extractor of their features, as `jaxgan evaluate --features` has it; by default that which suits the data."""
+    eval_n: int | None = None
+    """Images measured each time; by default 10,000 or as many as there are real ones."""
     stop_on: str = ""
     """Verdicts to stop at, with commas between: collapse, diverged, discriminator, converged."""
 
 
 # Fields that may differ when a run goes on: none of them changes what a step computes.
-FREE = ("steps", "log_interval", "sample_interval", "checkpoint_interval", "keep_checkpoints", "keep_best", "stop_on")
+FREE = (
+    "steps", "log_interval", "sample_interval", "checkpoint_interval", "keep_checkpoints", "keep_best", "stop_on",
+    "eval_every", "eval_metrics", "eval_features", "eval_n",
+)  # fmt: skip
 
 
 def _mixture(name: str, gamma: float) -> Recipe:
@@ -535,6 +568,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "sample_interval": (1, 2**31 - 1),
     "checkpoint_interval": (1, 2**31 - 1),
     "keep_checkpoints": (1, 10_000),
+    "eval_every": (1, 10**12),
+    "eval_n": (2, 10_000_000),
 }
 
 
@@ -602,6 +637,19 @@ def stop_words(recipe: Recipe) -> set[str]:
         if word not in STOP_WORDS:
             raise ValueError(f"stop_on: {word!r} is not one of {', '.join(STOP_WORDS)}{did_you_mean(word, STOP_WORDS)}")
     return {STOP_WORDS[word] for word in words}
+
+
+def evaluation(recipe: Recipe) -> tuple[int, tuple[str, ...]]:
+    """How often a run is measured while it trains, and by what.
+
+    Returns:
+        Images shown from one evaluation to the next, and names of metrics; `(0, ())` when it is not.
+    """
+    wanted = MEASURED.get(recipe.keep_best)
+    metrics = tuple(dict.fromkeys((*recipe.eval_metrics, *([wanted] if wanted else []))))
+    if recipe.eval_every is None:
+        return (EVAL_EVERY, metrics) if metrics else (0, ())
+    return recipe.eval_every, metrics or ("fid", "prdc")
 
 
 def members(recipe: Recipe) -> list[Recipe]:

@@ -167,12 +167,15 @@ def load_generator(
     return run, gan, every[member]
 
 
-def load_generators(path: str | Path, *, step: int | None = None, strict: bool = False) -> tuple[Run, GAN, list[Weights]]:
-    """Loads the averaged generators of all GANs of a run, of most runs one, reading the checkpoint once.
+def load_generators(
+    path: str | Path, *, step: int | None = None, averaged: bool = True, strict: bool = False
+) -> tuple[Run, GAN, list[Weights]]:
+    """Loads the generators of all GANs of a run, of most runs one, reading the checkpoint once.
 
     Args:
         path: the run directory.
         step: which checkpoint; the latest when None.
+        averaged: the averaged ones rather than those in training.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
 
     Returns:
@@ -183,8 +186,12 @@ def load_generators(path: str | Path, *, step: int | None = None, strict: bool =
     """
     run = read(path)
     every = recipes.members(run.recipe)
-    abstract = abstract_state(run.recipe, run.shape).ema
-    weights, _ = checkpoint.restore_generator(run.checkpoints, abstract, step=step, strict=strict)
+    abstract = abstract_state(run.recipe, run.shape)
+    if averaged:
+        weights, _ = checkpoint.restore_generator(run.checkpoints, abstract.ema, step=step, strict=strict)
+    else:
+        player = checkpoint.restore(run.checkpoints, abstract, step=step, strict=strict).g
+        weights = Weights(player.params, player.stats)
     apart = [weights] if len(every) == 1 else [jax.tree.map(lambda x, i=i: x[i], weights) for i in range(len(every))]
     return run, build.build(every[0], run.shape), apart
 

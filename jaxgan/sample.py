@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import build, latents, pictures, runs
-from jaxgan.generate import drawn, generate
+from jaxgan import latents, pictures, runs
+from jaxgan.generate import drawn, generate, truncating
 
 SAMPLE_SUFFIXES = (".png", ".npz", "")  # "" is a folder
 WALK_SUFFIXES = (".png", ".gif", ".webp")
@@ -59,9 +59,7 @@ def sample(
     step = runs.best_step(run) if best else None
     out = _check_out(out if out is not None else run.path / f"sample-{seed}.png", SAMPLE_SUFFIXES)
     every = _check_labels(labels, run)
-    mapped = build.generator(runs.member_of(run, member), run.shape).map is not None
-    if truncation is not None and mapped and not 0.0 <= truncation <= 2.0:
-        raise ValueError(f"truncation: {truncation}, but of styles it must be from 0 to 2; 1 for none")
+    of_latents, psi = truncating(runs.member_of(run, member), run.shape, truncation)
     points = len(run.shape.sample) == 1
     if out.suffix == ".png" and n > _MOST_IN_A_GRID and not points:
         raise ValueError(f"n: {n}, but a grid holds at most {_MOST_IN_A_GRID:,} images; write .npz or a folder")
@@ -70,10 +68,8 @@ def sample(
 
     run, gan, weights = runs.load_generator(path, step=step, member=member, strict=strict)
     chosen = np.resize(np.asarray(every, np.int32), n)
-    z = drawn(run.recipe, seed, np.arange(n))
-    if truncation is not None and not mapped:
-        z, truncation = latents.truncate(z, truncation), None
-    images = generate(gan, weights, jax.random.key(seed), z, chosen, batch=batch, truncation=truncation)
+    z = of_latents(drawn(run.recipe, seed, np.arange(n)))
+    images = generate(gan, weights, jax.random.key(seed), z, chosen, batch=batch, truncation=psi)
     if out.suffix == ".npz":
         _write_arrays(out, images if points else pictures.to_uint8(images), chosen)
     elif out.suffix == ".png":

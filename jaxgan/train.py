@@ -68,6 +68,7 @@ def train(
         raise ValueError(f"keep_best: {recipe.keep_best} is measured on {', '.join(build.MIXTURES)} only")
     dataset = build.dataset(recipe)
     prepared = loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))
+    examiner = monitor.examiner(recipe, build.shape_of(recipe, dataset), dataset)
     run = runs.start(path, recipe, dataset, overwrite=overwrite)
     writers = [runs.jsonl_writer(run)] + ([runs.tensorboard_writer(run)] if tensorboard else [])
 
@@ -90,7 +91,7 @@ def train(
             watch = monitor.monitor(recipe, run.shape, dataset)
             if not rows:
                 _draw(run, watch, state)
-            diary = Diary(run, watch, rows, writers)
+            diary = Diary(run, watch, examiner, rows, writers)
             with _progress(start, recipe.steps) as progress, _signals() as stop:
                 seconds = rows[-1]["seconds"] if rows else 0.0
                 for event in loop.steps(prepared, state, recipe, seconds=seconds, stop=stop, progress=progress.update):
@@ -111,7 +112,7 @@ def outcome(run: runs.Run) -> list[str]:
     for i, gamma in enumerate(recipe.penalty.gammas or (None,)):
         part = slice(i * recipe.seeds, (i + 1) * recipe.seeds)
         figures = []
-        for name in ("d_loss", *verdict.Figures._fields, "overlap", "modes", "high_quality", "reverse_kl"):
+        for name in ("d_loss", *verdict.Figures._fields, *recipes.LOOKED_AT[2:], *recipes.MEASURED):
             there = [value for value in members.get(name, [])[part] if value is not None]
             mean, error = sweep.summary(there)
             if mean is not None:
@@ -127,6 +128,7 @@ class Diary(NamedTuple):
 
     run: runs.Run
     watch: monitor.Monitor
+    examiner: monitor.Examiner | None
     rows: list[dict[str, Any]]  # of metrics, those of the run so far
     writers: list[runs.Writer]
 
@@ -141,7 +143,13 @@ def _record(event: loop.Event, diary: Diary, checkpoints: checkpoint.Checkpoints
         last = rows[-1]["step"] if rows else 0
         due = event.step // recipe.sample_interval > last // recipe.sample_interval or event.step == recipe.steps
         figures = diary.watch.figures(event.state) if due and healthy.any() else []
+        examined = diary.examiner if event.row and healthy.any() and _is_examined(event.step, last, recipe) else None
+        if examined is not None:
+            found = examined.figures(event.state)
+            figures = [seen | each for seen, each in zip(figures or [{} for _ in found], found, strict=True)]
         row = _row(event, recipe, figures)
+        if examined is not None:
+            row["definitions"] = {name: words for name, words in examined.definitions.items() if name in row}
         if due or not healthy.all():
             word = _judge(row, diary)
         rows.append(row)
@@ -168,6 +176,14 @@ def _record(event: loop.Event, diary: Diary, checkpoints: checkpoint.Checkpoints
     if event.stop:
         raise Interrupted(event.stop, event.step)
     raise Stopped(f"stopped at step {event.step} and saved: {word}; {'; '.join(rows[-1].get('evidence', ()))}")
+
+
+def _is_examined(step: int, last: int, recipe: Recipe) -> bool:
+    """Whether images shown have passed a multiple of the interval since the last row."""
+    interval, shown = recipes.evaluation(recipe)[0], recipe.disc_steps * recipe.batch_size
+    if not interval:
+        return False
+    return step * shown // interval > last * shown // interval or step == recipe.steps
 
 
 def _row(event: loop.Event, recipe: Recipe, figures: list[dict[str, float]]) -> dict[str, Any]:
@@ -270,7 +286,7 @@ def _progress(step: int, steps: int) -> Iterator[_Bar]:
     """A bar on a terminal, else a plain line for each row of metrics."""
 
     def text(row: dict[str, Any]) -> str:
-        names = {"d_loss": "D loss", "g_loss": "G loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
+        names = {"d_loss": "D loss", "g_loss": "G loss", "d_real": "D(x)", "d_fake": "D(G(z))", "fid": "Frechet distance"}
         shown = [f"{label} {row[name]:.3f}" for name, label in names.items() if row.get(name) is not None]
         return "  ".join([*shown, row["verdict"]] if row.get("verdict") else shown)
 

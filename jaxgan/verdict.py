@@ -123,7 +123,11 @@ _LIMITS = {  # on medians; chosen on runs made to fail and on good ones (tests/v
 
 
 # Figures of a row by which one state is better than another, and whether more is better.
-BETTER = {"reach": True, "nearest_real": False, "overlap": True, "modes": True, "high_quality": True, "reverse_kl": False}
+BETTER = {
+    "reach": True, "nearest_real": False, "overlap": True, "modes": True, "high_quality": True, "reverse_kl": False,
+    "fid": False, "fid_population": False, "kid": False, "inception_score": True, "precision": True, "recall": True,
+    "density": True, "coverage": True, "improved_precision": True, "improved_recall": True,
+}  # fmt: skip
 
 
 def best(history: Sequence[Mapping[str, Any]], figure: str) -> int | None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxgan import cli, evaluate, features, toy
+from jaxgan.evaluate import made
 from jaxgan.recipes import Data, Discriminator, Generator, Recipe
 from jaxgan.sample import sample
 from jaxgan.train import train
@@ -33,7 +34,8 @@ def test_the_figures_are_those_of_the_run_s_samples(ring: Path, tmp_path: Path, 
     cli.main(["evaluate", str(ring), "--n", "300", "--seed", "7", "--out", str(tmp_path / "e.json"), "--no-compile-cache"])
     shown = capsys.readouterr().out.splitlines()
     assert shown[-1] == str(tmp_path / "e.json")
-    assert shown[0].split()[:2] == ["figure", "value"]
+    assert shown[0] == "ring at step 2: the averaged generator, latents of seed 7"
+    assert shown[2].split()[:2] == ["figure", "value"]
     content = json.loads((tmp_path / "e.json").read_text())
     with np.load(sample(ring, n=300, seed=7, out=tmp_path / "s.npz")) as drawn:
         seen = toy.coverage(drawn["images"], toy.ring())
@@ -52,11 +54,11 @@ def test_the_figures_are_those_of_the_run_s_samples(ring: Path, tmp_path: Path, 
 
 def test_a_figure_that_is_not_finite_is_null(ring: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     far = lambda *_, **__: np.full((50, 2), 9.0)  # noqa: E731
-    monkeypatch.setattr(evaluate, "generate", far)
-    out, values = evaluate.evaluate(ring, n=50, out=tmp_path / "e.json")
-    assert values["reverse_kl"].mean is None
+    monkeypatch.setattr(made, "generate", far)
+    out, results = evaluate.compare([ring], n=50, out=tmp_path / "e.json")
+    assert results[0].values["reverse_kl"].mean is None
     assert json.loads(out.read_text())["values"]["reverse_kl"]["members"] == [None]
-    assert "reverse_kl" in evaluate.table(values)
+    assert "reverse KL" in evaluate.table(results)
 
 
 def test_modes_of_stacked_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +71,7 @@ def test_modes_of_stacked_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     content = json.loads((run / "recipe.json").read_text())
     content["recipe"]["data"]["name"] = "stacked_mnist"
     (run / "recipe.json").write_text(json.dumps(content))
-    judge = features.Classifier("mnist", (28, 28, 1), 10, lambda x: x, lambda x: x, {}, 0.99, "0123")
+    judge = features.Classifier("mnist", (28, 28, 1), 10, lambda x: x, lambda x: x, {}, 0.99, "0123", lambda *_: None)
     monkeypatch.setattr(features, "classifier", lambda name: judge)
     modes = np.random.default_rng(0).integers(1000, size=2_000)
     monkeypatch.setattr(features.stacked, "stacked_mnist_modes", lambda images, judge: modes)
@@ -84,7 +86,9 @@ def test_modes_of_stacked_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metrics": ("fid",)}, "metrics: 'fid' is not one of modes"),
+        ({"metrics": ("fdi",)}, "metrics: 'fdi' is not one of fid, .*modes; did you mean 'fid'"),
+        ({"metrics": ("fid",)}, "metrics: fid, but ring has points in the plane; its metric is modes"),
+        ({"n": 1}, "n: 1, but it must be at least 2"),
         ({"n": 7}, "n: 7 samples cannot show 8 modes; it must be at least that many"),
         ({"seed": -1}, "seed: -1, but"),
         ({"batch": 0}, "batch: 0, but it must be at least 1"),
@@ -101,7 +105,7 @@ def test_bad_input(ring: Path, options: dict, message: str) -> None:
 
 def test_modes_must_be_known(tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the modes of digits are not known; those of ring, grid, stacked_mnist are"):
-        evaluate.evaluate(tiny_run, out=tmp_path / "e.json")
+        evaluate.evaluate(tiny_run, metrics=("modes",), out=tmp_path / "e.json")
     with pytest.raises(FileNotFoundError, match="is not a run"):
         evaluate.evaluate(tmp_path / "none")
     assert not (tmp_path / "e.json").exists()

@@ -36,20 +36,21 @@ FLOORS = {
     "checkpoint": 1,
     "pictures": 1,
     "nets": 2,
+    "features": 2,
     "build": 3,
-    "features": 3,
+    "quality": 3,
     "generate": 4,
     "loop": 4,
-    "monitor": 4,
     "weights": 4,
     "runs": 4,
-    "train": 5,
+    "monitor": 5,
     "sample": 5,
     "evaluate": 5,
     "convert": 5,
     "export": 5,
-    "cli": 6,
-    "__main__": 7,  # `python -m jaxgan`: one call of the command line
+    "train": 6,
+    "cli": 7,
+    "__main__": 8,  # `python -m jaxgan`: one call of the command line
 }
 FACADE = "__init__"  # lazy re-exports, on no floor: nobody inside imports it
 

@@ -1,6 +1,24 @@
-"""Networks that judge images: classifiers the library trains itself and keeps, and what they say of generated samples."""
+"""Networks that judge images: classifiers the library trains itself, published ones, and statistics of what they see."""
 
-from jaxgan.features.classifiers import NAMES, Classifier, classifier, predict
+from jaxgan.features.classifiers import Classifier, classifier, predict
+from jaxgan.features.extractors import NAMES, Extractor, extractor, own
+from jaxgan.features.references import Reference, reference
 from jaxgan.features.stacked import stacked_mnist_coverage, stacked_mnist_modes
+from jaxgan.features.statistics import Statistics, features_of, gather
 
-__all__ = ["NAMES", "Classifier", "classifier", "predict", "stacked_mnist_coverage", "stacked_mnist_modes"]
+__all__ = [
+    "NAMES",
+    "Classifier",
+    "Extractor",
+    "Reference",
+    "Statistics",
+    "classifier",
+    "extractor",
+    "features_of",
+    "gather",
+    "own",
+    "predict",
+    "reference",
+    "stacked_mnist_coverage",
+    "stacked_mnist_modes",
+]

@@ -26,7 +26,25 @@ _log = logging.getLogger("jaxgan")
 _Path = str | os.PathLike[str]
 
 TRAININGS = {
+    "digits": Training(
+        "digits",  # which has no test split: the last 397, of other writers, are left out of the training
+        (8, 8, 1),
+        classes=10,
+        widths=(32, 64),
+        features=64,
+        epochs=20,
+        batch_size=32,
+        shift=1,
+        train_split="train[:1400]",
+        test_split="train[1400:]",
+    ),
     "mnist": Training("mnist", (28, 28, 1), classes=10, widths=(32, 64, 96), features=128, epochs=7),
+    "fashion_mnist": Training(
+        "fashion_mnist", (28, 28, 1), classes=10, widths=(32, 64, 96), features=128, epochs=10, mirror=True
+    ),
+    "cifar10": Training(
+        "cifar10", (32, 32, 3), classes=10, widths=(48, 96, 192), features=128, epochs=12, shift=3, mirror=True
+    ),
 }
 NAMES = tuple(TRAININGS)
 
@@ -42,6 +60,7 @@ class Classifier(NamedTuple):
     params: PyTree
     accuracy: float  # on the test split, in [0, 1]
     checksum: str  # sha256 of its safetensors file
+    apply: Callable[[PyTree, Images], tuple[jax.Array, jax.Array]]  # (params, images) -> logits and features
 
 
 def classifier(name: str, *, seed: int = 0, data_dir: _Path | None = None, cache_dir: _Path | None = None) -> Classifier:
@@ -51,7 +70,7 @@ def classifier(name: str, *, seed: int = 0, data_dir: _Path | None = None, cache
     trained in another way than this version's, is replaced.
 
     Args:
-        name: `mnist`.
+        name: `digits`, `mnist`, `fashion_mnist` or `cifar10`.
         seed: of the training, from 0 to 2**32 - 1.
         data_dir: of TFDS sets, needed for training only; as for `data.load`.
         cache_dir: as for `data.load`.
@@ -148,7 +167,7 @@ def _centre(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 def _classifier(name: str, training: Training, params: PyTree, accuracy: float = math.nan, checksum: str = "") -> Classifier:
     module, params = network(training), jax.tree.map(jnp.asarray, params)
 
-    def outputs(images: Images) -> Any:
+    def outputs(params: PyTree, images: Images) -> Any:
         if images.shape[1:] != training.shape or not jnp.issubdtype(images.dtype, jnp.floating):
             expected = f"floats in [-1, 1] of shape (B, {', '.join(map(str, training.shape))})"
             raise ValueError(f"images: {images.dtype} of shape {images.shape}, but {name} takes {expected}")
@@ -158,11 +177,12 @@ def _classifier(name: str, training: Training, params: PyTree, accuracy: float =
         name=name,
         shape=training.shape,
         classes=training.classes,
-        logits=lambda images: outputs(images)[0],
-        features=lambda images: outputs(images)[1],
+        logits=lambda images: outputs(params, images)[0],
+        features=lambda images: outputs(params, images)[1],
         params=params,
         accuracy=accuracy,
         checksum=checksum,
+        apply=outputs,
     )
 
 

@@ -31,6 +31,7 @@ class Training(NamedTuple):
     weight_decay: float = 1e-2
     smoothing: float = 0.1  # of the labels: share of the probability spread over all classes
     shift: int = 2  # pixels that an image is moved at most, along each axis
+    mirror: bool = False  # turn half of the images left to right
     train_split: str = "train"
     test_split: str = "test"
 
@@ -132,6 +133,9 @@ def _step(training: Training, optimizer: optax.GradientTransformation) -> Callab
         return optax.softmax_cross_entropy(logits, targets).mean()
 
     def step(params: PyTree, opt: PyTree, key: Key, images: Images, labels: Labels) -> tuple[PyTree, PyTree, jax.Array]:
+        if training.mirror:
+            turned = jax.random.bernoulli(jax.random.fold_in(key, 1), shape=(len(images), 1, 1, 1))
+            images = jnp.where(turned, images[:, :, ::-1], images)
         loss, gradient = jax.value_and_grad(mean_loss)(params, shifted(key, images, training.shift), labels)
         updates, opt = optimizer.update(gradient, opt, params)
         return optax.apply_updates(params, updates), opt, loss

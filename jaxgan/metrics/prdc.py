@@ -1,11 +1,12 @@
 """Precision, recall, density and coverage: fidelity and variety apart, by nearest neighbours among features."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-BLOCK = 2**22  # distances held at once, 32 MiB
+from jaxgan.metrics.balls import radii, within
+from jaxgan.metrics.checks import checked_pair
+from jaxgan.metrics.distances import prepare
 
 
 class PRDC(NamedTuple):
@@ -18,7 +19,7 @@ class PRDC(NamedTuple):
 
 
 def prdc(real: np.ndarray, fake: np.ndarray, *, nearest: int = 5) -> PRDC:
-    """Precision, recall, density and coverage of generated against real features, in float64.
+    """Precision, recall, density and coverage of generated against real features, with the counts that float64 gives.
 
     With r_i the distance from real i to its `nearest`-th other real sample, s_j likewise among the generated, and d_ij the
     distance from real i to generated j:
@@ -41,44 +42,15 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, nearest: int = 5) -> PRDC:
         Kynkaanniemi et al. 2019, Improved Precision and Recall, equations 1 and 2; Naeem et al. 2020, Reliable
         Fidelity and Diversity Metrics (density, coverage, and the strict inequality).
     """
-    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
-    if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
-        raise ValueError(f"real, fake: shapes {real.shape} and {fake.shape}, but they must be [N, D] and [M, D]")
+    real, fake = checked_pair(real, fake)
     for name, features in (("real", real), ("fake", fake)):
-        if not np.isfinite(features).all():
-            raise ValueError(f"{name}: {np.count_nonzero(~np.isfinite(features))} features are not finite")
         if not 1 <= nearest < len(features):
             raise ValueError(f"nearest: {nearest}, but it must be from 1 to below the {len(features)} {name} samples")
-    origin = real.mean(axis=0)  # the nearer to zero, the less cancels in x^2 + y^2 - 2 x y
-    real, fake = real - origin, fake - origin
-    real_radius, fake_radius = _radii(real, nearest), _radii(fake, nearest)
-
-    inside, neighbourhoods = 0, 0
-    recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
-    for rows, distance in _blocks(fake, real):
-        near = distance < real_radius
-        inside += near.any(axis=1).sum()
-        neighbourhoods += near.sum()
-        covered |= near.any(axis=0)
-        recalled |= (distance < fake_radius[rows, None]).any(axis=0)
-    count = len(fake)
-    return PRDC(float(inside / count), float(recalled.mean()), float(neighbourhoods / (nearest * count)), float(covered.mean()))
-
-
-def _radii(x: np.ndarray, nearest: int) -> np.ndarray:
-    """Squared distance of each sample to its `nearest`-th other one, `[N]`."""
-    radius = np.empty(len(x))
-    for rows, distance in _blocks(x, x):
-        distance[np.arange(len(distance)), np.arange(len(x))[rows]] = np.inf
-        radius[rows] = np.partition(distance, nearest - 1, axis=1)[:, nearest - 1]
-    return radius
-
-
-def _blocks(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Squared distances `[rows, len(b)]`, as many rows of a at a time as memory allows."""
-    rows = max(1, BLOCK // len(b))
-    b_squared = np.square(b).sum(axis=1)
-    for start in range(0, len(a), rows):
-        block = slice(start, start + rows)
-        squared = np.square(a[block]).sum(axis=1)[:, None] + b_squared - 2.0 * (a[block] @ b.T)
-        yield block, np.maximum(squared, 0.0, out=squared)
+    a, b = prepare(real, fake)
+    found = within(a, b, radii(a, nearest), radii(b, nearest), closed=False)
+    return PRDC(
+        precision=float((found.balls_of_a > 0).mean()),
+        recall=float((found.balls_of_b > 0).mean()),
+        density=float(found.balls_of_a.sum() / (nearest * len(fake))),
+        coverage=float((found.b_around_a > 0).mean()),
+    )

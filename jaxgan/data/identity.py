@@ -1,0 +1,39 @@
+"""What tells one state of a data set from another, so that what was computed of it can be kept."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from jaxgan.data import cache, tfds
+
+
+def fingerprint(
+    name: str, *, data_dir: str | os.PathLike[str] | None = None, cache_dir: str | os.PathLike[str] | None = None
+) -> str:
+    """Changes whenever the files of a data set do: their names, sizes or times.
+
+    Args:
+        name: as for `data.load`.
+        data_dir: as for `data.load`.
+        cache_dir: as for `data.load`.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Raises:
+        FileNotFoundError, ValueError: as `data.load`.
+    """
+    kind, _, rest = name.partition(":")
+    if kind in ("folder", "npz") or name.endswith(".npz"):
+        root = Path(rest if kind in ("folder", "npz") and rest else name).expanduser().absolute()
+    else:
+        if name == "digits":
+            data_dir = cache.directory(cache_dir) / "tensorflow_datasets"
+        plain = "mnist" if name == "stacked_mnist" else name.removeprefix("tfds:")
+        root = Path(tfds.prepared(plain, data_dir).data_path)
+    files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
+    seen = hashlib.sha256(str(root).encode())
+    for path in files:
+        about = path.stat()
+        seen.update(f"{path.relative_to(root)} {about.st_size} {about.st_mtime_ns}\n".encode())
+    return seen.hexdigest()[:16]

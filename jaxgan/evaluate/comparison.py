@@ -1,0 +1,179 @@
+"""Generated images against real ones: of each figure its value, its floors, and how it was obtained."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxgan import build, pictures, quality
+from jaxgan.evaluate.made import Made
+from jaxgan.evaluate.report import Floor, Value, finite, value
+from jaxgan.features.extractors import Extractor
+from jaxgan.features.references import Begin, picked
+from jaxgan.features.statistics import Batches, Rows, Statistics, features_of, gather, in_batches
+from jaxgan.generate import over_devices
+from jaxgan.metrics.memorisation import nearest
+from jaxgan.quality import FIGURES, Figures, Judge
+from jaxgan.recipes import Data, Recipe
+
+_SUSPECTS = 12  # generated images shown with the real ones nearest to them
+
+Network = tuple[Extractor, Callable[[Batches], Iterator[Rows]]]  # the second is the first, compiled
+
+
+class Comparison(NamedTuple):
+    """Real images, what they score themselves, and what is compiled for each shape of generated ones."""
+
+    judge: Judge
+    floors: dict[str, Figures]
+    networks: dict[tuple[int, ...], Network]
+    weights: str | os.PathLike[str] | None
+
+
+def prepare(
+    wanted: Data,
+    metrics: Sequence[str],
+    *,
+    n: int | None,
+    given: Sequence[int] = (),
+    extractor: str | None,
+    weights: str | os.PathLike[str] | None,
+    begin: Begin,
+) -> Comparison:
+    """Everything that does not depend on what is generated.
+
+    Args:
+        wanted: the real images.
+        metrics: names of `quality.METRICS`; the usual ones when there are none.
+        n: generated images; 10,000 or as many as there are when None.
+        given: how many images there are in each set that is no run.
+        extractor: one of `features.NAMES`; that which suits the data when None.
+        weights: as for `features.extractor`.
+        begin: is told what begins, and returns what is told of progress.
+
+    Returns:
+        A `Comparison`.
+
+    Raises:
+        ValueError, FileNotFoundError: when something asked for cannot be.
+    """
+    dataset = build.dataset(Recipe(data=wanted))
+    least = min(given, default=None)
+    if n is None and least is not None:
+        n = min(least, quality.KEPT, dataset.size or least)
+    elif n is not None and least is not None and n > least:
+        raise ValueError(f"n: {n}, but it must be from 2 to {least}, the images given")
+    protocol = quality.protocol(wanted, dataset, metrics=metrics, extractor=extractor, n=n)
+    judge = quality.judge(protocol, dataset, placement=over_devices(), weights=weights, begin=begin)
+    return Comparison(judge, quality.floors(judge), {}, weights)
+
+
+def of_run(made_of: Comparison, made: Made, *, beside: Path, begin: Begin) -> tuple[dict[str, Value], tuple[str, ...]]:
+    """The figures of each GAN of a run, and in words how they were obtained.
+
+    Args:
+        made_of: the real images.
+        made: the run.
+        beside: where the picture of the nearest real images goes, where `memorisation` is measured.
+        begin: is told what begins, and returns what is told of progress.
+    """
+    judge, n = made_of.judge, made_of.judge.protocol.n
+    extractor, features = _network(made_of, made.run.shape.sample)
+    z, labels, draw = made.latents(n), quality.labels(judge, made.run.recipe.data.name, made.run.shape.classes), made.sampler()
+    found = []
+    for weights in made.weights:
+        tick = begin(f"images of {made.run.path.name}", n)
+        found.append(_gathered(judge, features(draw(weights, jax.random.key(made.seed), z, labels)), tick))
+
+    def images(indices: np.ndarray) -> np.ndarray:
+        return made.images(made.weights[0], made.latents(n, indices), labels[indices])
+
+    _show_nearest(judge, found[0], images, beside)
+    return _values(made_of, found, extractor, made.how()), _words(judge, extractor)
+
+
+def of_images(
+    made_of: Comparison, images: np.ndarray, *, beside: Path, begin: Begin
+) -> tuple[dict[str, Value], tuple[str, ...]]:
+    """The figures of images `[N, H, W, C]`, uint8 or in [-1, 1], of any origin; the rest as `of_run`."""
+    judge, n = made_of.judge, made_of.judge.protocol.n
+    extractor, features = _network(made_of, images.shape[1:])
+    batches = in_batches(images[:n], extractor.batch, judge.placement[0])
+    found = _gathered(judge, features(batches), begin("images given", n))
+    _show_nearest(judge, found, lambda indices: images[indices], beside)
+    how = {"seed": None, "averaged": None, "truncation": None}
+    return _values(made_of, [found], extractor, how), (f"the first {n:,} images given", *_words(judge, extractor))
+
+
+def _network(made_of: Comparison, shape: tuple[int, ...]) -> Network:
+    if shape not in made_of.networks:
+        extractor = quality.for_images(made_of.judge, shape, weights=made_of.weights)
+        made_of.networks[shape] = extractor, features_of(extractor, placement=made_of.judge.placement)
+    return made_of.networks[shape]
+
+
+def _gathered(judge: Judge, rows: Iterator[Rows], tick: Callable[[int], object]) -> Statistics:
+    return gather(rows, [judge.protocol.n], keep=judge.keep, tick=tick)[0]
+
+
+def _values(made_of: Comparison, found: Sequence[Statistics], extractor: Extractor, how: dict[str, Any]) -> dict[str, Value]:
+    judge = made_of.judge
+    scored = [quality.compare(judge, each) for each in found]
+    network = {"name": extractor.name, "sha256": extractor.checksum, "size": extractor.size, "accuracy": extractor.accuracy}
+    common = {
+        "n": judge.protocol.n,
+        "n_real": judge.reference.whole.n,
+        "data": judge.protocol.data.name,
+        "split": judge.protocol.data.split,
+        "features": network,
+        "resize": extractor.resize,
+        "resize_real": judge.extractor.resize,
+        **how,
+    }
+    values = {}
+    for name, figure in scored[0].items():
+        said = {**common, "definition": quality.definition(judge, name, resize=extractor.resize)}
+        members, shown = [each[name].value for each in scored], FIGURES[name]
+        floors = _floors(made_of, name)
+        deviation = figure.deviation if len(scored) == 1 else None
+        values[name] = value(members, floors, title=shown.title, better=shown.better, how=said, deviation=deviation)
+    return values
+
+
+def _floors(made_of: Comparison, name: str) -> list[Floor]:
+    """The held-out split first, where there is one: it is as far from the real images as a perfect generator's would be."""
+    reference, asked = made_of.judge.reference, made_of.judge.protocol.data
+    parts = {"held_out": (reference.held_out, reference.held_out_split), "real": (reference.part, asked.split)}
+    floors = []
+    for kind, (part, split) in parts.items():
+        if part is not None and name in made_of.floors[kind]:
+            figure = made_of.floors[kind][name]
+            against = "" if kind == "held_out" else " against the rest"
+            words = f"{part.n:,} of {asked.name}/{split}{against}"
+            floors.append(Floor(words, finite(figure.value), finite(figure.deviation), part.n))
+    return floors
+
+
+def _words(judge: Judge, extractor: Extractor) -> tuple[str, ...]:
+    asked = judge.protocol
+    right = "" if extractor.accuracy is None else f", a classifier, {100 * extractor.accuracy:.2f} % right on its test split"
+    return (
+        f"{asked.n:,} images against {judge.reference.whole.n:,} of {asked.data.name}/{asked.data.split}",
+        f"{extractor.size:,} features {extractor.name}{right}, sha256 {extractor.checksum[:12]}; images {extractor.resize}",
+    )
+
+
+def _show_nearest(judge: Judge, found: Statistics, images: Callable[[np.ndarray], np.ndarray], path: Path) -> None:
+    """Draws the generated images that come nearest to real ones above these: who sees copies there has found them."""
+    if "memorisation" not in judge.protocol.metrics:
+        return
+    near = nearest(found.features, judge.reference.whole.features)
+    suspects = np.argsort(near.distances, kind="stable")[:_SUSPECTS]
+    real = picked(judge.dataset, near.indices[suspects])
+    generated = pictures.to_uint8(images(suspects))
+    if generated.shape != real.shape:
+        return  # of another size or colour: side by side they would not tell
+    pictures.write(pictures.grid(np.concatenate([generated, pictures.to_uint8(real)]), columns=len(suspects)), path)

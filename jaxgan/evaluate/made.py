@@ -1,0 +1,48 @@
+"""What a run generates, as a metric sees it."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxgan import recipes, runs
+from jaxgan.generate import Sampler, drawn, generate, sampler, truncating
+from jaxgan.types import GAN, Latents, Weights
+
+
+class Made(NamedTuple):
+    """The generators of a run, and how they are sampled."""
+
+    run: runs.Run
+    gan: GAN
+    weights: tuple[Weights, ...]  # of each GAN
+    seed: int  # of the latents
+    batch: int  # samples at a time
+    averaged: bool
+    truncation: float | None
+
+    def words(self) -> str:
+        """In words."""
+        which = "averaged generator" if self.averaged else "generator in training"
+        truncation = "" if self.truncation is None else f", truncation {self.truncation:g}"
+        return f"the {which}, latents of seed {self.seed}{truncation}"
+
+    def how(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"seed": self.seed, "averaged": self.averaged, "truncation": self.truncation}
+
+    def latents(self, n: int, indices: np.ndarray | None = None) -> Latents:
+        """z of the first n samples, or of those given, `[n, D]`."""
+        of_latents, _ = truncating(recipes.members(self.run.recipe)[0], self.run.shape, self.truncation)
+        return of_latents(drawn(self.run.recipe, self.seed, np.arange(n) if indices is None else indices))
+
+    def images(self, weights: Weights, z: Latents, labels: np.ndarray) -> np.ndarray:
+        """`[n, H, W, C]` in [-1, 1], on the host."""
+        return generate(self.gan, weights, jax.random.key(self.seed), z, labels, batch=self.batch, truncation=self._psi())
+
+    def sampler(self) -> Sampler:
+        """As `generate.sampler`, to be used for all of the weights."""
+        return sampler(self.gan, batch=self.batch, truncation=self._psi())
+
+    def _psi(self) -> float | None:
+        return truncating(recipes.members(self.run.recipe)[0], self.run.shape, self.truncation)[1]
