@@ -279,8 +279,14 @@ def definition(judge: Judge, figure: str, *, resize: str | None = None) -> str:
 def warnings(judge: Judge) -> list[str]:
     """What a reader must know before believing the figures."""
     asked, found = judge.protocol, []
-    few = min(asked.n, judge.reference.whole.n)
-    if {"fid", "fid_population"} & set(asked.metrics) and few < _FEW * judge.extractor.size:
+    few, floor = min(asked.n, judge.reference.whole.n), judge.reference.held_out or judge.reference.part
+    distances = {"fid", "fid_population"} & set(asked.metrics)
+    if distances and floor.n < asked.n:
+        found.append(
+            f"real: {floor.n:,} images stand in for {asked.n:,}: of fewer images a Frechet distance is larger, "
+            "so that a generator may score below it"
+        )
+    if distances and few < _FEW * judge.extractor.size:
         found.append(
             f"n: {few:,} images are few for {judge.extractor.size:,} features: a Frechet distance is then too large by much, "
             f"and compares only with others of the same n; at least {_FEW * judge.extractor.size:,} are advised"

@@ -201,6 +201,15 @@ def test_float64_is_asked_where_float32_is_too_coarse_and_only_there(monkeypatch
         assert sum(taken) < 6 * 1700  # of 1.3 million pairs
 
 
+def test_a_set_has_balls_around_itself(rows):
+    x = np.random.default_rng(9).normal(size=(50, 4))
+    (a,) = prepare(x)
+    r = radii(a, 2)
+    inside = brute(x, x) <= r[:, None]
+    assert (within(a, a, r, r, closed=True).b_around_a == inside.sum(axis=1)).all()
+    assert (within(a, a, r, r, closed=True).balls_of_b == inside.sum(axis=0)).all()
+
+
 def test_two_samples_are_enough():
     (a,) = prepare(np.array([[1.0], [3.0]]))
     np.testing.assert_array_equal(nearest(a, a, 1).squared, [[4.0], [4.0]])

@@ -116,7 +116,7 @@ ONE, FEW, OTHER = (Moments(n, np.zeros(d), np.eye(d)) for n, d in ((1, 3), (9, 3
         (lambda: streamed([]), "blocks: none, but"),
         (lambda: streamed([np.zeros((2, 3)), np.full((2, 3), np.inf)]), "blocks: 6 of 6 features are not finite, but"),
         (lambda: streamed([np.zeros((2, 3)), np.zeros((2, 4))]), "blocks: 3 and 4 features a sample, but"),
-        (lambda: streamed([np.zeros((600, 3)), np.zeros((600, 4))]), "3 and 4 features a sample, but"),
+        (lambda: streamed([np.zeros((600, 3)), np.zeros((600, 4))]), "blocks: 3 and 4 features a sample, but"),
         (lambda: merge(FEW, OTHER), "a, b: 3 and 4 features a sample, but"),
         (lambda: covariance(ONE), "m: moments of 1 sample, but a covariance needs at least 2"),
         (lambda: covariance(FEW, kind="biased"), "kind: 'biased', but it must be 'sample' or 'population'"),

@@ -167,13 +167,23 @@ def _words(judge: Judge, extractor: Extractor) -> tuple[str, ...]:
 
 
 def _show_nearest(judge: Judge, found: Statistics, images: Callable[[np.ndarray], np.ndarray], path: Path) -> None:
-    """Draws the generated images that come nearest to real ones above these: who sees copies there has found them."""
+    """Draws the generated images that come nearest to real ones, above these: copies are seen there, if there are any."""
     if "memorisation" not in judge.protocol.metrics:
         return
     near = nearest(found.features, judge.reference.whole.features)
-    suspects = np.argsort(near.distances, kind="stable")[:_SUSPECTS]
+    suspects = _nearest_of_each(near.distances, found.labels)[:_SUSPECTS]
     real = picked(judge.dataset, near.indices[suspects])
     generated = pictures.to_uint8(images(suspects))
     if generated.shape != real.shape:
         return  # of another size or colour: side by side they would not tell
     pictures.write(pictures.grid(np.concatenate([generated, pictures.to_uint8(real)]), columns=len(suspects)), path)
+
+
+def _nearest_of_each(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Images by their distance, the nearest of each class first: else a class of thin strokes would fill the picture."""
+    order = np.argsort(distances, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    for label in np.unique(labels):
+        own = order[labels[order] == label]
+        rank[own] = np.arange(len(own))
+    return np.lexsort((distances, rank))

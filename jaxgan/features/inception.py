@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxgan.features.inception_layers import Unit, Weights, dot, max_pool, mean_pool, pointwise
+from jaxgan.features.inception_layers import Logits, Unit, max_pool
 from jaxgan.foreign import Arrays, Tensor, adopt, convolution, linear
 from jaxgan.types import PyTree
 
@@ -38,7 +38,7 @@ class Inception(nn.Module):
         x = Unit(64, (3, 3), padding=(1, 1), name="Conv2d_2b_3x3")(x)
         x = max_pool(x, stride=2)
         means["64"] = x.mean((1, 2))
-        x = Unit(80, (1, 1), name="Conv2d_3b_1x1")(x)
+        x = Unit(80, name="Conv2d_3b_1x1")(x)
         x = Unit(192, (3, 3), name="Conv2d_4a_3x3")(x)
         x = max_pool(x, stride=2)
         means["192"] = x.mean((1, 2))
@@ -52,9 +52,8 @@ class Inception(nn.Module):
         x = BlockE(largest=False, name="Mixed_7b")(x)
         x = BlockE(largest=True, name="Mixed_7c")(x)
         means["2048"] = x.mean((1, 2))
-        kernel, bias = Weights(CLASSES, (), name="fc")(x.shape[-1])
-        logits = dot(means["2048"], kernel)
-        return {**means, "logits_unbiased": logits, "logits": logits + bias[None, :]}
+        unbiased, logits = Logits(CLASSES, name="fc")(means["2048"])
+        return {**means, "logits_unbiased": unbiased, "logits": logits}
 
 
 class BlockA(nn.Module):
@@ -64,12 +63,14 @@ class BlockA(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        widths = {"branch1x1": 64, "branch5x5_1": 48, "branch3x3dbl_1": 64, "branch_pool": self.pooled}
-        one, five, three, pooled = pointwise(x, widths)
-        five = Unit(64, (5, 5), padding=(2, 2), name="branch5x5_2")(nn.relu(five))
-        three = Unit(96, (3, 3), padding=(1, 1), name="branch3x3dbl_2")(nn.relu(three))
+        one = Unit(64, name="branch1x1")(x)
+        five = Unit(48, name="branch5x5_1")(x)
+        five = Unit(64, (5, 5), padding=(2, 2), name="branch5x5_2")(five)
+        three = Unit(64, name="branch3x3dbl_1")(x)
+        three = Unit(96, (3, 3), padding=(1, 1), name="branch3x3dbl_2")(three)
         three = Unit(96, (3, 3), padding=(1, 1), name="branch3x3dbl_3")(three)
-        return jnp.concatenate([nn.relu(one), five, three, nn.relu(mean_pool(pooled))], axis=-1)
+        pooled = Unit(self.pooled, average=True, name="branch_pool")(x)
+        return jnp.concatenate([one, five, three, pooled], axis=-1)
 
 
 class BlockB(nn.Module):
@@ -78,7 +79,7 @@ class BlockB(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         three = Unit(384, (3, 3), stride=2, name="branch3x3")(x)
-        double = Unit(64, (1, 1), name="branch3x3dbl_1")(x)
+        double = Unit(64, name="branch3x3dbl_1")(x)
         double = Unit(96, (3, 3), padding=(1, 1), name="branch3x3dbl_2")(double)
         double = Unit(96, (3, 3), stride=2, name="branch3x3dbl_3")(double)
         return jnp.concatenate([three, double, max_pool(x, stride=2)], axis=-1)
@@ -91,15 +92,17 @@ class BlockC(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        widths = {"branch1x1": 192, "branch7x7_1": self.width, "branch7x7dbl_1": self.width, "branch_pool": 192}
-        one, seven, double, pooled = pointwise(x, widths)
-        seven = Unit(self.width, (1, 7), padding=(0, 3), name="branch7x7_2")(nn.relu(seven))
+        one = Unit(192, name="branch1x1")(x)
+        seven = Unit(self.width, name="branch7x7_1")(x)
+        seven = Unit(self.width, (1, 7), padding=(0, 3), name="branch7x7_2")(seven)
         seven = Unit(192, (7, 1), padding=(3, 0), name="branch7x7_3")(seven)
-        double = Unit(self.width, (7, 1), padding=(3, 0), name="branch7x7dbl_2")(nn.relu(double))
+        double = Unit(self.width, name="branch7x7dbl_1")(x)
+        double = Unit(self.width, (7, 1), padding=(3, 0), name="branch7x7dbl_2")(double)
         double = Unit(self.width, (1, 7), padding=(0, 3), name="branch7x7dbl_3")(double)
         double = Unit(self.width, (7, 1), padding=(3, 0), name="branch7x7dbl_4")(double)
         double = Unit(192, (1, 7), padding=(0, 3), name="branch7x7dbl_5")(double)
-        return jnp.concatenate([nn.relu(one), seven, double, nn.relu(mean_pool(pooled))], axis=-1)
+        pooled = Unit(192, average=True, name="branch_pool")(x)
+        return jnp.concatenate([one, seven, double, pooled], axis=-1)
 
 
 class BlockD(nn.Module):
@@ -107,9 +110,10 @@ class BlockD(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        three, seven = pointwise(x, {"branch3x3_1": 192, "branch7x7x3_1": 192})
-        three = Unit(320, (3, 3), stride=2, name="branch3x3_2")(nn.relu(three))
-        seven = Unit(192, (1, 7), padding=(0, 3), name="branch7x7x3_2")(nn.relu(seven))
+        three = Unit(192, name="branch3x3_1")(x)
+        three = Unit(320, (3, 3), stride=2, name="branch3x3_2")(three)
+        seven = Unit(192, name="branch7x7x3_1")(x)
+        seven = Unit(192, (1, 7), padding=(0, 3), name="branch7x7x3_2")(seven)
         seven = Unit(192, (7, 1), padding=(3, 0), name="branch7x7x3_3")(seven)
         seven = Unit(192, (3, 3), stride=2, name="branch7x7x3_4")(seven)
         return jnp.concatenate([three, seven, max_pool(x, stride=2)], axis=-1)
@@ -122,21 +126,18 @@ class BlockE(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        widths = {"branch1x1": 320, "branch3x3_1": 384, "branch3x3dbl_1": 448}
-        if self.largest:
-            one, three, double = pointwise(x, widths)
-            (pooled,) = pointwise(max_pool(x, stride=1, padding=1), {"branch_pool": 192})
-        else:
-            one, three, double, pooled = pointwise(x, {**widths, "branch_pool": 192})
-            pooled = mean_pool(pooled)
-        double = Unit(384, (3, 3), padding=(1, 1), name="branch3x3dbl_2")(nn.relu(double))
-        pairs = [("branch3x3_2", nn.relu(three)), ("branch3x3dbl_3", double)]
+        one = Unit(320, name="branch1x1")(x)
+        three = Unit(384, name="branch3x3_1")(x)
+        double = Unit(448, name="branch3x3dbl_1")(x)
+        double = Unit(384, (3, 3), padding=(1, 1), name="branch3x3dbl_2")(double)
         sides = [
             Unit(384, size, padding=padding, name=name + side)(h)
-            for name, h in pairs
+            for name, h in (("branch3x3_2", three), ("branch3x3dbl_3", double))
             for side, size, padding in (("a", (1, 3), (0, 1)), ("b", (3, 1), (1, 0)))
         ]
-        return jnp.concatenate([nn.relu(one), *sides, nn.relu(pooled)], axis=-1)
+        x = max_pool(x, stride=1, padding=1) if self.largest else x
+        pooled = Unit(192, average=not self.largest, name="branch_pool")(x)
+        return jnp.concatenate([one, *sides, pooled], axis=-1)
 
 
 def apply(params: PyTree, images: jax.Array) -> dict[str, jax.Array]:

@@ -50,7 +50,7 @@ def within(a: Points, b: Points, a_radius: np.ndarray, b_radius: np.ndarray, *, 
     def on_device(i: int, j: int) -> tuple[Array, ...]:
         return _device_tile(a.blocks[i], b.blocks[j], narrow_a[i], narrow_b[j])
 
-    for i, j, tile in distances.tiles(a, b, on_device):
+    for i, j, tile in distances.tiles(a, b, on_device, symmetric=False):
         if int(tile[0]) > distances.ROWS**2 // _OPEN:
             tile = _tile(distances.exact_block(a, i), distances.exact_block(b, j), around_a[i], around_b[j])
         left_open, sure = np.flatnonzero(np.asarray(tile[1])) if int(tile[0]) else np.empty(0, np.int64), tile[2:]

@@ -108,15 +108,14 @@ def padded(values: np.ndarray, points: Points, fill: float) -> np.ndarray:
     return np.pad(values, (0, count * ROWS - len(values)), constant_values=fill).reshape(count, ROWS)
 
 
-def tiles(rows: Points, columns: Points, found: Callable[[int, int], T]) -> Iterator[tuple[int, int, T]]:
-    """What the device finds in each pair of blocks; of a set with itself only in those on and above the diagonal.
+def tiles(rows: Points, columns: Points, found: Callable[[int, int], T], *, symmetric: bool) -> Iterator[tuple[int, int, T]]:
+    """What the device finds in each pair of blocks; when symmetric, only in those on and above the diagonal.
 
     The next tile is begun before one is handed out, so that the device works while the host looks at it.
     """
-    first = (lambda i: i) if rows is columns else (lambda _: 0)
     begun: tuple[int, int, T] | None = None
     for i in range(len(rows.blocks)):
-        for j in range(first(i), len(columns.blocks)):
+        for j in range(i if symmetric else 0, len(columns.blocks)):
             following = (i, j, found(i, j))
             if begun is not None:
                 yield begun

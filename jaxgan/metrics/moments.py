@@ -82,6 +82,7 @@ def streamed(blocks: Iterable[np.ndarray]) -> Moments:
     """
     total: Moments | None = None
     waiting: list[np.ndarray] = []
+    size = 0
 
     def merged() -> Moments:
         found = moments(np.concatenate(waiting))
@@ -90,8 +91,9 @@ def streamed(blocks: Iterable[np.ndarray]) -> Moments:
 
     for block in blocks:
         waiting.append(checked("blocks", block))
-        if len({part.shape[1] for part in waiting}) > 1:
-            raise ValueError(f"blocks: {waiting[0].shape[1]} and {block.shape[1]} features a sample, but they must be as many")
+        size = size or waiting[0].shape[1]
+        if waiting[-1].shape[1] != size:
+            raise ValueError(f"blocks: {size} and {waiting[-1].shape[1]} features a sample, but they must be as many")
         if sum(map(len, waiting)) >= _ROWS:
             total = merged()
     if waiting:

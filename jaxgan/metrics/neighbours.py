@@ -40,7 +40,7 @@ def nearest(query: Points, reference: Points, k: int) -> Neighbours:
     def on_device(i: int, j: int) -> tuple[Array, ...]:
         return _device_tile(query.blocks[i], reference.blocks[j], groups=search.groups, same=same and i == j)
 
-    for i, j, tile in distances.tiles(query, reference, on_device):
+    for i, j, tile in distances.tiles(query, reference, on_device, symmetric=same):
         picked = search.candidates(i, j, tile)
         if max(len(each.i) for each in picked) > most:
             a, b = distances.exact_block(query, i), distances.exact_block(reference, j)
