@@ -129,14 +129,27 @@ def windows(x, padding, outside):
     return np.lib.stride_tricks.sliding_window_view(wide, (3, 3)).reshape(*np.array(wide.shape) - 2, 9)
 
 
-@pytest.mark.parametrize(("size", "kernel", "stride"), [((9, 8), 3, 1), ((9, 8), 3, 2), ((8, 9), 3, 2), ((7, 7), 1, 2)])
-def test_a_convolution_without_padding_is_the_same_on_every_backend(size, kernel, stride):
+@pytest.mark.parametrize("size", [(9, 8), (8, 9)])
+@pytest.mark.parametrize("inputs", [3, 5])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [
+        ((3, 3), 1, (0, 0)),
+        ((3, 3), 2, (0, 0)),
+        ((3, 3), 1, (1, 1)),
+        ((1, 7), 1, (0, 3)),
+        ((7, 1), 1, (3, 0)),
+        ((1, 1), 1, (0, 0)),
+    ],
+)
+def test_convolutions_are_the_same_on_every_backend(size, inputs, kernel, stride, padding):
     draw = np.random.default_rng(0)
-    x, weights = draw.standard_normal((2, *size, 3)), draw.standard_normal((kernel, kernel, 3, 4))
-    on_cpu = inception_layers._conv_of_more_rows(x, weights, stride=stride)
-    elsewhere = inception_layers._conv_of_xla(x, weights, stride=stride, pads=((0, 0), (0, 0)))
-    np.testing.assert_allclose(on_cpu, elsewhere, rtol=0, atol=1e-5)
-    np.testing.assert_array_equal(inception_layers.conv(x, weights, stride=stride, padding=(0, 0)), on_cpu)
+    x = draw.standard_normal((2, *size, inputs)).astype(np.float32)
+    weights = draw.standard_normal((*kernel, inputs, 4)).astype(np.float32)
+    found = inception_layers.conv(x, weights, stride=stride, padding=padding)
+    pads = tuple((each, each) for each in padding)
+    elsewhere = inception_layers._conv_of_xla(x, weights, stride=stride, pads=pads)
+    np.testing.assert_allclose(found, elsewhere, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("size", [(5, 8), (8, 7), (35, 4)])

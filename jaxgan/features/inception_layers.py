@@ -63,10 +63,13 @@ def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: Size) -> jax.
         return dot(x.reshape(-1, x.shape[-1]), kernel[0, 0]).reshape(*x.shape[:3], -1)
     rows, columns = padding
     plain = functools.partial(_conv_of_xla, stride=stride, pads=((rows, rows), (columns, columns)))
-    if any(padding):
-        return plain(x, kernel)
-    form = functools.partial(lax.platform_dependent, cpu=functools.partial(_conv_of_more_rows, stride=stride))
-    return form(x, kernel, default=plain)
+    on_cpu = plain
+    if 1 in kernel.shape[:2] or x.shape[-1] == 3:
+        # XLA's CPU convolutions share the output's channels among threads, products its rows; here copies are small.
+        on_cpu = functools.partial(_conv_of_patches, stride=stride, padding=padding)
+    elif not any(padding):
+        on_cpu = functools.partial(_conv_of_more_rows, stride=stride)
+    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=plain)
 
 
 def _conv_of_xla(x: jax.Array, kernel: jax.Array, *, stride: int, pads: tuple[Size, Size]) -> jax.Array:
@@ -83,6 +86,16 @@ def _conv_of_more_rows(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.A
     """
     y = _conv_of_xla(x, kernel, stride=stride, pads=((0, stride), (0, 0)))
     return y[:, : (x.shape[1] - kernel.shape[0]) // stride + 1]
+
+
+def _conv_of_patches(x: jax.Array, kernel: jax.Array, *, stride: int, padding: Size) -> jax.Array:
+    """As one matrix product, what each tap of the kernel sees side by side."""
+    (rows, columns), outputs = kernel.shape[:2], kernel.shape[3]
+    x = jnp.pad(x, ((0, 0), *((each, each) for each in padding), (0, 0)))
+    bottom, right = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    shifts = [x[:, i : i + bottom : stride, j : j + right : stride] for i in range(rows) for j in range(columns)]
+    patches = jnp.concatenate(shifts, axis=-1)
+    return dot(patches.reshape(-1, patches.shape[-1]), kernel.reshape(-1, outputs)).reshape(*patches.shape[:3], outputs)
 
 
 def max_pool(x: jax.Array, *, stride: int, padding: int = 0) -> jax.Array:
