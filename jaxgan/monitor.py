@@ -1,5 +1,6 @@
 """What one looks at while a GAN trains: pictures of the same latents, and figures that tell how it is doing."""
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from jaxgan.features.statistics import features_of, gather
 from jaxgan.generate import drawn, over_devices, sampler
 from jaxgan.recipes import Data, Recipe, evaluation, members
 from jaxgan.types import Dataset, GANState, Player, Weights
+
+log = logging.getLogger("jaxgan")
 
 _SAMPLES = 512  # that the figures are computed of
 _POINTS = 2_500  # PacGAN's protocol
@@ -123,7 +126,7 @@ def examiner(recipe: Recipe, shape: Shape, dataset: Dataset) -> Examiner | None:
     real = build.dataset(Recipe(data=wanted)) if data.mirror else dataset
     try:
         protocol = quality.protocol(wanted, real, metrics=metrics, extractor=recipe.eval_features, n=recipe.eval_n)
-        judge = quality.judge(protocol, real, placement=over_devices())
+        judge = quality.judge(protocol, real, placement=over_devices(), begin=_told)
     except ValueError as error:
         raise ValueError(f"eval_{error}") from error
     features = features_of(judge.extractor, placement=judge.placement)
@@ -138,7 +141,13 @@ def examiner(recipe: Recipe, shape: Shape, dataset: Dataset) -> Examiner | None:
         return [measured(each.ema) for each in _alone(state, len(every))]
 
     names = [name for name, metric in quality.OF_FIGURE.items() if metric in metrics]
-    return Examiner(figures, {name: quality.definition(judge, name) for name in names})
+    drawn_how = f"averaged generator, latents of seed {recipe.seed}"
+    return Examiner(figures, {name: f"{quality.definition(judge, name)}; {drawn_how}" for name in names})
+
+
+def _told(what: str, count: int) -> Callable[[int], object]:
+    log.info("%s: %d images", what, count)
+    return lambda _: None
 
 
 def _alone(state: GANState, count: int) -> list[GANState]:

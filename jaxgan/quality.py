@@ -104,7 +104,7 @@ METRICS: dict[str, Metric] = {
     "fid": Metric(_fid, "Fréchet distance between Gaussian fits, sample covariance, float64", 0, 2),
     "fid_population": Metric(_fid_population, "Fréchet distance between Gaussian fits, population covariance, float64", 0, 2),
     "kid": Metric(_kid, "squared MMD, cubic kernel, without bias, mean of 100 subsets of at most 1,000", KEPT, 2),
-    "is": Metric(_score, "Inception score, mean of 10 splits", KEPT, 10),
+    "is": Metric(_score, "Inception score, mean of 10 splits", EVERY, 10),
     "prdc": Metric(_prdc, "precision, recall, density and coverage, 5 neighbours, at most 10,000 of each", KEPT, 7),
     "precision_recall": Metric(_improved, "improved precision and recall, 3 neighbours, at most 10,000 of each", KEPT, 5),
     "diversity": Metric(_diversity, "Vendi score, cosine kernel, at most 10,000", KEPT, 2),

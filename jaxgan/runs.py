@@ -27,6 +27,7 @@ _OURS = (
     "checkpoints",
     "tensorboard",
     "evaluation.json",
+    "evaluation-nearest.png",
 )
 _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -162,14 +163,14 @@ def load_generator(
     Raises:
         As `load`.
     """
-    run, gan, every = load_generators(path, step=step, strict=strict)
+    run, gan, every, _ = load_generators(path, step=step, strict=strict)
     member_of(run, member)
     return run, gan, every[member]
 
 
 def load_generators(
     path: str | Path, *, step: int | None = None, averaged: bool = True, strict: bool = False
-) -> tuple[Run, GAN, list[Weights]]:
+) -> tuple[Run, GAN, list[Weights], int]:
     """Loads the generators of all GANs of a run, of most runs one, reading the checkpoint once.
 
     Args:
@@ -179,7 +180,8 @@ def load_generators(
         strict: refuse a damaged checkpoint rather than fall back to the one before.
 
     Returns:
-        `(run, gan, weights)`, the weights of each member; the gan is that of one, and samples alike for all.
+        `(run, gan, weights, step)`, the weights of each member, and the step they are from; the gan is that of one, and
+        samples alike for all.
 
     Raises:
         As `load`.
@@ -188,17 +190,12 @@ def load_generators(
     every = recipes.members(run.recipe)
     abstract = abstract_state(run.recipe, run.shape)
     if averaged:
-        weights, _ = checkpoint.restore_generator(run.checkpoints, abstract.ema, step=step, strict=strict)
+        weights, found = checkpoint.restore_generator(run.checkpoints, abstract.ema, step=step, strict=strict)
     else:
-        player = checkpoint.restore(run.checkpoints, abstract, step=step, strict=strict).g
-        weights = Weights(player.params, player.stats)
+        state = checkpoint.restore(run.checkpoints, abstract, step=step, strict=strict)
+        weights, found = Weights(state.g.params, state.g.stats), int(state.step)
     apart = [weights] if len(every) == 1 else [jax.tree.map(lambda x, i=i: x[i], weights) for i in range(len(every))]
-    return run, build.build(every[0], run.shape), apart
-
-
-def latest_step(run: Run) -> int:
-    """The step of its last checkpoint; 0 before there is one."""
-    return max(checkpoint.saved_steps(run.checkpoints), default=0)
+    return run, build.build(every[0], run.shape), apart, found
 
 
 def best_step(run: Run) -> int:

@@ -111,6 +111,17 @@ def test_images_of_any_program(tiny_run: Path, tmp_path: Path) -> None:
     assert found.mean == pytest.approx(values["fid"].mean, rel=0.5)
 
 
+def test_a_damaged_checkpoint_is_not_named_as_the_one_measured(tiny_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    for file in (run / "checkpoints" / "12").rglob("*"):
+        if file.is_file() and file.stat().st_size > 1000:
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    out, results = evaluate.compare([run], **PIXELS)
+    assert json.loads(out.read_text())["step"] == 6
+    assert results[0].headline[0].startswith("run at step 6:")
+
+
 @pytest.fixture(scope="module")
 def pair(tiny_run: Path, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two runs that differ in their seed, and one that differs in another way."""
@@ -186,8 +197,8 @@ def test_images_that_are_not_finite_are_refused(tiny_run: Path, tmp_path: Path, 
     load = runs.load_generators
 
     def broken(*arguments, **options):
-        run, gan, every = load(*arguments, **options)
-        return run, gan, [jax.tree.map(lambda x: x * np.nan, each) for each in every]
+        run, gan, every, step = load(*arguments, **options)
+        return run, gan, [jax.tree.map(lambda x: x * np.nan, each) for each in every], step
 
     monkeypatch.setattr(runs, "load_generators", broken)
     with pytest.raises(ValueError, match="images: 60 of a batch of 60 hold values that are not finite"):

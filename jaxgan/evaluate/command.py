@@ -207,12 +207,11 @@ def _result(target: Target, judged: Comparison | None, asked: Asked, beside: Pat
     if target.run is None:
         assert target.images is not None
         assert judged is not None
-        log.info("%s: %d images", target.path.name, judged.judge.protocol.n)
         found, how = comparison.of_images(judged, target.images, beside=beside, begin=_bar)
         return Result(target.path.name, {"images": str(target.path)}, how, found, tuple(quality.warnings(judged.judge)))
     run = target.run
-    step = runs.best_step(run) if asked.best else runs.latest_step(run)
-    run, gan, every = runs.load_generators(run.path, step=step or None, averaged=asked.averaged, strict=asked.strict)
+    best = runs.best_step(run) if asked.best else None
+    run, gan, every, step = runs.load_generators(run.path, step=best, averaged=asked.averaged, strict=asked.strict)
     made = Made(run, gan, tuple(every), asked.seed, asked.batch, asked.averaged, asked.truncation)
     values: dict[str, Value] = {}
     headline: tuple[str, ...] = (f"{run.path.name} at step {step:,}: {made.words()}",)
