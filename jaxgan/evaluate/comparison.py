@@ -82,7 +82,8 @@ def of_run(made_of: Comparison, made: Made, *, beside: Path, begin: Begin) -> tu
     """
     judge, n = made_of.judge, made_of.judge.protocol.n
     extractor, features = _network(made_of, made.run.shape.sample)
-    z, labels, draw = made.latents(n), quality.labels(judge, made.run.recipe.data.name, made.run.shape.classes), made.sampler()
+    z, draw = made.latents(n), made.sampler(extractor.batch)
+    labels = quality.labels(judge, made.run.recipe.data.name, made.run.shape.classes)
     found = []
     for weights in made.weights:
         tick = begin(f"images of {made.run.path.name}", n)

@@ -40,9 +40,9 @@ class Made(NamedTuple):
         """`[n, H, W, C]` in [-1, 1], on the host."""
         return generate(self.gan, weights, jax.random.key(self.seed), z, labels, batch=self.batch, truncation=self._psi())
 
-    def sampler(self) -> Sampler:
-        """As `generate.sampler`, to be used for all of the weights."""
-        return sampler(self.gan, batch=self.batch, truncation=self._psi())
+    def sampler(self, most: int) -> Sampler:
+        """As `generate.sampler`, to be used for all of the weights; at most so many samples at a time."""
+        return sampler(self.gan, batch=min(self.batch, most), truncation=self._psi())
 
     def _psi(self) -> float | None:
         return truncating(recipes.members(self.run.recipe)[0], self.run.shape, self.truncation)[1]

@@ -135,7 +135,7 @@ def _inception(
 
     words = _resized(fitted, shape, resize.SIDE, words)
     params, checksum = jax.tree.map(jnp.asarray, kept.params), kept.about["source_sha256"]
-    return Extractor(name, checksum, 2048, words, None, inception.BATCH, params, apply)
+    return Extractor(name, checksum, 2048, words, None, _at_a_time(inception.BATCH), params, apply)
 
 
 def _dinov2(name: str, fitted: Fit, shape: tuple[int, int, int], weights: _Path | None, cache_dir: _Path | None) -> Extractor:
@@ -148,7 +148,12 @@ def _dinov2(name: str, fitted: Fit, shape: tuple[int, int, int], weights: _Path 
 
     words = _resized(fitted, shape, dinov2.SIDE, "bicubic with antialiasing")
     params, checksum = jax.tree.map(jnp.asarray, kept.params), kept.about["source_sha256"]
-    return Extractor(name, checksum, module.width, words, None, 32, params, apply)
+    return Extractor(name, checksum, module.width, words, None, _at_a_time(8), params, apply)
+
+
+def _at_a_time(on_cpu: int) -> int:
+    """Images of a large network: what a CPU's caches bear, or what keeps accelerators busy."""
+    return on_cpu if jax.default_backend() == "cpu" else 128 * jax.device_count()
 
 
 def _resized(fitted: Fit, shape: tuple[int, int, int], side: int, words: str) -> str:

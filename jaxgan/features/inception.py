@@ -21,7 +21,7 @@ from jaxgan.types import PyTree
 SIDE = 299  # pixels
 CLASSES = 1008
 EPSILON = 1e-3  # of the batch normalisations
-BATCH = 8  # images at a time that suit a CPU
+BATCH = 8  # images at a time that suit a CPU; an accelerator takes more
 
 
 class Inception(nn.Module):
