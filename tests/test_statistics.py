@@ -1,6 +1,7 @@
 """Statistics of streams of images, and those of real images that are kept."""
 
 import logging
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,20 @@ def test_parts_of_a_stream_are_those_of_the_images(rows, bounds, monkeypatch):
         assert (part.n, part.features.shape, part.labels.shape) == (len(x), (min(20, len(x)), 16), (len(x),))
         same(part.moments, moments(x), rtol=1e-6, atol=1e-5)
         np.testing.assert_allclose(part.features, x[:20], atol=1e-6)
+
+
+def test_features_that_are_not_kept_do_not_stay_in_memory():
+    """40 MB of features pass; what is held at most are a few pieces of 2,000 rows, 2 MB each."""
+
+    def stream():
+        for _ in range(40):
+            yield statistics.Rows(np.ones((1_000, 256), np.float32), None, np.zeros(1_000, np.int32))
+
+    tracemalloc.start()
+    gather(stream(), [40_000], keep=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 24e6
 
 
 def test_two_sets_together_are_one():

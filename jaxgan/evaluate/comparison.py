@@ -71,17 +71,17 @@ def prepare(
     return Comparison(judge, quality.floors(judge), {}, weights)
 
 
-def of_run(made_of: Comparison, made: Made, *, beside: Path, begin: Begin) -> tuple[dict[str, Value], tuple[str, ...]]:
+def of_run(against: Comparison, made: Made, *, beside: Path, begin: Begin) -> tuple[dict[str, Value], tuple[str, ...]]:
     """The figures of each GAN of a run, and in words how they were obtained.
 
     Args:
-        made_of: the real images.
+        against: the real images.
         made: the run.
         beside: where the picture of the nearest real images goes, where `memorisation` is measured.
         begin: is told what begins, and returns what is told of progress.
     """
-    judge, n = made_of.judge, made_of.judge.protocol.n
-    extractor, features = _network(made_of, made.run.shape.sample)
+    judge, n = against.judge, against.judge.protocol.n
+    extractor, features = _network(against, made.run.shape.sample)
     z, draw = made.latents(n), made.sampler(extractor.batch)
     labels = quality.labels(judge, made.run.recipe.data.name, made.run.shape.classes)
     found = []
@@ -93,35 +93,35 @@ def of_run(made_of: Comparison, made: Made, *, beside: Path, begin: Begin) -> tu
         return made.images(made.weights[0], made.latents(n, indices), labels[indices])
 
     _show_nearest(judge, found[0], images, beside)
-    return _values(made_of, found, extractor, made.how()), _words(judge, extractor)
+    return _values(against, found, extractor, made.how()), _words(judge, extractor)
 
 
 def of_images(
-    made_of: Comparison, images: np.ndarray, *, beside: Path, begin: Begin
+    against: Comparison, images: np.ndarray, *, beside: Path, begin: Begin
 ) -> tuple[dict[str, Value], tuple[str, ...]]:
     """The figures of images `[N, H, W, C]`, uint8 or in [-1, 1], of any origin; the rest as `of_run`."""
-    judge, n = made_of.judge, made_of.judge.protocol.n
-    extractor, features = _network(made_of, images.shape[1:])
+    judge, n = against.judge, against.judge.protocol.n
+    extractor, features = _network(against, images.shape[1:])
     batches = in_batches(images[:n], extractor.batch, judge.placement[0])
     found = _gathered(judge, features(batches), begin("images given", n))
     _show_nearest(judge, found, lambda indices: images[indices], beside)
     how = {"seed": None, "averaged": None, "truncation": None}
-    return _values(made_of, [found], extractor, how), (f"the first {n:,} images given", *_words(judge, extractor))
+    return _values(against, [found], extractor, how), (f"the first {n:,} images given", *_words(judge, extractor))
 
 
-def _network(made_of: Comparison, shape: tuple[int, ...]) -> Network:
-    if shape not in made_of.networks:
-        extractor = quality.for_images(made_of.judge, shape, weights=made_of.weights)
-        made_of.networks[shape] = extractor, features_of(extractor, placement=made_of.judge.placement)
-    return made_of.networks[shape]
+def _network(against: Comparison, shape: tuple[int, ...]) -> Network:
+    if shape not in against.networks:
+        extractor = quality.for_images(against.judge, shape, weights=against.weights)
+        against.networks[shape] = extractor, features_of(extractor, placement=against.judge.placement)
+    return against.networks[shape]
 
 
 def _gathered(judge: Judge, rows: Iterator[Rows], tick: Callable[[int], object]) -> Statistics:
     return gather(rows, [judge.protocol.n], keep=judge.keep, tick=tick)[0]
 
 
-def _values(made_of: Comparison, found: Sequence[Statistics], extractor: Extractor, how: dict[str, Any]) -> dict[str, Value]:
-    judge = made_of.judge
+def _values(against: Comparison, found: Sequence[Statistics], extractor: Extractor, how: dict[str, Any]) -> dict[str, Value]:
+    judge = against.judge
     scored = [quality.compare(judge, each) for each in found]
     network = {"name": extractor.name, "sha256": extractor.checksum, "size": extractor.size, "accuracy": extractor.accuracy}
     common = {
@@ -138,22 +138,22 @@ def _values(made_of: Comparison, found: Sequence[Statistics], extractor: Extract
     for name, figure in scored[0].items():
         said = {**common, "definition": quality.definition(judge, name, resize=extractor.resize)}
         members, shown = [each[name].value for each in scored], FIGURES[name]
-        floors = _floors(made_of, name)
+        floors = _floors(against, name)
         deviation = figure.deviation if len(scored) == 1 else None
         values[name] = value(members, floors, title=shown.title, better=shown.better, how=said, deviation=deviation)
     return values
 
 
-def _floors(made_of: Comparison, name: str) -> list[Floor]:
+def _floors(against: Comparison, name: str) -> list[Floor]:
     """The held-out split first, where there is one: it is as far from the real images as a perfect generator's would be."""
-    reference, asked = made_of.judge.reference, made_of.judge.protocol.data
+    reference, asked = against.judge.reference, against.judge.protocol.data
     parts = {"held_out": (reference.held_out, reference.held_out_split), "real": (reference.part, asked.split)}
     floors = []
     for kind, (part, split) in parts.items():
-        if part is not None and name in made_of.floors[kind]:
-            figure = made_of.floors[kind][name]
-            against = "" if kind == "held_out" else " against the rest"
-            words = f"{part.n:,} of {asked.name}/{split}{against}"
+        if part is not None and name in against.floors[kind]:
+            figure = against.floors[kind][name]
+            others = "" if kind == "held_out" else " against the rest"
+            words = f"{part.n:,} of {asked.name}/{split}{others}"
             floors.append(Floor(words, finite(figure.value), finite(figure.deviation), part.n))
     return floors
 

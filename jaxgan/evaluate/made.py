@@ -1,5 +1,6 @@
 """What a run generates, as a metric sees it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -33,16 +34,18 @@ class Made(NamedTuple):
 
     def latents(self, n: int, indices: np.ndarray | None = None) -> Latents:
         """z of the first n samples, or of those given, `[n, D]`."""
-        of_latents, _ = truncating(recipes.members(self.run.recipe)[0], self.run.shape, self.truncation)
+        of_latents, _ = self._truncating()
         return of_latents(drawn(self.run.recipe, self.seed, np.arange(n) if indices is None else indices))
 
     def images(self, weights: Weights, z: Latents, labels: np.ndarray) -> np.ndarray:
         """`[n, H, W, C]` in [-1, 1], on the host."""
-        return generate(self.gan, weights, jax.random.key(self.seed), z, labels, batch=self.batch, truncation=self._psi())
+        return generate(
+            self.gan, weights, jax.random.key(self.seed), z, labels, batch=self.batch, truncation=self._truncating()[1]
+        )
 
     def sampler(self, most: int) -> Sampler:
         """As `generate.sampler`, to be used for all of the weights; at most so many samples at a time."""
-        return sampler(self.gan, batch=min(self.batch, most), truncation=self._psi())
+        return sampler(self.gan, batch=min(self.batch, most), truncation=self._truncating()[1])
 
-    def _psi(self) -> float | None:
-        return truncating(recipes.members(self.run.recipe)[0], self.run.shape, self.truncation)[1]
+    def _truncating(self) -> tuple[Callable[[Latents], Latents], float | None]:
+        return truncating(recipes.members(self.run.recipe)[0], self.run.shape, self.truncation)

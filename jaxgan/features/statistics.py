@@ -98,7 +98,8 @@ def gather(
             rows = next(chunks)
             here = moments(rows.features)
             total = here if total is None else merge(total, here)
-            kept.append(_cut(rows, slice(max(keep - sum(map(len, labels)), 0))))
+            # Copied: a view would hold all of the rows in memory, however few of them are kept.
+            kept.append(jax.tree.map(np.copy, _cut(rows, slice(max(keep - sum(map(len, labels)), 0)))))
             labels.append(rows.labels)
         assert total is not None
         features, logits, _ = _stacked(kept)
