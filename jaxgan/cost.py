@@ -1,7 +1,7 @@
 """What a function costs before anything is computed: its floating-point operations and its memory, read off its jaxpr."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -10,12 +10,14 @@ import numpy as np
 # Values of these are the value they are given, in another order or under another shape: no memory of their own.
 _SAME = ("reshape", "squeeze", "expand_dims", "transpose", "stop_gradient", "copy", "copy_p", "optimization_barrier")
 # What a compiler computes again wherever it is used, rather than keep it: elementwise, or a choice of elements.
-_FUSED = frozenset(
-    "abs add add_any and atan2 broadcast_in_dim cbrt ceil clamp convert_element_type cos cosh div eq erf erf_inv exp exp2 expm1 "
-    "floor ge gt integer_pow iota is_finite le log log1p logistic lt max min mul ne neg not or pad population_count pow "
-    "reduce_precision rem rev round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sinh slice "
-    "split sqrt square sub tan tanh xor empty empty2 real imag".split()
-)
+_FUSED = (
+    "abs", "add", "add_any", "and", "atan2", "broadcast_in_dim", "cbrt", "ceil", "clamp", "convert_element_type", "cos",
+    "cosh", "div", "eq", "erf", "erf_inv", "exp", "exp2", "expm1", "floor", "ge", "gt", "integer_pow", "iota", "is_finite",
+    "le", "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg", "not", "or", "pad", "population_count", "pow",
+    "reduce_precision", "rem", "rev", "round", "rsqrt", "select_n", "shift_left", "shift_right_arithmetic",
+    "shift_right_logical", "sign", "sin", "sinh", "slice", "split", "sqrt", "square", "sub", "tan", "tanh", "xor", "empty",
+    "empty2", "real", "imag",
+)  # fmt: skip
 _REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin")
 
 
@@ -46,23 +48,21 @@ class Program(NamedTuple):
     outputs: tuple[Value, ...]
 
 
-def program(function: Callable[..., Any], *arguments: Any, platform: str | None = None) -> Program:
-    """Traces a function on abstract arguments and writes it out.
+def program(jaxpr: Any, *, platform: str | None = None) -> Program:
+    """Writes out what `jax.make_jaxpr` has traced, on abstract arguments or others.
 
     Calls are inlined, operations whose result nobody asks for are left out, and one that is written twice is done once, as
     a compiler has it.
 
     Args:
-        function: any that JAX can trace.
-        *arguments: arrays, or `jax.ShapeDtypeStruct`s in place of them.
+        jaxpr: of any function.
         platform: where code differs by platform (`lax.platform_dependent`), the one taken: `cpu`, `cuda`, `tpu`; by default
             that of every platform without code of its own.
 
     Returns:
         A `Program`.
     """
-    closed = jax.make_jaxpr(function)(*arguments)
-    return _Writer(platform).program(closed.jaxpr)
+    return _Writer(platform).program(_open(jaxpr))
 
 
 def flops(of: Program) -> int:
@@ -178,7 +178,9 @@ class _Writer:
         # A constant of the code is a value that nothing makes.
         return self.value(atom) if _is_literal(atom) else names[atom]
 
-    def write(self, jaxpr: Any, names: dict[Any, Value], operations: list[Operation], known: dict[Any, Any], scope: int) -> None:
+    def write(
+        self, jaxpr: Any, names: dict[Any, Value], operations: list[Operation], known: dict[Any, Any], scope: int
+    ) -> None:
         """Appends a jaxpr's operations, and names its values."""
         for equation in jaxpr.eqns:
             inputs = tuple(self.read(atom, names) for atom in equation.invars)
