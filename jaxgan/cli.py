@@ -259,8 +259,11 @@ def plan(arguments: Plan, _: str) -> Path | None:
 
 
 def bench(arguments: Bench, _: str) -> Path | None:
+    import jax
+
     from jaxgan.bench import as_json, bench, report
 
+    jax.config.update("jax_enable_compilation_cache", False)  # before anything is compiled; later nobody would ask
     out = _json_file(arguments.out)
     _share_cores(len(members(check(arguments.recipe))))
     found = bench(arguments.recipe, steps=arguments.recipe.steps)

@@ -161,6 +161,7 @@ class _Writer:
         self.platform = platform
         self.count = 0
         self.scopes = 0
+        self.constants: dict[tuple[str, str], Value] = {}
 
     def program(self, jaxpr: Any) -> Program:
         operations: list[Operation] = []
@@ -175,8 +176,13 @@ class _Writer:
         return Value(self.count, tuple(getattr(of.aval, "shape", ())), _bytes(of.aval))
 
     def read(self, atom: Any, names: dict[Any, Value]) -> Value:
-        # A constant of the code is a value that nothing makes.
-        return self.value(atom) if _is_literal(atom) else names[atom]
+        if not _is_literal(atom):
+            return names[atom]
+        # A constant of the code is a value that nothing makes, the same one wherever it stands.
+        key = (str(atom), str(atom.aval))
+        if key not in self.constants:
+            self.constants[key] = self.value(atom)
+        return self.constants[key]
 
     def write(
         self, jaxpr: Any, names: dict[Any, Value], operations: list[Operation], known: dict[Any, Any], scope: int
@@ -255,10 +261,7 @@ def _asked_for(operations: list[Operation], outputs: tuple[Value, ...]) -> Itera
 
 def _key(equation: Any, inputs: tuple[Value, ...], scope: int) -> Any:
     """What two operations that compute the same have in common; None where that cannot be told."""
-    given = tuple(
-        (str(atom), str(atom.aval)) if _is_literal(atom) else (value.number, value.shape)
-        for atom, value in zip(equation.invars, inputs, strict=True)
-    )
+    given = tuple((value.number, value.shape) for value in inputs)
     key = (equation.primitive.name, given, tuple(sorted(equation.params.items())), scope)
     try:
         hash(key)

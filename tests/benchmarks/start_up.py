@@ -1,4 +1,4 @@
-"""How long a command takes to start: help, and `jaxgan train digits` to its first step, with a fresh compile cache and a filled one.
+"""How long a command takes to start: help, and training to its first step, with a fresh compile cache and a filled one.
 
     python tests/benchmarks/start_up.py [--recipe digits] [--times 2] [--imports]
 
