@@ -59,12 +59,14 @@ class Plan(NamedTuple):
     recipe: Recipe
     shape: Shape
     devices: int
+    kind: str  # of the devices: CPU or accelerator
     g_parameters: int  # of one GAN
     d_parameters: int
     sample_flops: int  # to draw an image
     image_flops: int  # to train on an image shown to D
     step_flops: int  # of all devices; penalties that act now and then with their share
     needs: Needs
+    looked_at: int  # bytes of intermediate values while the samples are drawn that figures are computed of
     memory: int  # bytes of a device
     largest: int | None  # batch size that fits; None where any step is too much
 
@@ -73,7 +75,14 @@ class Plan(NamedTuple):
         return self.needs.total <= self.memory
 
 
-def plan(recipe: Recipe, shape: Shape | None = None, *, devices: int | None = None, memory: float | None = None) -> Plan:
+def plan(
+    recipe: Recipe,
+    shape: Shape | None = None,
+    *,
+    devices: int | None = None,
+    memory: float | None = None,
+    accelerator: bool | None = None,
+) -> Plan:
     """Says what training a recipe would take; nothing is computed, and no data need be there.
 
     FLOPs are those of `cost.flops`: matrix products and convolutions in their direct form. Memory is what lies there between
@@ -86,6 +95,8 @@ def plan(recipe: Recipe, shape: Shape | None = None, *, devices: int | None = No
         shape: of its data; from `data_shape` when None.
         devices: how many; those there are when None.
         memory: bytes of a device; this one's when None.
+        accelerator: whether the devices are GPUs or TPUs; as they are here when None. On CPUs convolutions are matrix
+            products of patches, and take several times the memory.
 
     Returns:
         A `Plan`.
@@ -100,6 +111,9 @@ def plan(recipe: Recipe, shape: Shape | None = None, *, devices: int | None = No
         raise ValueError(f"devices: {count}, but it must be from 1 to 1,000,000")
     if memory is not None and not 0 < memory < math.inf:
         raise ValueError(f"memory: {memory / GIB:g} GiB, but it must be a finite number above 0")
+    platform = "cpu" if (jax.default_backend() == "cpu" if accelerator is None else not accelerator) else None
+    if memory is None and platform != _platform():
+        raise ValueError("memory: None, but of devices of another kind than this it must be given")
     every = members(recipe)
     if len(every) == 1 and recipe.batch_size % count:
         raise ValueError(f"batch_size: {recipe.batch_size}, but it must be a multiple of the {count} devices")
@@ -107,7 +121,7 @@ def plan(recipe: Recipe, shape: Shape | None = None, *, devices: int | None = No
     abstract = _abstract(recipe, shape)[1]
     step_flops = _step_flops(recipe, shape)
     drawn = cost.program(_sampling(every[0], shape, verdict.SAMPLES))
-    bytes_of = functools.partial(_needs, recipe, shape, size, abstract, count, _temporaries(recipe, shape, count))
+    bytes_of = functools.partial(_needs, recipe, shape, size, abstract, count, _temporaries(recipe, shape, count, platform))
     limit = of_device() if memory is None else int(memory)
     g, d = (sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(player.params)) for player in (abstract.g, abstract.d))
     needs = bytes_of(recipe.batch_size)
@@ -115,12 +129,14 @@ def plan(recipe: Recipe, shape: Shape | None = None, *, devices: int | None = No
         recipe=recipe,
         shape=shape,
         devices=count,
+        kind="CPU" if platform == "cpu" else "accelerator",
         g_parameters=g // len(every),
         d_parameters=d // len(every),
         sample_flops=cost.flops(drawn) // verdict.SAMPLES,
         image_flops=step_flops // (recipe.batch_size * recipe.disc_steps * len(every)),
         step_flops=step_flops,
         needs=needs,
+        looked_at=_looked_at(recipe, shape, platform),
         memory=limit,
         largest=recipe.batch_size if needs.total <= limit else _largest(recipe, count, limit, bytes_of),
     )
@@ -214,7 +230,7 @@ def table(found: Plan) -> str:
         ("FLOPs to draw an image", _si(found.sample_flops)),
         ("FLOPs to train on an image", _si(found.image_flops)),
         ("FLOPs of a step", f"{_si(found.step_flops)}, batch {recipe.batch_size}"),
-        ("on each of" if found.devices > 1 else "on", f"{found.devices} {'devices' if found.devices > 1 else 'device'}"),
+        ("on each of" if found.devices > 1 else "on", f"{found.devices} {found.kind}{'s' if found.devices > 1 else ''}"),
     ]
     rows += [(f"  {name}", gib(value)) for name, value in needs._asdict().items()]
     rows += [("  in all", gib(needs.total)), ("memory of a device", gib(found.memory)), ("fits", "yes" if found.fits else "no")]
@@ -222,6 +238,10 @@ def table(found: Plan) -> str:
     lines = [f"{name.ljust(width)}  {value}" for name, value in rows]
     if not found.fits:
         least = "No batch does, however small: it takes smaller networks, or a device with more memory."
+        if found.looked_at * (1 + COMPILED) > found.memory - STARTED:
+            least = (
+                f"No batch does, however small: the {verdict.SAMPLES} samples looked at together need {gib(found.looked_at)}."
+            )
         lines.append(f"The largest batch that does is about {found.largest}." if found.largest else least)
         lines.append(f"What helps: {REMEDIES}.")
     return "\n".join(lines)
@@ -274,14 +294,14 @@ def _needs(
     )
 
 
-def _temporaries(recipe: Recipe, shape: Shape, devices: int) -> Callable[[int], int]:
+def _temporaries(recipe: Recipe, shape: Shape, devices: int, platform: str | None) -> Callable[[int], int]:
     """(batch size) -> bytes of intermediate values on a device: on a line through those of two batches."""
     several = len(members(recipe))
-    looked_at = cost.peak(cost.program(_sampling(members(recipe)[0], shape, verdict.SAMPLES), platform=_platform()))
+    looked_at = _looked_at(recipe, shape, platform)
 
     @functools.cache
     def whole(batch_size: int) -> int:
-        return cost.peak(cost.program(_step(replace(recipe, batch_size=batch_size), shape), platform=_platform()))
+        return cost.peak(cost.program(_step(replace(recipe, batch_size=batch_size), shape), platform=platform))
 
     def held(batch_size: int) -> int:
         base = recipe.batch_size
@@ -291,6 +311,11 @@ def _temporaries(recipe: Recipe, shape: Shape, devices: int) -> Callable[[int], 
         return max(int(step) // (math.gcd(devices, several) if several > 1 else 1), looked_at)
 
     return held
+
+
+def _looked_at(recipe: Recipe, shape: Shape, platform: str | None) -> int:
+    """Bytes of intermediate values while the samples are drawn that figures are computed of, of one GAN at a time."""
+    return cost.peak(cost.program(_sampling(members(recipe)[0], shape, verdict.SAMPLES), platform=platform))
 
 
 def _largest(recipe: Recipe, devices: int, memory: int, bytes_of: Callable[[int], Needs]) -> int | None:

@@ -90,6 +90,7 @@ MISTAKES = [
     ("interpolate TINY --out x.png --labels 11", "labels: 11", "0 to 9"),
     ("plan digitz", "'digitz' is not one of digits,", "did you mean 'digits'?"),
     ("plan digits --memory nan", "memory: nan", "above 0"),
+    ("plan digits --accelerator", "memory: None", "must be given"),
     ("plan digits --devices 3", "batch_size: 128", "multiple of the 3 devices"),
     ("plan digits --data.name folder:nowhere", "data.image_size: None", "must be given"),
     ("plan digits --data.name digitz", "data.name: 'digitz'", "did you mean 'digits'?"),

@@ -75,13 +75,12 @@ def test_a_convolution_by_hand(stride, out):
     assert count(gradient, x, kernel) == 3 * by_hand
 
 
-def test_flops_are_not_those_of_the_form_for_cpus(monkeypatch):
+def test_flops_are_not_those_of_the_form_for_cpus():
     step, found = plan._step(DCGAN, Shape((28, 28, 1), 0)), []
     for platform in ("cpu", None):
         names = {operation.name for operation in cost.program(step, platform=platform).operations}
         assert ("conv_general_dilated" in names) == (platform is None)
-        monkeypatch.setattr(plan, "_platform", lambda platform=platform: platform)
-        found.append(plan.plan(DCGAN, devices=1))
+        found.append(plan.plan(DCGAN, devices=1, memory=1e9, accelerator=platform is None))
     assert found[0].step_flops == found[1].step_flops
     assert found[0].step_flops == cost.flops(cost.program(step))
 
@@ -188,6 +187,22 @@ def test_each_device_has_its_share():
 def test_named_recipes_need_no_data(name):
     found = plan.plan(recipes.named(name), devices=1)
     assert json.loads(json.dumps(plan.as_json(found)))["needs"]["total"] == found.needs.total
+
+
+def test_accelerators_take_less_for_convolutions():
+    recipe = dataclasses.replace(DCGAN, batch_size=512)
+    here, there = (plan.plan(recipe, devices=1, memory=1e9, accelerator=accelerator) for accelerator in (False, True))
+    assert (here.kind, there.kind) == ("CPU", "accelerator")
+    assert here.step_flops == there.step_flops
+    assert there.needs.activations < 0.7 * here.needs.activations
+    with pytest.raises(ValueError, match="memory: None, but of devices of another kind"):
+        plan.plan(recipe, devices=1, accelerator=jax.default_backend() == "cpu")
+
+
+def test_samples_looked_at_may_be_what_does_not_fit():
+    found = plan.plan(dataclasses.replace(DCGAN, batch_size=1), devices=1, memory=plan.STARTED + 2e7)
+    assert found.largest is None
+    assert "the 512 samples looked at together need" in plan.table(found)
 
 
 def test_data_that_are_not_there_are_described_by_the_recipe(tmp_path):
