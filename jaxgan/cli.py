@@ -180,8 +180,8 @@ class Plan:
     """How many; those there are by default."""
     memory: float | None = None
     """GiB of a device; this one's by default."""
-    accelerator: bool | None = None
-    """Whether devices are GPUs or TPUs, on which convolutions take less memory than on CPUs; as they are here by default."""
+    accelerator: bool = False
+    """The devices are GPUs or TPUs, on which convolutions take less memory than on CPUs; by default they are as here."""
     out: Path | None = None
     """JSON file of the same."""
 
@@ -255,7 +255,7 @@ def plan(arguments: Plan, _: str) -> Path | None:
 
     out = _json_file(arguments.out)
     memory = None if arguments.memory is None else arguments.memory * GIB
-    found = plan(arguments.recipe, devices=arguments.devices, memory=memory, accelerator=arguments.accelerator)
+    found = plan(arguments.recipe, devices=arguments.devices, memory=memory, accelerator=arguments.accelerator or None)
     print(table(found))
     return _write_json(as_json(found), out)
 
