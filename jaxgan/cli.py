@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import json
 import logging
 import os
 import re
@@ -171,6 +172,30 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """Says from shapes alone what a recipe takes: parameters, FLOPs, bytes on each device, and whether it fits."""
+
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    devices: int | None = None
+    """How many; those there are by default."""
+    memory: float | None = None
+    """GiB of a device; this one's by default."""
+    accelerator: bool = False
+    """The devices are GPUs or TPUs, on which convolutions take less memory than on CPUs; by default they are as here."""
+    out: Path | None = None
+    """JSON file of the same."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Times training and sampling on synthetic data: `jaxgan bench [RECIPE]`, by default digits. Leave the machine alone."""
+
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    out: Path | None = None
+    """JSON file of the same."""
+
+
+@dataclass(frozen=True)
 class Recipes:
     """Lists the recipes: data, networks, objective, what each needs and what it reached."""
 
@@ -225,6 +250,42 @@ def prepare(arguments: Prepare) -> Path:
     return data.prepare(arguments.name, source=arguments.source)
 
 
+def plan(arguments: Plan, _: str) -> Path | None:
+    from jaxgan.plan import GIB, as_json, plan, table
+
+    out = _json_file(arguments.out)
+    memory = None if arguments.memory is None else arguments.memory * GIB
+    found = plan(arguments.recipe, devices=arguments.devices, memory=memory, accelerator=arguments.accelerator or None)
+    print(table(found))
+    return _write_json(as_json(found), out)
+
+
+def bench(arguments: Bench, _: str) -> Path | None:
+    import jax
+
+    from jaxgan.bench import as_json, bench, report
+
+    jax.config.update("jax_enable_compilation_cache", False)  # before anything is compiled; later nobody would ask
+    out = _json_file(arguments.out)
+    _share_cores(len(members(check(arguments.recipe))))
+    found = bench(arguments.recipe, steps=arguments.recipe.steps)
+    print(report(found))
+    return _write_json(as_json(found), out)
+
+
+def _json_file(out: Path | None) -> Path | None:
+    """Refuses before the work what could not be written after it."""
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        raise ValueError(f"out: {out}, but it must be a file in a folder that exists")
+    return out
+
+
+def _write_json(content: dict[str, Any], out: Path | None) -> Path | None:
+    if out is not None:
+        out.write_text(json.dumps(content, indent=2) + "\n")
+    return out
+
+
 def recipes(_: Recipes) -> None:
     rows = [("recipe", "data", "networks", "objective", "needs", "reached")]
     for name, entry in RECIPES.items():
@@ -246,6 +307,8 @@ COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "evaluate": (Evaluate, evaluate),
     "export": (Export, export),
     "convert": (Convert, convert),
+    "plan": (Plan, plan),
+    "bench": (Bench, bench),
     "recipes": (Recipes, recipes),
     "data prepare": (Prepare, prepare),
 }
@@ -266,10 +329,13 @@ def main(argv: list[str] | None = None) -> None:
     kind, function = COMMANDS[command]
     extra: tuple[Any, ...] = ()
     defaults: dict[str, Any] = {}
-    if kind is Train:
+    if kind in (Train, Plan, Bench):
         name, words = (words[0], words[1:]) if words and not words[0].startswith("-") else ("digits", words)
         try:
-            defaults, extra = {"default": Train(named(name))}, (name,)
+            recipe = named(name)
+            if kind is Bench:  # what a run takes would be too many
+                recipe = dataclasses.replace(recipe, steps=max(100, 10 * recipe.steps_per_dispatch))
+            defaults, extra = {"default": kind(recipe)}, (name,)
         except ValueError as error:
             _fail(command, str(error))
     arguments = _parse(command, kind, words, **defaults)
@@ -285,15 +351,33 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
         made = function(*arguments)
     except KeyboardInterrupt:  # before or after training, which saves on its own
         _fail(command, "interrupted", 130)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        from jaxgan.plan import is_out_of_memory
         from jaxgan.train import Diverged, Interrupted, Stopped
 
+        if is_out_of_memory(error) and "JAXGAN_TRACEBACK" not in os.environ:
+            _fail(command, _out_of_memory(arguments[0]), 1)
         if "JAXGAN_TRACEBACK" in os.environ or not isinstance(error, (ValueError, OSError, Diverged, Interrupted, Stopped)):
             raise
         status = error.status if isinstance(error, Interrupted) else 1 if isinstance(error, (Diverged, Stopped)) else 2
         _fail(command, str(error), status)
     if made is not None:
         print(made)
+
+
+def _out_of_memory(arguments: Any) -> str:
+    """Of whatever recipe the command was busy with: one to train, or that of a run."""
+    from jaxgan import plan, runs
+
+    if isinstance(arguments, (Train, Bench, Plan)):
+        return plan.told(arguments.recipe)
+    paths = arguments.runs if isinstance(arguments, Evaluate) else (getattr(arguments, "run", None),)
+    batch = getattr(arguments, "batch", None)
+    for path in paths:
+        if path is not None and (path / "recipe.json").is_file():
+            run = runs.read(path)
+            return plan.told(run.recipe, run.shape, batch=batch or run.recipe.batch_size)
+    return f"out of memory: the device has {plan.gib(plan.of_device())}; take fewer or smaller images at a time"
 
 
 def _use_compile_cache() -> None:

@@ -18,7 +18,6 @@ from jaxgan.types import Dataset, GANState, Player, Weights
 
 log = logging.getLogger("jaxgan")
 
-_SAMPLES = 512  # that the figures are computed of
 _POINTS = 2_500  # PacGAN's protocol
 
 
@@ -55,7 +54,7 @@ def monitor(recipe: Recipe, shape: Shape, dataset: Dataset) -> Monitor:
     density = build.MIXTURES[recipe.data.name]() if recipe.data.name in build.MIXTURES else None
     shown = _POINTS if points else 100 if classes == 10 else 64
     shown_labels = jnp.arange(shown, dtype=jnp.int32) % max(classes, 1)
-    compared = min(_SAMPLES, dataset.size or _SAMPLES)
+    compared = min(verdict.SAMPLES, dataset.size or verdict.SAMPLES)
     compared -= compared % recipe.discriminator.pack
     real = jax.tree.map(lambda x: np.asarray(x[0]), dataset.batches(recipe.seed, compared)(0))
     labels = jnp.asarray(real["label"] if classes else np.zeros(compared, np.int32))

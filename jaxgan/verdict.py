@@ -17,6 +17,7 @@ class Figures(NamedTuple):
 
 
 FEWEST = 40  # real samples that figures can be computed with
+SAMPLES = 512  # that they are computed of while a GAN trains
 
 
 def figures(real: np.ndarray, fake: np.ndarray) -> Figures:

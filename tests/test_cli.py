@@ -1,14 +1,19 @@
 """The command line: what it answers, and that a mistake costs one line, status 2, and nothing else."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from jaxgan import cli, recipes
+from jaxgan import checkpoint, cli, loop, recipes
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, list[str]]:
@@ -83,6 +88,16 @@ MISTAKES = [
     ("interpolate TINY --out x.png --frames 1", "frames: 1", "from 2 to"),
     ("interpolate TINY --out x.png --path sleep", "'sleep' is not one of slerp, lerp", "did you mean 'slerp'?"),
     ("interpolate TINY --out x.png --labels 11", "labels: 11", "0 to 9"),
+    ("plan digitz", "'digitz' is not one of digits,", "did you mean 'digits'?"),
+    ("plan digits --memory nan", "memory: nan", "above 0"),
+    ("plan digits --accelerator", "memory: None", "must be given"),
+    ("plan digits --devices 3", "batch_size: 128", "multiple of the 3 devices"),
+    ("plan digits --data.name folder:nowhere", "data.image_size: None", "must be given"),
+    ("plan digits --data.name digitz", "data.name: 'digitz'", "did you mean 'digits'?"),
+    ("plan mnist --generator.network stylegan2", "28", ""),
+    ("plan digits --out new/x.json", "out: new/x.json", "folder that exists"),
+    ("bench digits --steps 0", "steps: 0", "from 1 to"),
+    ("bench digits --out .", "out: .", "must be a file"),
     ("data prepare minst", "minst", "did you mean"),
     ("data prepare mnist --from nowhere", "nowhere", ""),
 ]
@@ -137,6 +152,70 @@ def test_an_interrupt_outside_training_is_one_line(
 
     monkeypatch.setitem(cli.COMMANDS, "sample", (cli.Sample, interrupted))
     assert run(capsys, "sample", tiny_run) == (130, "", ["jaxgan sample: interrupted"])
+
+
+TINY = ("digits", "--generator.width", 8, "--discriminator.width", 8, "--batch-size", 8, "--steps", 12, "--log-interval", 3)
+TINY += ("--sample-interval", 12, "--checkpoint-interval", 6)
+
+
+def exhausted() -> None:
+    """What XLA raises where memory ends."""
+    jax.jit(lambda x: jnp.sin(jnp.zeros(2**48) + x))(1.0).block_until_ready()
+
+
+def test_out_of_memory_while_training_is_one_line_and_the_checkpoint_stays(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = loop.prepare
+
+    def short(*arguments: Any) -> loop.Prepared:
+        prepared = prepare(*arguments)
+
+        def batches(step: int, steps: int = 1) -> Any:
+            if step == 8:
+                exhausted()
+            return prepared.batches(step, steps)
+
+        return prepared._replace(batches=batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "prepare", short)
+        status, made, told = run(capsys, "train", *TINY, "--run", "run")
+    assert (status, made) == (1, "")
+    assert re.match(
+        r"jaxgan train: out of memory: batch 8 of images of side 8 needs about [\d.]+ MiB, the device has [\d.]+ GiB; ",
+        told[-1],
+    )
+    for remedy in ("--batch-size", "--accumulate", "--remat", "--precision bfloat16"):
+        assert remedy in told[-1]
+    assert not any("Traceback" in line for line in told)
+    assert checkpoint.saved_steps(Path("run/checkpoints").absolute()) == [6]
+    status, made, _ = run(capsys, "train", *TINY, "--run", "run")
+    assert (status, made) == (0, str(Path("run").absolute()))
+    assert "going on from step 6" in caplog.text
+
+
+@pytest.mark.parametrize("error", [exhausted, lambda: np.zeros(2**58)], ids=["device", "host"])
+def test_out_of_memory_while_sampling_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny_run: Path, error: Any
+) -> None:
+    monkeypatch.setattr("jaxgan.sample.generate", lambda *_, **__: error())
+    status, made, told = run(capsys, "sample", tiny_run, "--batch", "32", "--out", "x.npz")
+    assert (status, made, len(told)) == (1, "", 1)
+    assert "out of memory: 32 images of side 8 at a time need about" in told[0]
+    assert "smaller --batch" in told[0]
+
+
+def test_plan_and_bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    status, made, told = run(capsys, "plan", *TINY, "--out", "plan.json")
+    assert (status, made, told) == (0, "plan.json", [])
+    assert json.loads((tmp_path / "plan.json").read_text())["fits"] is True
+    cli_out = run(capsys, "plan", *TINY, "--memory", "0.1")
+    assert cli_out[0] == 0
+    monkeypatch.setattr("jaxgan.bench._peaks", lambda: {"float32": 1e9})
+    status, made, _ = run(capsys, "bench", *TINY, "--out", "bench.json")
+    assert (status, made) == (0, "bench.json")
+    assert json.loads((tmp_path / "bench.json").read_text())["steps"] == 10
 
 
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

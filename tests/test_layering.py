@@ -32,6 +32,7 @@ FLOORS = {
     "metrics": 1,
     "toy": 1,
     "sweep": 1,
+    "cost": 1,
     "verdict": 1,
     "checkpoint": 1,
     "pictures": 1,
@@ -43,6 +44,8 @@ FLOORS = {
     "loop": 4,
     "weights": 4,
     "runs": 4,
+    "plan": 4,
+    "bench": 5,
     "monitor": 5,
     "sample": 5,
     "evaluate": 5,
@@ -66,6 +69,7 @@ ONLY = {
 NOBODY = ("flax.nnx", "tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
 PURE = (
     "gan",
+    "cost",
     "losses",
     "penalties",
     "augment",
