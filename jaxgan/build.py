@@ -12,7 +12,7 @@ from jaxgan.augment import diff_augment
 from jaxgan.data.mirror import mirrored
 from jaxgan.gan import make_gan
 from jaxgan.nets import dcgan, mlp, r3gan, sngan, stylegan2
-from jaxgan.network import from_linen, pack
+from jaxgan.network import at_precision, from_linen, pack
 from jaxgan.recipes import Discriminator, Generator, Optimizer, Recipe, members
 from jaxgan.sweep import side_by_side
 from jaxgan.types import GAN, Adaptive, Augment, Dataset, Key, Loss, Network, Penalty, Schedule
@@ -135,6 +135,7 @@ def _one(recipe: Recipe, shape: Shape, gamma: jax.Array | None = None) -> GAN:
         latent=LATENTS[recipe.generator.latent],
         disc_steps=recipe.disc_steps,
         share_z=recipe.share_z,
+        accumulate=recipe.accumulate,
         augment=_augment(recipe, shape),
         augment_strength=_strength(recipe),
         ema_half_life=_half_life(recipe),
@@ -145,7 +146,8 @@ def generator(recipe: Recipe, shape: Shape) -> Network:
     """G as the recipe has it, on its own."""
     module = g_module(recipe, shape)
     # Whether G couples samples nobody asks; said here, from_linen need not trace its init to find out.
-    return from_linen(module, jnp.zeros((1, recipe.generator.latent_dim)), jnp.zeros(1, jnp.int32), couples=True)
+    network = from_linen(module, jnp.zeros((1, recipe.generator.latent_dim)), jnp.zeros(1, jnp.int32), couples=True)
+    return at_precision(network, _dtype(recipe, shape, recipe.generator))
 
 
 def discriminator(recipe: Recipe, shape: Shape) -> Network:
@@ -158,21 +160,22 @@ def discriminator(recipe: Recipe, shape: Shape) -> Network:
     couples = fields.network in ("sngan", "stylegan2") or (fields.network in ("mlp", "dcgan") and fields.norm == "batch")
     batch = fields.group or 1 if fields.network == "stylegan2" else 1
     network = from_linen(module, jnp.zeros((batch, *packed)), jnp.zeros(batch, jnp.int32), couples=couples)
-    return pack(network, fields.pack)
+    return pack(at_precision(network, _dtype(recipe, shape, fields)), fields.pack)
 
 
 def g_module(recipe: Recipe, shape: Shape) -> Any:
     """G as a flax.linen module."""
     fields, classes = recipe.generator, shape.classes
     if fields.network == "mlp":
-        return mlp.Generator((fields.width,) * fields.depth, shape.sample, classes=classes, norm=fields.norm)
+        hidden = (fields.width,) * fields.depth
+        return mlp.Generator(hidden, shape.sample, classes=classes, norm=fields.norm, remat=recipe.remat)
     size, channels = _square(shape, "generator", fields.network)
     if fields.network == "dcgan":
-        return dcgan.Generator(size, channels, fields.width, classes, fields.norm)
+        return dcgan.Generator(size, channels, fields.width, classes, fields.norm, recipe.remat)
     if fields.network == "sngan":
-        return sngan.Generator(image_size=size, channels=channels, width=fields.width, classes=classes)
+        return sngan.Generator(size, channels, fields.width, classes, recipe.remat)
     if fields.network == "r3gan":
-        return r3gan.Generator(**_r3gan(fields, size, channels, classes, "generator"))
+        return r3gan.Generator(**_r3gan(recipe, fields, size, channels, classes, "generator"))
     return stylegan2.Generator(
         image_size=size,
         channels=channels,
@@ -184,7 +187,8 @@ def g_module(recipe: Recipe, shape: Shape) -> Any:
         architecture=fields.architecture,
         style_mixing=fields.style_mixing,
         conv_clamp=fields.clamp,
-        half=fields.half,
+        half=_half(recipe, fields, size),
+        remat=recipe.remat,
     )
 
 
@@ -192,14 +196,14 @@ def d_module(recipe: Recipe, shape: Shape) -> Any:
     """D as a flax.linen module."""
     fields, classes = recipe.discriminator, shape.classes
     if fields.network == "mlp":
-        return mlp.Discriminator((fields.width,) * fields.depth, classes=classes, norm=fields.norm)
+        return mlp.Discriminator((fields.width,) * fields.depth, classes=classes, norm=fields.norm, remat=recipe.remat)
     size, channels = _square(shape, "discriminator", fields.network)
     if fields.network == "dcgan":
-        return dcgan.Discriminator(size, channels, fields.width, classes, fields.norm)
+        return dcgan.Discriminator(size, channels, fields.width, classes, fields.norm, recipe.remat)
     if fields.network == "sngan":
-        return sngan.Discriminator(image_size=size, channels=channels, width=fields.width, classes=classes)
+        return sngan.Discriminator(size, channels, fields.width, classes, recipe.remat)
     if fields.network == "r3gan":
-        return r3gan.Discriminator(**_r3gan(fields, size, channels, classes, "discriminator"))
+        return r3gan.Discriminator(**_r3gan(recipe, fields, size, channels, classes, "discriminator"))
     return stylegan2.Discriminator(
         image_size=size,
         channels=channels,
@@ -211,11 +215,14 @@ def d_module(recipe: Recipe, shape: Shape) -> Any:
         mbstd_features=fields.group_features,
         mapping_layers=fields.depth,
         conv_clamp=fields.clamp,
-        half=fields.half,
+        half=_half(recipe, fields, size),
+        remat=recipe.remat,
     )
 
 
-def _r3gan(fields: Generator | Discriminator, size: int, channels: int, classes: int, player: str) -> dict[str, Any]:
+def _r3gan(
+    recipe: Recipe, fields: Generator | Discriminator, size: int, channels: int, classes: int, player: str
+) -> dict[str, Any]:
     blocks = fields.blocks or (2,) * len(fields.widths)
     for name, values in (("widths", fields.widths), ("groups", fields.groups), ("blocks", blocks)):
         if 4 * 2 ** (len(values) - 1) != size:
@@ -229,8 +236,30 @@ def _r3gan(fields: Generator | Discriminator, size: int, channels: int, classes:
         "embedding": fields.embedding,
         "channels": channels,
         "classes": classes,
-        "half": fields.half,
+        "half": _half(recipe, fields, size),
+        "remat": recipe.remat,
     }
+
+
+def _dtype(recipe: Recipe, shape: Shape, fields: Generator | Discriminator) -> Any:
+    """What the network's input is rounded to: float32 for one that sees to its resolutions by itself."""
+    if recipe.precision == "float32" or fields.network in ("r3gan", "stylegan2"):
+        return jnp.float32
+    if len(shape.sample) != 3:
+        raise ValueError("precision: bfloat16, but the data are points in the plane, too fine for its 8 bits; it is for images")
+    return jnp.bfloat16
+
+
+def _half(recipe: Recipe, fields: Generator | Discriminator, size: int) -> int:
+    """Resolutions in bfloat16 of a network that has them one by one: all above 4x4, or as many as the recipe says."""
+    above = size.bit_length() - 3  # 8, 16, .., size
+    if recipe.precision == "float32":
+        return fields.half
+    if fields.half not in (0, above):
+        player = "generator" if isinstance(fields, Generator) else "discriminator"
+        told = f"precision bfloat16 means all {above} resolutions above 4x4; leave it at 0"
+        raise ValueError(f"{player}.half: {fields.half}, but {told}")
+    return above
 
 
 def _augment(recipe: Recipe, shape: Shape) -> Augment | None:

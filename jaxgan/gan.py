@@ -41,6 +41,7 @@ def make_gan(
     g_penalty_interval: int = 1,
     disc_steps: int = 1,
     share_z: bool = False,
+    accumulate: int = 1,
     augment: t.Augment | None = None,
     augment_strength: float | t.Schedule | t.Adaptive = 1.0,
     ema_half_life: float | t.Schedule = 10_000.0,
@@ -63,6 +64,10 @@ def make_gan(
         g_penalty_interval: likewise, of G.
         disc_steps: k, D's updates for each one of G.
         share_z: let G's update use the z of D's last one. Still alternating, and faster, but not two draws.
+        accumulate: microbatches that an update's batch is cut into: its gradient is the mean of theirs, and only one of them is
+            in memory at a time. Nothing else changes for networks that treat samples one by one. Where they do not, and
+            where a loss or a penalty takes a mean of its own, that is the microbatch's; and what is drawn besides z (noise,
+            augmentations, interpolations) is drawn for each.
         augment: what D sees passes through it, `(key, images, strength) -> images`; G's gradient does too.
         augment_strength: its strength: a number, a schedule in images shown, or steered by D (`ada.adaptive`).
         ema_half_life: images shown in which the averaged generator forgets half of what it was; 0 for no averaging;
@@ -78,12 +83,13 @@ def make_gan(
         `truncation` psi, a generator that has a mapping takes its styles at `mean + psi (w - mean)`.
 
     Raises:
-        ValueError: when a number is out of range; from `step` when the batch does not divide into its parts.
+        ValueError: when a number is out of range; from `step` when the batch does not divide into its parts, or a part into
+            microbatches.
 
     References:
         Goodfellow et al. 2014, Generative Adversarial Nets, equation 1 and algorithm 1.
     """
-    _check_at_least(1, int, latent_dim=latent_dim, disc_steps=disc_steps)
+    _check_at_least(1, int, latent_dim=latent_dim, disc_steps=disc_steps, accumulate=accumulate)
     _check_at_least(1, int, penalty_interval=penalty_interval, g_penalty_interval=g_penalty_interval)
     _check_at_least(0, float, gamma=0.0 if gamma is None else gamma, ema_half_life=ema_half_life)
     adaptive = augment_strength if isinstance(augment_strength, t.Adaptive) else None
@@ -156,7 +162,8 @@ def make_gan(
         loss_of: Callable[..., Any], optimizer: Any, player: t.Player, opponent: t.PyTree, draw: Draw
     ) -> tuple[t.Player, t.Info]:
         """Moves one player down its loss. Its opponent is held fixed: nothing of it changes, statistics included."""
-        (_, (stats, info)), grads = jax.value_and_grad(loss_of, has_aux=True)(player.params, player, opponent, draw)
+        gradient = jax.grad(loss_of, has_aux=True)
+        grads, (stats, info) = _averaged(lambda each: gradient(player.params, player, opponent, each), draw, accumulate)
         change, opt = optimizer.update(grads, player.opt, player.params, images=draw.shown)
         return t.Player(optax.apply_updates(player.params, change), stats, opt), info | {"grad_norm": optax.tree.norm(grads)}
 
@@ -168,6 +175,8 @@ def make_gan(
         if "label" not in batch or batch["label"].shape != (count,):
             raise ValueError(f"batch: it needs a label for each of its {count} images, zeros when unconditional")
         size = count // parts
+        if size % accumulate:
+            raise ValueError(f"accumulate: {accumulate}, but it must divide the {size} images of an update")
         images, labels = _deal(batch["image"], parts), _deal(batch["label"], parts)
         keys = jax.random.split(jax.random.fold_in(key, state.step), disc_steps + 1)
         shown = state.step.astype(float) * (disc_steps * size)
@@ -268,6 +277,26 @@ def _interleave(*batches: jax.Array) -> jax.Array:
 def _deal(x: jax.Array, k: int) -> jax.Array:
     """`[kB, ...]` -> k batches `[k, B, ...]`, as cards are dealt: the inverse of `_interleave`."""
     return jnp.moveaxis(x.reshape(-1, k, *x.shape[1:]), 1, 0)
+
+
+def _averaged(of: Callable[[Draw], t.PyTree], draw: Draw, n: int) -> t.PyTree:
+    """The mean of what a function makes of n microbatches of a draw, one after the other; of the draw itself when n is 1."""
+    if n == 1:
+        return of(draw)
+
+    def one(key: t.Key, z: t.Latents, real: t.Images, labels: t.Labels) -> t.PyTree:
+        return of(draw._replace(key=key, z=z, real=real, labels=labels))
+
+    def add(mean: t.PyTree, each: tuple[jax.Array, ...]) -> tuple[t.PyTree, None]:
+        count, *cut = each
+        # No sum divided in the end: what is the same in all of them, as fixed noise among statistics, stays so to the bit.
+        return jax.tree.map(lambda mean, x: (mean + (x - mean) / count).astype(x.dtype), mean, one(*cut)), None
+
+    keys = jax.random.split(jax.random.fold_in(draw.key, 7), n)
+    cuts = (keys, *(_deal(x, n) for x in (draw.z, draw.real, draw.labels)))
+    shapes = jax.eval_shape(one, *(x[0] for x in cuts))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return lax.scan(add, zeros, (jnp.arange(1, n + 1), *cuts))[0]
 
 
 def _every(interval: int, step: jax.Array, move: Callable[..., Any], *before: t.PyTree) -> Any:

@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -141,6 +142,37 @@ def variance_scaled(gain: float, overlap: float = 1.0) -> Initializer:
     return nn.initializers.variance_scaling(gain * overlap, "fan_in", "normal")
 
 
+def matched(weight: jax.Array, x: jax.Array) -> jax.Array:
+    """A parameter in the dtype of the activations that it meets: bfloat16 where they are, else no less than its own."""
+    return weight.astype(x.dtype if x.dtype == jnp.bfloat16 else jnp.promote_types(weight.dtype, x.dtype))
+
+
+def full_precision(x: jax.Array) -> jax.Array:
+    """In float32 at least: for what is summed over many terms, and for what leaves a network."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def in_full(combine: Callable[..., jax.Array], x: jax.Array, *others: jax.Array) -> jax.Array:
+    """`combine(x, *others)` computed in float32 at least and rounded once, to x's dtype where that is bfloat16.
+
+    For what broadcasts a parameter over activations: its gradient is a sum over them all, and XLA adds bfloat16 numbers up
+    in bfloat16, where a sum of ones ends at 256.
+    """
+    y = combine(full_precision(x), *map(full_precision, others))
+    return y.astype(x.dtype) if x.dtype == jnp.bfloat16 else y
+
+
+def recomputed(wanted: bool, stage: Callable[..., Any]) -> Callable[..., Any]:
+    """A stage of a network, `(module, *arrays) -> arrays`; where wanted, of all it computes only the arrays are kept for the
+    gradients, which compute the rest once more. The parameters' names stay as they are.
+
+    References:
+        Chen et al. 2016, Training deep nets with sublinear memory cost, section 4.
+    """
+    remat: Callable[..., Any] = nn.remat(stage) if wanted else stage
+    return remat
+
+
 class Dense(nn.Module):
     """Linear layer `x @ kernel + bias`, `[B, I]` to `[B, features]`; `spectral` divides the kernel by its spectral norm."""
 
@@ -154,7 +186,7 @@ class Dense(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
         if self.spectral:
             kernel = SpectralNorm(name="spectral_norm")(kernel, train=train)
-        return _add_bias(self, x @ kernel)
+        return _add_bias(self, x @ matched(kernel, x))
 
 
 class Conv(nn.Module):
@@ -174,7 +206,7 @@ class Conv(nn.Module):
         kernel = self.param("kernel", self.kernel_init, shape)
         if self.spectral:
             kernel = SpectralNorm(name="spectral_norm")(kernel, train=train)
-        return _add_bias(self, conv(x, kernel, stride=self.stride, padding=self.padding))
+        return _add_bias(self, conv(x, matched(kernel, x), stride=self.stride, padding=self.padding))
 
 
 class ConvTranspose(nn.Module):
@@ -191,7 +223,7 @@ class ConvTranspose(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        return _add_bias(self, conv_transpose(x, kernel, stride=self.stride, padding=self.padding))
+        return _add_bias(self, conv_transpose(x, matched(kernel, x), stride=self.stride, padding=self.padding))
 
 
 class BatchNorm(nn.Module):
@@ -199,7 +231,8 @@ class BatchNorm(nn.Module):
 
     `y = scale (x - mean) / sqrt(var + epsilon) + bias`. In training `mean` and `var` are the batch's, `var` the biased one;
     the running ones, used otherwise, move by `1 - momentum` towards the batch's mean and its *unbiased* variance.
-    flax's own takes the biased variance there, which is off by n / (n - 1).
+    flax's own takes the biased variance there, which is off by n / (n - 1). Of activations in bfloat16 the statistics and the
+    normalised values are computed in float32.
 
     References:
         Ioffe and Szegedy 2015, Batch normalization, algorithms 1 and 2.
@@ -212,6 +245,9 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        return in_full(lambda x: self._normalised(x, train=train), x)
+
+    def _normalised(self, x: jax.Array, *, train: bool) -> jax.Array:
         features = x.shape[-1]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (features,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (features,))
@@ -255,7 +291,8 @@ class ConditionalBatchNorm(nn.Module):
 
         table = self.param("embedding", start)
         scale, bias = jnp.split(table[labels][:, None, None, :], 2, axis=-1)
-        return BatchNorm(affine=False, name="norm")(x, train=train) * scale + bias
+        norm = BatchNorm(affine=False, name="norm")
+        return in_full(lambda x: norm(x, train=train) * scale + bias, x)
 
 
 class SpectralNorm(nn.Module):
@@ -302,4 +339,5 @@ def _broadcast(vector: jax.Array, like: jax.Array) -> jax.Array:
 def _add_bias(layer: Dense | Conv | ConvTranspose, y: jax.Array) -> jax.Array:
     if not layer.use_bias:
         return y
-    return y + _broadcast(layer.param("bias", nn.initializers.zeros, (layer.features,)), y)
+    bias = layer.param("bias", nn.initializers.zeros, (layer.features,))
+    return in_full(jnp.add, y, _broadcast(bias, y))

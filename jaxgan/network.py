@@ -91,6 +91,41 @@ def from_linen(module: nn.Module, *example: jax.Array, couples: bool | None = No
     return Network(init, apply, couples, styles, synthesize)
 
 
+def at_precision(network: Network, dtype: Any) -> Network:
+    """A network whose activations and products are of another dtype: its input is rounded to it, its output float32 at least.
+
+    Parameters and statistics stay as they are: the layers of `jaxgan.layers` cast them where they meet an input of bfloat16,
+    and compute normalisations and the sums over a batch in float32, as `jaxgan.nets` do the last layer of D.
+
+    Args:
+        network: of layers that follow the dtype of their input.
+        dtype: jnp.bfloat16, or jnp.float32 for the network itself.
+
+    Returns:
+        A `Network` with the same parameters.
+
+    Raises:
+        ValueError: when the dtype is another, or the network is a generator with a mapping, whose module has a field `half`.
+
+    References:
+        Kalamkar et al. 2019, A study of bfloat16 for deep learning training, section 3.
+    """
+    if dtype == jnp.float32:
+        return network
+    if dtype != jnp.bfloat16:
+        raise ValueError(f"dtype: {dtype!r}, but it must be float32 or bfloat16")
+    if network.map is not None:
+        raise ValueError("network: it has a mapping, whose styles are not to be rounded; its module's field half is for that")
+
+    def apply(
+        params: PyTree, stats: PyTree, x: jax.Array, labels: jax.Array | None, key: Key, *, train: bool
+    ) -> tuple[jax.Array, PyTree]:
+        y, stats = network.apply(params, stats, x.astype(dtype), labels, key, train=train)
+        return y.astype(jnp.promote_types(y.dtype, jnp.float32)), stats
+
+    return network._replace(apply=apply)
+
+
 def pack(network: Network, m: int) -> Network:
     """PacGAN: a discriminator that judges m samples at once, all real or all generated: `D(x_1, .., x_m)`.
 

@@ -204,6 +204,13 @@ class Recipe:
     """Images shown to D in which a steered strength goes from 0 to 1."""
     share_z: bool = False
     """Let G's update use the z of D's last one; faster, but not two draws."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What activations are computed in; weights, statistics, losses and optimizers are float32 in any case. Of r3gan and
+    stylegan2 bfloat16 is for all resolutions above 4x4, as `half` is for some."""
+    accumulate: int = 1
+    """Microbatches that an update's batch is cut into, to need the memory of one: their gradients are averaged."""
+    remat: bool = False
+    """Compute activations again for the gradients instead of keeping them: less memory, more time, the same numbers."""
     decay_images: int = 256_000
     """Images shown to D after which every schedule has reached its final value."""
     ema_half_life: float = 18_000.0
@@ -246,7 +253,7 @@ class Recipe:
 # Fields that may differ when a run goes on: none of them changes what a step computes.
 FREE = (
     "steps", "log_interval", "sample_interval", "checkpoint_interval", "keep_checkpoints", "keep_best", "stop_on",
-    "eval_every", "eval_metrics", "eval_features", "eval_n",
+    "eval_every", "eval_metrics", "eval_features", "eval_n", "remat",
 )  # fmt: skip
 
 
@@ -557,6 +564,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "final_beta2": (0, 0.999999),
     "batch_size": (1, 1_048_576),
     "disc_steps": (1, 100),
+    "accumulate": (1, 1_048_576),
     "decay_images": (1, 10**12),
     "augment_strength": (0, 1),
     "final_augment_strength": (0, 1),
@@ -610,9 +618,18 @@ def _check_together(recipe: Recipe) -> None:
     if recipe.seed + recipe.seeds > 2**32:
         raise ValueError(f"seeds: {recipe.seeds} from seed {recipe.seed} on, but a seed is at most {2**32 - 1:,}")
     stop_words(recipe)
-    pack = recipe.discriminator.pack
+    pack, accumulate = recipe.discriminator.pack, recipe.accumulate
     if recipe.batch_size % pack:
         raise ValueError(f"discriminator.pack: {pack}, but it must divide the batch size, {recipe.batch_size}")
+    images, left = divmod(recipe.batch_size, accumulate)
+    if left:
+        raise ValueError(f"accumulate: {accumulate}, but it must divide the batch size, {recipe.batch_size}")
+    # A group of packs, as stylegan2's D has it, is at most the microbatch.
+    group = recipe.discriminator.group if recipe.discriminator.network == "stylegan2" else 0
+    for name, value, several in (("pack", pack, pack), ("group", group, min(group * pack, images))):
+        if accumulate > 1 and several and images % several:
+            told = f"discriminator.{name}, {value}, does not divide the {images} images of a microbatch"
+            raise ValueError(f"accumulate: {accumulate}, but {told}")
     if pack > 1 and recipe.data.conditional:
         raise ValueError(f"discriminator.pack: {pack}, but a pack has no label of its own; set --data.no-conditional")
     gammas, name = recipe.penalty.gammas, recipe.penalty.name

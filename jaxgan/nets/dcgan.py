@@ -5,6 +5,7 @@ weights. Smaller images have fewer stages. At 8 pixels one stage is left, too sh
 each player has two dense layers besides, on the far side of its 4x4 map; more convolutions did worse and cost more.
 """
 
+import functools
 import itertools
 import re
 from typing import Any, NamedTuple
@@ -15,7 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.foreign import Arrays, Tensor, adopt, convolution
-from jaxgan.layers import BatchNorm, Conv, ConvTranspose, Dense, Initializer, leaky_relu, variance_scaled
+from jaxgan.layers import (
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Initializer,
+    full_precision,
+    leaky_relu,
+    matched,
+    recomputed,
+    variance_scaled,
+)
 from jaxgan.types import PyTree
 
 
@@ -45,6 +57,7 @@ class Generator(nn.Module):
     width: int = 64  # channels of the last hidden layer; doubled with each halving of the side
     classes: int = 0
     norm: str = "batch"  # or none
+    remat: bool = False  # keep a stage's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,24 +75,26 @@ class Generator(nn.Module):
                 x = BatchNorm(scale_init=_around_one, name=name)(x, train=train)
             return nn.relu(x)
 
-        x = z
-        if self.classes:
-            embed = nn.Embed(self.classes, z.shape[-1], embedding_init=nn.initializers.normal(1.0), name="label")
-            x = jnp.concatenate([x, embed(labels)], axis=-1)
-        for i in range(plan.dense):
-            x = Dense(8 * self.width, use_bias, kernel_init=_init(self.norm, gain=2.0), name=f"dense_{i}")(x)
-            x = activated(x, f"dense_norm_{i}")
-        x = x[:, None, None, :]
-        for i in range(plan.stages + 1):
+        def stage(_: nn.Module, x: jax.Array, *, i: int) -> jax.Array:
             last = i == plan.stages
             features = self.channels if last else self.width * 2 ** (plan.stages - 1 - i)
             size, stride, padding = (plan.start, 1, 0) if i == 0 else (4, 2, 1)
             # The first layer sees one pixel: each of its outputs meets a single tap of the kernel.
             init = _init(self.norm, gain=1.0 if last else 2.0, overlap=size**2 if i == 0 else stride**2)
             x = ConvTranspose(features, size, stride, padding, use_bias, kernel_init=init, name=f"up_{i}")(x)
-            if not last:
-                x = activated(x, f"norm_{i}")
-        return jnp.tanh(x)
+            return x if last else activated(x, f"norm_{i}")
+
+        x = z
+        if self.classes:
+            embed = nn.Embed(self.classes, z.shape[-1], embedding_init=nn.initializers.normal(1.0), name="label")
+            x = jnp.concatenate([x, matched(embed(labels), x)], axis=-1)
+        for i in range(plan.dense):
+            x = Dense(8 * self.width, use_bias, kernel_init=_init(self.norm, gain=2.0), name=f"dense_{i}")(x)
+            x = activated(x, f"dense_norm_{i}")
+        x = x[:, None, None, :]
+        for i in range(plan.stages + 1):
+            x = recomputed(self.remat, functools.partial(stage, i=i))(self, x)
+        return jnp.tanh(full_precision(x))
 
 
 class Discriminator(nn.Module):
@@ -98,6 +113,7 @@ class Discriminator(nn.Module):
     width: int = 64  # channels of the first layer; doubled with each halving of the side
     classes: int = 0
     norm: str = "batch"  # or none, spectral
+    remat: bool = False  # keep a stage's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,13 +132,17 @@ class Discriminator(nn.Module):
                 x = BatchNorm(scale_init=_around_one, name=name)(x, train=train)
             return leaky_relu(x)
 
-        for i in range(plan.stages):
+        def stage(_: nn.Module, x: jax.Array, *, i: int) -> jax.Array:
             x = Conv(self.width * 2**i, 4, 2, 1, kernel_init=hidden, name=f"down_{i}", **common)(x, train=train)
-            x = activated(x, f"norm_{i}") if i > 0 else leaky_relu(x)  # no normalisation of what sees the images
+            return activated(x, f"norm_{i}") if i > 0 else leaky_relu(x)  # no normalisation of what sees the images
+
+        for i in range(plan.stages):
+            x = recomputed(self.remat, functools.partial(stage, i=i))(self, x)
         x = x.reshape(x.shape[0], -1)
         for i in range(plan.dense):
             x = Dense(8 * self.width, kernel_init=hidden, name=f"dense_{i}", **common)(x, train=train)
             x = activated(x, f"dense_norm_{i}")
+        x = full_precision(x)
         # A convolution as large as the map, to one position, is a matrix product.
         logits = Dense(1, kernel_init=last, name="logit", **common)(x, train=train)[:, 0]
         if self.classes:

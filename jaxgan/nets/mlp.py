@@ -1,5 +1,6 @@
 """Multilayer perceptrons: for points in the plane and for small images."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.layers import BatchNorm, Dense, leaky_relu, variance_scaled
+from jaxgan.layers import BatchNorm, Dense, full_precision, leaky_relu, matched, recomputed, variance_scaled
 
 
 class Generator(nn.Module):
@@ -22,6 +23,7 @@ class Generator(nn.Module):
     classes: int = 0
     norm: str = "none"  # or batch
     activation: Callable[[jax.Array], jax.Array] = nn.relu
+    remat: bool = False  # keep a layer's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,14 +39,18 @@ class Generator(nn.Module):
         x = z
         if self.classes:
             embed = nn.Embed(self.classes, z.shape[-1], embedding_init=nn.initializers.normal(1.0), name="label")
-            x = jnp.concatenate([x, embed(labels)], axis=-1)
-        for i, features in enumerate(self.hidden):
-            x = Dense(features, use_bias=self.norm == "none", name=f"hidden_{i}")(x)
+            x = jnp.concatenate([x, matched(embed(labels), x)], axis=-1)
+
+        def layer(_: nn.Module, x: jax.Array, *, i: int) -> jax.Array:
+            x = Dense(self.hidden[i], use_bias=self.norm == "none", name=f"hidden_{i}")(x)
             if self.norm == "batch":
                 x = BatchNorm(name=f"norm_{i}")(x, train=train)
-            x = self.activation(x)
+            return self.activation(x)
+
+        for i in range(len(self.hidden)):
+            x = recomputed(self.remat, functools.partial(layer, i=i))(self, x)
         x = Dense(math.prod(self.output_shape), kernel_init=variance_scaled(1.0), name="out")(x)
-        x = x.reshape(-1, *self.output_shape)
+        x = full_precision(x).reshape(-1, *self.output_shape)
         return jnp.tanh(x) if len(self.output_shape) == 3 else x
 
 
@@ -63,6 +69,7 @@ class Discriminator(nn.Module):
     norm: str = "none"  # or batch, spectral
     activation: Callable[[jax.Array], jax.Array] = leaky_relu
     maxout: int = 1
+    remat: bool = False  # keep a layer's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,14 +82,19 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
         spectral = self.norm == "spectral"
-        x = x.reshape(x.shape[0], -1)
-        for i, features in enumerate(self.hidden):
+
+        def layer(_: nn.Module, x: jax.Array, *, i: int) -> jax.Array:
             batch_norm = self.norm == "batch" and i > 0  # not on the samples themselves, as in DCGAN
-            linear = Dense(features * self.maxout, use_bias=not batch_norm, spectral=spectral, name=f"hidden_{i}")
+            linear = Dense(self.hidden[i] * self.maxout, use_bias=not batch_norm, spectral=spectral, name=f"hidden_{i}")
             x = linear(x, train=train)
             if batch_norm:
                 x = BatchNorm(name=f"norm_{i}")(x, train=train)
-            x = x.reshape(-1, features, self.maxout).max(axis=-1) if self.maxout > 1 else self.activation(x)
+            return x.reshape(-1, self.hidden[i], self.maxout).max(axis=-1) if self.maxout > 1 else self.activation(x)
+
+        x = x.reshape(x.shape[0], -1)
+        for i in range(len(self.hidden)):
+            x = recomputed(self.remat, functools.partial(layer, i=i))(self, x)
+        x = full_precision(x)
         last: dict[str, Any] = {"spectral": spectral, "kernel_init": variance_scaled(1.0)}
         logits = Dense(1, name="logit", **last)(x, train=train)[:, 0]
         if self.classes:

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from jaxgan.foreign import Arrays, Tensor, adopt, convolution, linear
-from jaxgan.layers import leaky_relu
+from jaxgan.layers import full_precision, in_full, leaky_relu, matched, recomputed
 from jaxgan.resample import downsample, low_pass, upsample
 from jaxgan.types import PyTree
 
@@ -73,7 +73,7 @@ class Linear(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param("kernel", _normal(self.gain, x.shape[-1]), (x.shape[-1], self.features))
-        return x @ _like(kernel, x)
+        return x @ matched(kernel, x)
 
 
 class Block(nn.Module):
@@ -97,13 +97,13 @@ class Block(nn.Module):
 
         def activated(h: jax.Array, name: str) -> jax.Array:
             bias = self.param(name, nn.initializers.zeros, (features,))
-            h = h + _like(bias, h).reshape(1, 1, 1, -1)
-            return leaky_relu(_at_precision(h, jnp.float32)).astype(h.dtype)  # bfloat16's own 0.2 is a thousandth off
+            h = in_full(jnp.add, h, matched(bias, h).reshape(1, 1, 1, -1))
+            return in_full(leaky_relu, h)  # bfloat16's own 0.2 is a thousandth off
 
         h = activated(Linear(features, gain, name="widen")(x), "bias_1")
         inputs = features // self.groups
         kernel = self.param("grouped", _normal(gain, 9 * inputs), (3, 3, inputs, features))
-        h = activated(grouped_conv(h, _like(kernel, h), self.groups), "bias_2")
+        h = activated(grouped_conv(h, matched(kernel, h), self.groups), "bias_2")
         return x + Linear(x.shape[-1], 0.0, name="narrow")(h)
 
 
@@ -125,6 +125,7 @@ class Generator(nn.Module):
     classes: int = 0
     embedding: int = 64  # length of the label's vector
     half: int = 0  # stages of highest resolution computed in bfloat16; the one of 4x4 never is
+    remat: bool = False  # keep a block's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,7 +142,7 @@ class Generator(nn.Module):
         if self.classes:
             z = jnp.concatenate([z, _embedded(self, labels, self.embedding, gain=1.0)], axis=-1)
         basis = self.param("basis", nn.initializers.normal(1.0), (4, 4, self.widths[0]))
-        z = _at_precision(z, jnp.float32)
+        z = full_precision(z)
         x = Linear(self.widths[0], name="linear")(z)[:, None, None, :] * basis[None]
         full = x.dtype
         for k, width in enumerate(self.widths):
@@ -172,6 +173,7 @@ class Discriminator(nn.Module):
     classes: int = 0
     embedding: int | None = None  # length of the label's vector; None: the width at 4x4
     half: int = 0  # stages of highest resolution computed in bfloat16; the one of 4x4 never is
+    remat: bool = False  # keep a block's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -333,18 +335,13 @@ def _normal(gain: float, fan_in: int) -> nn.initializers.Initializer:
     return nn.initializers.normal(gain / math.sqrt(fan_in)) if gain else nn.initializers.zeros
 
 
-def _like(weight: jax.Array, x: jax.Array) -> jax.Array:
-    """A parameter as precise as what it meets, where that is in half precision."""
-    return weight.astype(x.dtype if x.dtype == jnp.bfloat16 else jnp.promote_types(weight.dtype, x.dtype))
-
-
 def _at_precision(x: jax.Array, full: Any, *, half: bool = False) -> jax.Array:
     return x.astype(jnp.bfloat16 if half else jnp.promote_types(x.dtype, full))
 
 
 def _resampled(resample: Callable[..., jax.Array], x: jax.Array) -> jax.Array:
     """Rounded once where x is in half precision, not with every term of the filter's sums."""
-    return resample(_at_precision(x, jnp.float32), FILTER).astype(x.dtype)
+    return resample(full_precision(x), FILTER).astype(x.dtype)
 
 
 def _embedded(module: Generator | Discriminator, labels: jax.Array | None, length: int, *, gain: float) -> jax.Array:
@@ -355,8 +352,9 @@ def _embedded(module: Generator | Discriminator, labels: jax.Array | None, lengt
 
 def _stage(module: Generator | Discriminator, k: int, x: jax.Array) -> jax.Array:
     depth = sum(_blocks(module))
+    run = recomputed(module.remat, lambda block, x: block(x))
     for i in range(_blocks(module)[k]):
-        x = Block(module.groups[k], module.expansion, depth, name=f"block_{k}_{i}")(x)
+        x = run(Block(module.groups[k], module.expansion, depth, name=f"block_{k}_{i}"), x)
     return x
 
 

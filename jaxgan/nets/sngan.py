@@ -15,7 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.foreign import Arrays, Tensor, adopt, convolution, linear
-from jaxgan.layers import BatchNorm, ConditionalBatchNorm, Conv, Dense, downsample_mean, upsample_bilinear
+from jaxgan.layers import (
+    BatchNorm,
+    ConditionalBatchNorm,
+    Conv,
+    Dense,
+    downsample_mean,
+    full_precision,
+    recomputed,
+    upsample_bilinear,
+)
 from jaxgan.types import PyTree
 
 G_BLOCKS = 3  # each doubles the side, 4 to 32
@@ -41,6 +50,7 @@ class Generator(nn.Module):
     channels: int = 3
     width: int = 256  # channels of all hidden layers
     classes: int = 0
+    remat: bool = False  # keep a block's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,10 +61,12 @@ class Generator(nn.Module):
         labels = _labels(self, labels)
         x = Dense(16 * self.width, kernel_init=xavier(1.0), name="start")(z)
         x = x.reshape(-1, 4, 4, self.width)
+        run = recomputed(self.remat, lambda block, x: block(x, labels, train=train))
         for i in range(G_BLOCKS):
-            x = GeneratorBlock(self.width, self.classes, name=f"block_{i}")(x, labels, train=train)
+            x = run(GeneratorBlock(self.width, self.classes, name=f"block_{i}"), x)
         x = nn.relu(BatchNorm(name="norm")(x, train=train))
-        return jnp.tanh(Conv(self.channels, 3, padding=1, kernel_init=xavier(1.0), name="image")(x))
+        x = Conv(self.channels, 3, padding=1, kernel_init=xavier(1.0), name="image")(x)
+        return jnp.tanh(full_precision(x))
 
 
 class GeneratorBlock(nn.Module):
@@ -94,6 +106,7 @@ class Discriminator(nn.Module):
     channels: int = 3
     width: int = 128  # channels of all hidden layers
     classes: int = 0
+    remat: bool = False  # keep a block's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,9 +115,10 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
         labels = _labels(self, labels)
+        run = recomputed(self.remat, lambda block, x: block(x, train=train))
         for i, halve in enumerate(D_HALVES):
-            x = DiscriminatorBlock(self.width, halve, first=i == 0, name=f"block_{i}")(x, train=train)
-        x = nn.relu(x).sum((1, 2))
+            x = run(DiscriminatorBlock(self.width, halve, first=i == 0, name=f"block_{i}"), x)
+        x = nn.relu(full_precision(x)).sum((1, 2))
         common: dict[str, Any] = {"spectral": True, "kernel_init": xavier(1.0)}
         logits = Dense(1, name="logit", **common)(x, train=train)[:, 0]
         if labels is None:

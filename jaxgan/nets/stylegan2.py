@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 
 from jaxgan import foreign
+from jaxgan.layers import recomputed
 from jaxgan.nets.stylegan2_layers import (
     LOW_PASS,
     DiscriminatorBlock,
@@ -53,6 +54,7 @@ class Generator(nn.Module):
     style_mixing: float = 0.0  # probability in training that the finer layers get the w of another z
     conv_clamp: float | None = None  # bound on the values after each layer
     half: int = 0  # how many of the highest resolutions are computed in bfloat16
+    remat: bool = False  # keep a resolution's input only, and compute the rest again for the gradients
     noise: bool = True
 
     def __post_init__(self) -> None:
@@ -129,7 +131,9 @@ class Generator(nn.Module):
         fields = self._noise(noise, train, ws.shape[0])
         x, image, first = None, jnp.zeros((), ws.dtype), 0
         for block in self.block.values():
-            x, image = block(x, image, ws[:, first:], fields[first:])
+            noises = fields[first:]
+            run = recomputed(self.remat, lambda block, *inputs, noises=noises: block(*inputs, noises))
+            x, image = run(block, x, image, ws[:, first:])
             first += 2 if first else 1  # a block's image layer shares its w with the convolution after
         return image
 
@@ -176,6 +180,7 @@ class Discriminator(nn.Module):
     mbstd_features: int = 1  # channels that hold it; 0 for none
     conv_clamp: float | None = None  # bound on the values after each layer
     half: int = 0  # how many of the highest resolutions are computed in bfloat16
+    remat: bool = False  # keep a resolution's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -193,7 +198,8 @@ class Discriminator(nn.Module):
         image, features, dtype = x, jnp.zeros((), x.dtype), x.dtype
         for i, side in enumerate(reversed(_sides(self)[1:])):
             of = (_features(self, side), _features(self, side // 2), self.architecture, i == 0, self.conv_clamp, i < self.half)
-            features, image = DiscriminatorBlock(*of, name=f"block_{side}")(features, image)
+            run = recomputed(self.remat, lambda block, *inputs: block(*inputs))
+            features, image = run(DiscriminatorBlock(*of, name=f"block_{side}"), features, image)
         width = _features(self, 4)
         outputs = width if self.classes else 1
         end = Epilogue(outputs, self.architecture, self.mbstd_group, self.mbstd_features, self.conv_clamp, name="block_4")

@@ -84,11 +84,11 @@ def modulated_conv(
     References:
         Karras et al. 2020, Analyzing and improving the image quality of StyleGAN, equations 1 to 3.
     """
-    y = resampled_conv(x * _of_channels(styles, x), kernel.astype(x.dtype), up=up)
+    y = resampled_conv(_scaled_channels(x, styles), kernel.astype(x.dtype), up=up)
     if not demodulate:
         return y
     factor = lax.rsqrt(jnp.square(styles) @ jnp.square(kernel).sum((0, 1)) + 1e-8)
-    return y * _of_channels(factor, y)
+    return _scaled_channels(y, factor)
 
 
 def activated(
@@ -107,7 +107,7 @@ def activated(
         The shape and dtype of x.
     """
     if bias is not None:
-        x = x + bias.reshape((1,) * (x.ndim - 1) + (-1,)).astype(x.dtype)
+        x = layers.in_full(jnp.add, x, bias.reshape((1,) * (x.ndim - 1) + (-1,)).astype(x.dtype))
     x = x if linear else layers.leaky_relu(x)
     gain = (1.0 if linear else SQRT_2) if gain is None else gain
     x = x if gain == 1.0 else x * gain
@@ -227,7 +227,7 @@ class StyleConv(nn.Module):
         if self.noise:
             strength = self.param("noise_strength", nn.initializers.zeros, ())
             field = self._field(noise, (x.shape[0], self.size, self.size, 1), w)
-            x = x if field is None else x + (strength * field).astype(x.dtype)
+            x = x if field is None else layers.in_full(jnp.add, x, (strength * field).astype(x.dtype))
         return activated(x, bias, gain=SQRT_2 * gain, clamp=_scaled(self.clamp, gain))
 
     def _field(self, noise: Noise, shape: tuple[int, ...], w: jax.Array) -> jax.Array | None:
@@ -345,5 +345,5 @@ def _scaled(clamp: float | None, gain: float) -> float | None:
     return None if clamp is None else clamp * gain
 
 
-def _of_channels(factors: jax.Array, x: jax.Array) -> jax.Array:
-    return factors[:, None, None, :].astype(x.dtype)
+def _scaled_channels(x: jax.Array, factors: jax.Array) -> jax.Array:
+    return layers.in_full(jnp.multiply, x, factors[:, None, None, :].astype(x.dtype))
