@@ -110,7 +110,8 @@ def _laid_out(abstract: GANState, mesh: Mesh, shard: Shard) -> GANState:
 
     some, most = shard != "none", shard == "state"
     g, d = (
-        Player(held(player.params, most), held(player.stats, most), held(player.opt, some)) for player in (abstract.g, abstract.d)
+        Player(held(player.params, most), held(player.stats, most), held(player.opt, some))
+        for player in (abstract.g, abstract.d)
     )
     return GANState(held(abstract.step, False), g, d, held(abstract.ema, some), held(abstract.memory, False))
 
@@ -141,7 +142,7 @@ def steps(
     Yields:
         An `Event`; the loop goes on when the next is asked for.
     """
-    advance = _advance(prepared, recipe)
+    advance = program(prepared, recipe)
     intervals = (recipe.log_interval, recipe.sample_interval, recipe.checkpoint_interval)
     infos: list[tuple[Info, int]] = []
     step, began = int(state.step), time.perf_counter() - seconds
@@ -160,17 +161,17 @@ def steps(
         last = step == recipe.steps
         row, sample = (last or step % interval == 0 for interval in (recipe.log_interval, recipe.sample_interval))
         save = last or bool(signal_number) or step % recipe.checkpoint_interval == 0
-        means = _mean(infos) if row or save else {}
+        means = mean(infos) if row or save else {}
         infos = [] if row else infos
         yield Event(step, state, time.perf_counter() - began, means, row, sample, save, signal_number)
         if signal_number:
             return
 
 
-def _advance(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, int], tuple[GANState, Info]]:
+def program(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, int], tuple[GANState, Info]]:
     """The compiled program: `count` steps on batches `[steps, B, ...]`, and the mean of their infos, as `_joined`."""
     step, placed = _step(prepared, recipe.shard), jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
-    whole = devices.whole(prepared.abstract.step.sharding.mesh)
+    whole = _whole(prepared)
     # Of several GANs each device has the scalars of its own; other processes need them too.
     info_placed = whole if len(members(recipe)) == 1 or jax.process_count() > 1 else None
 
@@ -199,12 +200,19 @@ def _advance(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, i
     return lambda state, batches, count: run(state, batches, key, counts(count))
 
 
+def _whole(prepared: Prepared) -> NamedSharding:
+    """All of an array on each of the devices that train: so lies the number of the step."""
+    sharding = prepared.abstract.step.sharding
+    assert isinstance(sharding, NamedSharding)
+    return sharding
+
+
 def _step(prepared: Prepared, shard: Shard) -> Callable[[GANState, Batch, Key], tuple[GANState, Info]]:
     """The step of a GAN whose state is cut in part: it leaves every leaf where it was."""
     if shard == "none":
         return prepared.gan.step
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
-    whole = devices.whole(prepared.abstract.step.sharding.mesh)
+    whole = _whole(prepared)
 
     def step(state: GANState, batch: Batch, key: Key) -> tuple[GANState, Info]:
         # Parameters are gathered before they are used: left to choose, the compiler would rather cut up the networks,
@@ -224,7 +232,7 @@ def _joined(info: Info) -> Info:
     return {" ".join(info): jnp.stack([info[name].astype(jnp.float32) for name in info])}
 
 
-def _mean(infos: list[tuple[Info, int]]) -> dict[str, np.ndarray]:
+def mean(infos: list[tuple[Info, int]]) -> dict[str, np.ndarray]:
     (names,), counts = infos[0][0], [count for _, count in infos]
     table = np.stack([values for info in jax.device_get([info for info, _ in infos]) for values in info.values()], axis=1)
     return {name: np.average(values, axis=0, weights=counts) for name, values in zip(names.split(), table, strict=True)}

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 
@@ -55,12 +54,12 @@ def _batches(
     def draw(step: int, steps: int = 1) -> Batch:
         nonlocal upcoming
         step, steps = check_step(step, steps)
-        follows, upcoming = step == upcoming, step + steps
-        if not follows or steps > 1:
+        if step != upcoming or steps > 1:
             ahead.clear()
-        if not follows or steps > 1 or many < 2:
+        upcoming = step + steps
+        if steps > 1 or many < 2:
             return gather(*stored, chosen(step, steps))
-        if not ahead:  # one step after the other: gathered one by one they would cost the host more than a small GAN's step
+        if not ahead:  # gathered one by one, batches would cost the host as much as all else that it does at a step
             ahead.extend(reversed(gather_many(*stored, chosen(step, many))))
         return ahead.pop()
 
@@ -73,4 +72,5 @@ def _gather(images: jax.Array, labels: jax.Array, chosen: jax.Array) -> Batch:
 
 def _gather_many(images: jax.Array, labels: jax.Array, chosen: jax.Array) -> list[Batch]:
     """The batches of as many steps as there are rows in `chosen`."""
-    return [_gather(images, labels, part) for part in jnp.split(chosen, len(chosen))]
+    batches = _gather(images, labels, chosen)
+    return [jax.tree.map(lambda x, i=i: x[i : i + 1], batches) for i in range(len(chosen))]
