@@ -26,6 +26,7 @@ from jax import lax
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
+from jaxgan import hosts
 from jaxgan.types import GANState, PyTree, Weights
 
 _log = logging.getLogger("jaxgan")
@@ -87,7 +88,8 @@ def open_checkpoints(
     """
     if keep < 1:
         raise ValueError(f"keep: {keep}, but it must be at least 1")
-    directory = _writable(directory)
+    wanted = directory
+    directory = hosts.together(lambda: _writable(wanted))
     _quiet_orbax()
     checkpointer = ocp.training.Checkpointer(
         directory,
@@ -108,7 +110,7 @@ def open_checkpoints(
         step = int(state.step)
         if last is not None and step < last:
             raise ValueError(f"step: {step}, but {last} is saved already, and steps only go up")
-        finish()
+        hosts.together(finish)  # or one that failed would leave the others waiting in what follows
         first, last = last is None, step
         with _writing(directory, step):
             if first and _set_aside(directory, step, state):
@@ -118,10 +120,10 @@ def open_checkpoints(
                 metadata = {"leaves": table, "digest": _digest(table)}
                 checkpointer.save_checkpointables_async(step, items, custom_metadata=metadata)
         if wait:
-            finish()
+            hosts.together(finish)
 
     try:
-        yield Checkpoints(save, lambda: saved_steps(directory), finish)
+        yield Checkpoints(save, lambda: saved_steps(directory), lambda: hosts.together(finish))
     finally:
         try:
             finish()
@@ -303,10 +305,16 @@ def _load(directory: Path, step: int, item: str, prefix: str, abstract: PyTree) 
 
 
 def _read(where: str, read: Callable[[], Any]) -> Any:
+    def attempt() -> Any:
+        try:
+            return read()
+        except Exception as error:  # Orbax raises whatever its parts do: KeyError, JSONDecodeError, bare Exception
+            raise CheckpointError(f"{where} is damaged: {_line(error)}") from error
+
     try:
-        return read()
-    except Exception as error:  # Orbax raises whatever its parts do: KeyError, JSONDecodeError, bare Exception
-        raise CheckpointError(f"{where} is damaged: {_line(error)}") from error
+        return hosts.together(attempt)
+    except hosts.Elsewhere as error:  # of several processes each reads its part
+        raise CheckpointError(f"{where} is damaged: another process could not read it") from error
 
 
 def _check_same(where: str, saved: dict[str, str], wanted: dict[str, str]) -> None:
@@ -318,7 +326,7 @@ def _check_same(where: str, saved: dict[str, str], wanted: dict[str, str]) -> No
 
 def _set_aside(directory: Path, step: int, state: GANState) -> bool:
     """Renames checkpoints at `step` and later, unless that at `step` is the same state and sound; were there any?"""
-    later = [other for other in saved_steps(directory) if other >= step]
+    later = hosts.together(lambda: [other for other in saved_steps(directory) if other >= step])
     if step in later:
         with contextlib.suppress(ValueError):
             abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)

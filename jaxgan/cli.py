@@ -31,6 +31,15 @@ class Train:
     """Refuse a damaged checkpoint rather than fall back to the one before."""
     tensorboard: bool = False
     """Also write tensorboard/; needs the tensorboard extra."""
+    distributed: bool = False
+    """Train with other processes that are given the same command: one on each host, found through the cluster (Slurm, Open MPI,
+    Kubernetes, Cloud TPU) or by the three options below."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0; JAX_COORDINATOR_ADDRESS is heeded too."""
+    processes: int | None = None
+    """How many take part."""
+    process: int | None = None
+    """Which of them this is, from 0."""
     compile_cache: bool = True
     """Keep compiled programs on disk, so that the next start is quick."""
 
@@ -201,6 +210,13 @@ class Recipes:
 
 
 def train(arguments: Train, name: str) -> Path:
+    from jaxgan import hosts
+
+    who = (arguments.coordinator, arguments.processes, arguments.process)
+    if arguments.distributed:
+        hosts.join(*who)
+    elif any(each is not None for each in who):
+        raise ValueError("distributed: False, but --coordinator, --processes and --process are for it")
     from jaxgan.train import train
 
     _share_cores(len(members(check(arguments.recipe))))
@@ -352,14 +368,19 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
     except KeyboardInterrupt:  # before or after training, which saves on its own
         _fail(command, "interrupted", 130)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        from jaxgan import hosts
         from jaxgan.plan import is_out_of_memory
         from jaxgan.train import Diverged, Interrupted, Stopped
 
+        known = (ValueError, OSError, Diverged, Interrupted, Stopped, hosts.Elsewhere)
         if is_out_of_memory(error) and "JAXGAN_TRACEBACK" not in os.environ:
             _fail(command, _out_of_memory(arguments[0]), 1)
-        if "JAXGAN_TRACEBACK" in os.environ or not isinstance(error, (ValueError, OSError, Diverged, Interrupted, Stopped)):
+        if "JAXGAN_TRACEBACK" in os.environ or not isinstance(error, known):
             raise
-        status = error.status if isinstance(error, Interrupted) else 1 if isinstance(error, (Diverged, Stopped)) else 2
+        status = error.status if isinstance(error, (Interrupted, hosts.Elsewhere)) else 1
+        status = 2 if isinstance(error, (ValueError, OSError)) else status
+        if isinstance(error, hosts.Elsewhere) or not (isinstance(error, (ValueError, OSError)) or hosts.is_first()):
+            sys.exit(status)  # it is told by another process
         _fail(command, str(error), status)
     if made is not None:
         print(made)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 
-from jaxgan import build, latents
+from jaxgan import build, devices, latents
 from jaxgan.build import LATENTS, Shape
 from jaxgan.recipes import Recipe
 from jaxgan.types import GAN, GANState, Images, Latents, Player, Weights
@@ -105,6 +105,6 @@ def sampler(gan: GAN, *, batch: int, truncation: float | None = None) -> Sampler
 
 
 def over_devices() -> tuple[NamedSharding, NamedSharding]:
-    """How a batch lies when it is cut over all devices, and how what all of them need does."""
-    mesh = Mesh(np.array(jax.devices()), ("data",), axis_types=(AxisType.Auto,))
-    return NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
+    """How a batch lies when it is cut over all devices of this process, and how what all of them need does."""
+    mesh = devices.line(jax.local_devices())
+    return devices.in_parts(mesh), devices.whole(mesh)

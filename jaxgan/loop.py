@@ -1,5 +1,6 @@
 """The loop around `gan.step`: batches in, steps many to a dispatch, and a pause wherever something is due."""
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -8,12 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxgan import build
+from jaxgan import build, devices
 from jaxgan.build import Shape
-from jaxgan.recipes import Recipe, members
-from jaxgan.types import GAN, Batch, Dataset, GANState, Info, Key
+from jaxgan.recipes import Recipe, Shard, members
+from jaxgan.types import GAN, Batch, Dataset, GANState, Info, Key, Player, PyTree
 
 
 class Prepared(NamedTuple):
@@ -40,8 +42,18 @@ class Event(NamedTuple):
 def prepare(recipe: Recipe, dataset: Dataset, shape: Shape) -> Prepared:
     """Builds the GAN and its batches, and says where everything lies.
 
-    One GAN's batches are cut along the batch axis over all devices, each of which holds the whole state. Several GANs
-    are themselves divided among the devices: none needs another's arrays.
+    One GAN's batches are cut along the batch axis over all devices, of which each holds the whole state, unless
+    `recipe.shard` cuts that too. Several GANs are themselves divided among the devices: none needs another's arrays.
+
+    With n devices, p numbers in both players' parameters, and Adam's two moments, each device holds
+
+        none         p + 2 p + the averaged generator: what one device would, and one sum of the gradients a step
+        optimizer    p, and 1 / n of the rest; a step gathers the parameters that changed, so it sends about half as much again
+        state        1 / n of everything between steps; a step gathers the parameters before it uses them
+
+    What a step computes is the same but for rounding. Cutting pays where the moments take memory that the batch needs, from
+    some hundred million parameters on; a GAN that fits the device many times over it only slows, by the latency of one
+    collective for each leaf that is cut (`tests/benchmarks/sharding.py` counts bytes and collectives).
 
     Raises:
         ValueError: when the batch fits neither the data nor the devices, or the networks not the data.
@@ -52,21 +64,16 @@ def prepare(recipe: Recipe, dataset: Dataset, shape: Shape) -> Prepared:
             f"batch_size: {recipe.batch_size}, but {dataset.name}/{dataset.split} holds {dataset.size} images "
             f"and one step takes {rows}"
         )
-    if len(every) == 1 and recipe.batch_size % count:
-        raise ValueError(f"batch_size: {recipe.batch_size}, but it must be a multiple of the {count} devices")
+    _check_fits(recipe, count)
     gan = build.build(recipe, shape)
     abstract = jax.eval_shape(lambda: gan.init(build.key(recipe)))
-    devices = jax.devices()[: count if len(every) == 1 else math.gcd(count, len(every))]
-    mesh = Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))
-    whole, cut, apart = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",), (None, "data")))
-
-    def placed(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-        divided = len(every) > 1 and leaf.ndim > 0
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=cut if divided else whole)
-
+    mesh = devices.line(jax.devices()[: count if len(every) == 1 else math.gcd(count, len(every))])
+    whole, cut, apart = devices.whole(mesh), devices.in_parts(mesh), NamedSharding(mesh, PartitionSpec(None, "data"))
     if len(every) == 1:
+        placed = _laid_out(abstract, mesh, recipe.shard)
         batches = dataset.batches(recipe.seed, rows, cut)
     else:
+        placed = jax.tree.map(lambda leaf: _at(leaf, cut if leaf.ndim else whole), abstract)
         draws = {each.seed: dataset.batches(each.seed, rows, whole) for each in every}
         stack = jax.jit(lambda *each: jax.tree.map(lambda *x: jnp.stack(x, axis=1), *each), out_shardings=apart)
 
@@ -75,7 +82,38 @@ def prepare(recipe: Recipe, dataset: Dataset, shape: Shape) -> Prepared:
             batch: Batch = stack(*(drawn[each.seed] for each in every))
             return batch
 
-    return Prepared(gan, batches, jax.tree.map(placed, abstract))
+    return Prepared(gan, batches, placed)
+
+
+def _check_fits(recipe: Recipe, count: int) -> None:
+    several = len(members(recipe))
+    if several == 1 and recipe.batch_size % count:
+        raise ValueError(f"batch_size: {recipe.batch_size}, but it must be a multiple of the {count} devices")
+    if several > 1 and recipe.shard != "none":
+        raise ValueError(f"shard: {recipe.shard}, but of GANs side by side each device has its own; it must be none")
+    if several > 1 and jax.process_count() > 1 and several % count:
+        raise ValueError(
+            f"seeds: {recipe.seeds}, but the {several} GANs must divide among the {count} devices of {jax.process_count()} "
+            "processes"
+        )
+
+
+def _at(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _laid_out(abstract: GANState, mesh: Mesh, shard: Shard) -> GANState:
+    """Where each leaf of one GAN's state lies."""
+
+    def held(tree: PyTree, cut: bool) -> PyTree:
+        return jax.tree.map(lambda leaf: _at(leaf, devices.cut(leaf.shape, mesh) if cut else devices.whole(mesh)), tree)
+
+    some, most = shard != "none", shard == "state"
+    g, d = (
+        Player(held(player.params, most), held(player.stats, most), held(player.opt, some))
+        for player in (abstract.g, abstract.d)
+    )
+    return GANState(held(abstract.step, False), g, d, held(abstract.ema, some), held(abstract.memory, False))
 
 
 def steps(
@@ -84,66 +122,117 @@ def steps(
     recipe: Recipe,
     *,
     seconds: float = 0.0,
-    stop: list[int],
+    stop: Callable[[], int],
     progress: Callable[[int], Any],
 ) -> Iterator[Event]:
     """Advances the state to `recipe.steps`, pausing at each step at which a row, a picture or a checkpoint is due.
+
+    While the devices work on one dispatch the next is on its way: its batch is drawn, or read and put on the devices, as
+    soon as the one before is dispatched, and only that before the last is waited for. Nothing comes back from the devices
+    but at a pause with a row.
 
     Args:
         prepared: of the recipe.
         state: to go on from; its buffers are donated.
         recipe: says when what is due.
         seconds: of training before.
-        stop: once it holds a signal's number, the step under way is the last.
+        stop: asked once after each dispatch for the number of the signal that came, or 0; after a signal no other is made.
         progress: is told of the steps made.
 
     Yields:
         An `Event`; the loop goes on when the next is asked for.
     """
-    advance, key = _advance(prepared.gan, recipe), build.key(recipe)
+    advance = program(prepared, recipe)
     intervals = (recipe.log_interval, recipe.sample_interval, recipe.checkpoint_interval)
     infos: list[tuple[Info, int]] = []
     step, began = int(state.step), time.perf_counter() - seconds
     while step < recipe.steps:
         due = min([recipe.steps, *((step // interval + 1) * interval for interval in intervals)])
-        count = min(recipe.steps_per_dispatch, due - step)
-        state, info = advance(state, prepared.batches(step, recipe.steps_per_dispatch), jnp.int32(count), key)
-        infos.append((info, count))
-        step += count
-        if len(infos) > 2:
-            jax.block_until_ready(infos[-3])  # no more than two dispatches ahead of the device
-        progress(count)
-        signal_number, last = stop[0] if stop else 0, step == recipe.steps
-        if step < due and not signal_number:
-            continue
+        signal_number = 0
+        while step < due and not signal_number:
+            count = min(recipe.steps_per_dispatch, due - step)
+            state, info = advance(state, prepared.batches(step, recipe.steps_per_dispatch), count)
+            infos.append((info, count))
+            step += count
+            if len(infos) > 2:
+                jax.block_until_ready(infos[-3][0])  # no more than two dispatches ahead of the device
+            progress(count)
+            signal_number = stop()
+        last = step == recipe.steps
         row, sample = (last or step % interval == 0 for interval in (recipe.log_interval, recipe.sample_interval))
         save = last or bool(signal_number) or step % recipe.checkpoint_interval == 0
-        means = _mean(infos) if row or save else {}
+        means = mean(infos) if row or save else {}
         infos = [] if row else infos
         yield Event(step, state, time.perf_counter() - began, means, row, sample, save, signal_number)
         if signal_number:
             return
 
 
-def _advance(gan: GAN, recipe: Recipe) -> Callable[[GANState, Batch, jax.Array, Key], tuple[GANState, Info]]:
-    """The compiled program: `count` steps on batches `[steps, B, ...]`, and the mean of their infos."""
+def program(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, int], tuple[GANState, Info]]:
+    """The compiled program: `count` steps on batches `[steps, B, ...]`, and the mean of their infos, as `_joined`."""
+    step, placed = _step(prepared, recipe.shard), jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
+    whole = _whole(prepared)
+    # Of several GANs each device has the scalars of its own; other processes need them too.
+    info_placed = whole if len(members(recipe)) == 1 or jax.process_count() > 1 else None
 
-    def one(state: GANState, batches: Batch, _: jax.Array, key: Key) -> tuple[GANState, Info]:
-        return gan.step(state, jax.tree.map(lambda x: x[0], batches), key)
+    def one(state: GANState, batches: Batch, key: Key) -> tuple[GANState, Info]:
+        state, info = step(state, jax.tree.map(lambda x: x[0], batches), key)
+        return state, _joined(info)
 
-    def several(state: GANState, batches: Batch, count: jax.Array, key: Key) -> tuple[GANState, Info]:
+    def several(state: GANState, batches: Batch, key: Key, count: jax.Array) -> tuple[GANState, Info]:
         def body(i: jax.Array, carry: tuple[GANState, Info]) -> tuple[GANState, Info]:
-            state, info = gan.step(carry[0], jax.tree.map(lambda x: x[i], batches), key)
+            state, info = step(carry[0], jax.tree.map(lambda x: x[i], batches), key)
             return state, jax.tree.map(lambda total, x: total + x / count, carry[1], info)
 
-        info = jax.eval_shape(gan.step, state, jax.tree.map(lambda x: x[0], batches), key)[1]
+        info = jax.eval_shape(step, state, jax.tree.map(lambda x: x[0], batches), key)[1]
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), info)
         # The count is traced: one program for every count, so that a run cut anywhere computes the same.
-        return jax.lax.fori_loop(0, count, body, (state, zeros))
+        state, info = lax.fori_loop(0, count, body, (state, zeros))
+        return state, _joined(info)
 
-    return jax.jit(one if recipe.steps_per_dispatch == 1 else several, donate_argnums=0)
+    # On the devices once and for all: what a call gets from the host, it copies to each of them.
+    key = jax.jit(lambda key: key, out_shardings=whole)(build.key(recipe))
+    if recipe.steps_per_dispatch == 1:
+        run = jax.jit(one, donate_argnums=0, out_shardings=(placed, info_placed))
+        return lambda state, batches, _: run(state, batches, key)
+    run = jax.jit(several, donate_argnums=0, out_shardings=(placed, info_placed))
+    counts = functools.cache(lambda count: devices.put(np.int32(count), whole))
+    return lambda state, batches, count: run(state, batches, key, counts(count))
 
 
-def _mean(infos: list[tuple[Info, int]]) -> dict[str, np.ndarray]:
-    values, counts = jax.device_get([info for info, _ in infos]), [count for _, count in infos]
-    return {name: np.average([value[name] for value in values], axis=0, weights=counts) for name in values[0]}
+def _whole(prepared: Prepared) -> NamedSharding:
+    """All of an array on each of the devices that train: so lies the number of the step."""
+    sharding = prepared.abstract.step.sharding
+    assert isinstance(sharding, NamedSharding)
+    return sharding
+
+
+def _step(prepared: Prepared, shard: Shard) -> Callable[[GANState, Batch, Key], tuple[GANState, Info]]:
+    """The step of a GAN whose state is cut in part: it leaves every leaf where it was."""
+    if shard == "none":
+        return prepared.gan.step
+    placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
+    whole = _whole(prepared)
+
+    def step(state: GANState, batch: Batch, key: Key) -> tuple[GANState, Info]:
+        # Parameters are gathered before they are used: left to choose, the compiler would rather cut up the networks,
+        # and send activations.
+        g, d = (
+            player._replace(**lax.with_sharding_constraint({"params": player.params, "stats": player.stats}, whole))
+            for player in (state.g, state.d)
+        )
+        state, info = prepared.gan.step(state._replace(g=g, d=d), batch, key)
+        return lax.with_sharding_constraint(state, placed), info
+
+    return step
+
+
+def _joined(info: Info) -> Info:
+    """All scalars in one array, `{"d_loss g_loss ..": [n]}`: one array to hand out at each step and to fetch in the end."""
+    return {" ".join(info): jnp.stack([info[name].astype(jnp.float32) for name in info])}
+
+
+def mean(infos: list[tuple[Info, int]]) -> dict[str, np.ndarray]:
+    (names,), counts = infos[0][0], [count for _, count in infos]
+    table = np.stack([values for info in jax.device_get([info for info, _ in infos]) for values in info.values()], axis=1)
+    return {name: np.average(values, axis=0, weights=counts) for name, values in zip(names.split(), table, strict=True)}

@@ -14,6 +14,7 @@ Objective = Literal[
 ]
 
 
+Shard = Literal["none", "optimizer", "state"]
 NetworkName = Literal["mlp", "dcgan", "sngan", "r3gan", "stylegan2"]
 ImageMetric = Literal["fid", "fid_population", "kid", "is", "prdc", "precision_recall", "diversity", "memorisation"]
 Metric = Literal[ImageMetric, "modes"]
@@ -227,6 +228,9 @@ class Recipe:
     """Steps to train for; a finished run given more goes on."""
     steps_per_dispatch: int = 1
     """Steps in one call of the compiled program; more pays where a step is short. On CPU it slows convolutions."""
+    shard: Shard = "none"
+    """What is cut over the devices instead of being whole on each: the optimizers' moments and the averaged generator, or the
+    parameters too. For networks that leave a device too little memory; it sends more."""
     log_interval: int = 50
     """Steps from one line of metrics to the next."""
     sample_interval: int = 200
@@ -253,7 +257,7 @@ class Recipe:
 # Fields that may differ when a run goes on: none of them changes what a step computes.
 FREE = (
     "steps", "log_interval", "sample_interval", "checkpoint_interval", "keep_checkpoints", "keep_best", "stop_on",
-    "eval_every", "eval_metrics", "eval_features", "eval_n", "remat",
+    "eval_every", "eval_metrics", "eval_features", "eval_n", "remat", "shard",
 )  # fmt: skip
 
 

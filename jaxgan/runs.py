@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -10,8 +11,9 @@ from platform import python_version
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
-from jaxgan import build, checkpoint, recipes, sweep, verdict
+from jaxgan import build, checkpoint, hosts, recipes, sweep, verdict
 from jaxgan.build import Shape, shape_of
 from jaxgan.recipes import Recipe
 from jaxgan.types import GAN, Dataset, GANState, Weights
@@ -68,9 +70,8 @@ def start(path: str | Path, recipe: Recipe, dataset: Dataset, *, overwrite: bool
     Raises:
         ValueError: when the path is not a run's, or is that of a run with another recipe: every difference is named.
     """
-    path = Path(path).expanduser().absolute()
-    class_names = dataset.class_names if recipe.data.conditional else ()
-    run = Run(path, recipe, shape_of(recipe, dataset), class_names)
+    run = _run(path, recipe, dataset)
+    path = run.path
     if path.exists() and not path.is_dir():
         raise ValueError(f"run: {path} is a file, but it must be a folder")
     if (path / "recipe.json").exists():
@@ -87,6 +88,34 @@ def start(path: str | Path, recipe: Recipe, dataset: Dataset, *, overwrite: bool
     except OSError as error:
         raise ValueError(f"run: {path} cannot be written: {error.strerror}") from error
     return run
+
+
+def join(path: str | Path, recipe: Recipe, dataset: Dataset) -> Run:
+    """The run that process 0 started, as each of several processes sees it.
+
+    Args:
+        path: as for `start`, and so the others.
+        recipe: the same.
+        dataset: the same.
+
+    Raises:
+        ValueError: when the directory is not that of process 0: it must lie on a file system that all of them share.
+    """
+    run = _run(path, recipe, dataset)
+    file = run.path / "recipe.json"
+    if jax.process_count() > 1:
+        content = file.read_bytes() if file.is_file() else b""
+        if zlib.crc32(content) != int(hosts.told(np.uint32(zlib.crc32(content)))):
+            raise ValueError(
+                f"run: {run.path}, but process {jax.process_index()} does not see what process 0 wrote there; "
+                "it must lie on a file system that all of them share"
+            )
+    return run
+
+
+def _run(path: str | Path, recipe: Recipe, dataset: Dataset) -> Run:
+    class_names = dataset.class_names if recipe.data.conditional else ()
+    return Run(Path(path).expanduser().absolute(), recipe, shape_of(recipe, dataset), class_names)
 
 
 def read(path: str | Path) -> Run:
@@ -288,7 +317,12 @@ def _write_recipe(run: Run, dataset: Dataset) -> None:
             "size": dataset.size,
         },
         "versions": {"python": python_version()} | {name: version(name) for name in _PACKAGES},
-        "device": {"kind": device.device_kind, "platform": device.platform, "count": jax.device_count()},
+        "device": {
+            "kind": device.device_kind,
+            "platform": device.platform,
+            "count": jax.device_count(),
+            "processes": jax.process_count(),
+        },
     }
     write_atomically(run.path / "recipe.json", json.dumps(content, indent=2) + "\n")
 

@@ -2,8 +2,6 @@
 
 import logging
 import math
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +14,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from jaxgan import build, checkpoint, loop, monitor, pictures, recipes, runs, sweep, verdict
+from jaxgan import build, checkpoint, devices, hosts, loop, monitor, pictures, recipes, runs, sweep, verdict
 from jaxgan.recipes import Recipe
-from jaxgan.types import GANState
+from jaxgan.types import Dataset, GANState
 
 log = logging.getLogger("jaxgan")
 
@@ -44,6 +42,9 @@ def train(
 ) -> runs.Run:
     """Trains a recipe in a run directory, from its last checkpoint if it has one.
 
+    Several processes that joined (`hosts.join`) all call it with the same arguments, and train one run, in a directory that
+    all of them see: each feeds its own devices, all save together, and process 0 draws, measures and writes the rest.
+
     Args:
         recipe: what to train.
         path: the run directory, see `runs.start`.
@@ -60,47 +61,58 @@ def train(
         Diverged: when a loss is not finite; the last good checkpoint stays.
         Stopped: on a verdict that the recipe stops on, other than converged; the state is saved.
         Interrupted: after SIGTERM or Ctrl-C; the state is saved.
+        Elsewhere: where another process raised one of these.
     """
+    dataset, prepared = hosts.together(lambda: _prepared(recipe, tensorboard))
+    shape = build.shape_of(recipe, dataset)
+    examiner = hosts.by_first(lambda: monitor.examiner(recipe, shape, dataset))
+    hosts.by_first(lambda: runs.start(path, recipe, dataset, overwrite=overwrite))
+    run = hosts.together(lambda: runs.join(path, recipe, dataset))
+    writers = [runs.jsonl_writer(run)] + ([runs.tensorboard_writer(run)] if tensorboard else []) if hosts.is_first() else []
+    best: list[int] = []
+    with checkpoint.open_checkpoints(run.checkpoints, keep=recipe.keep_checkpoints, also=lambda: best) as checkpoints:
+        state, start = _started(run, prepared, strict)
+        hosts.by_first(lambda: runs.forget_after(run, start))
+        rows = runs.history(run, until=start)
+        found = verdict.best(rows, recipe.keep_best)
+        best += [] if found is None else [found]
+        _announce(run, prepared.abstract, start)
+        if start < recipe.steps:
+            watch = hosts.by_first(lambda: monitor.monitor(recipe, shape, dataset))
+            diary = Diary(run, watch, examiner, rows, writers, best)
+            if not rows:
+                seen = _seen(state, recipe)
+                hosts.by_first(lambda: _draw(diary, seen))
+            with _progress(start, recipe.steps) as progress, hosts.signals() as stop:
+                seconds = rows[-1]["seconds"] if rows else 0.0
+                for event in loop.steps(prepared, state, recipe, seconds=seconds, stop=stop, progress=progress.update):
+                    if _record(event, diary, checkpoints, progress):
+                        break
+    hosts.by_first(lambda: _finish(run))
+    for line in outcome(run):
+        log.info("%s", line)
+    return run
+
+
+def _prepared(recipe: Recipe, tensorboard: bool) -> tuple[Dataset, loop.Prepared]:
+    """Everything that may be refused before a run is written."""
     recipes.check(recipe)
     if tensorboard and find_spec("tensorboardX") is None:
         raise ValueError("tensorboard: True, but it is not installed: pip install 'jaxgan[tensorboard]'")
     if recipe.keep_best in ("modes", "high_quality", "reverse_kl") and recipe.data.name not in build.MIXTURES:
         raise ValueError(f"keep_best: {recipe.keep_best} is measured on {', '.join(build.MIXTURES)} only")
     dataset = build.dataset(recipe)
-    prepared = loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))
-    examiner = monitor.examiner(recipe, build.shape_of(recipe, dataset), dataset)
-    run = runs.start(path, recipe, dataset, overwrite=overwrite)
-    writers = [runs.jsonl_writer(run)] + ([runs.tensorboard_writer(run)] if tensorboard else [])
+    return dataset, loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))
 
-    rows: list[dict[str, Any]] = []
 
-    def also() -> list[int]:
-        step = verdict.best(rows, recipe.keep_best)
-        return [] if step is None else [step]
-
-    with checkpoint.open_checkpoints(run.checkpoints, keep=recipe.keep_checkpoints, also=also) as checkpoints:
-        if checkpoints.steps():
-            state = checkpoint.restore(run.checkpoints, prepared.abstract, strict=strict)
-        else:
-            placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
-            state = jax.jit(prepared.gan.init, out_shardings=placed)(build.key(recipe))
-        start = int(state.step)
-        rows += runs.forget_after(run, start)
-        _announce(run, prepared.abstract, start)
-        if start < recipe.steps:
-            watch = monitor.monitor(recipe, run.shape, dataset)
-            if not rows:
-                _draw(run, watch, state)
-            diary = Diary(run, watch, examiner, rows, writers)
-            with _progress(start, recipe.steps) as progress, _signals() as stop:
-                seconds = rows[-1]["seconds"] if rows else 0.0
-                for event in loop.steps(prepared, state, recipe, seconds=seconds, stop=stop, progress=progress.update):
-                    if _record(event, diary, checkpoints, progress):
-                        break
-    _finish(run)
-    for line in outcome(run):
-        log.info("%s", line)
-    return run
+def _started(run: runs.Run, prepared: loop.Prepared, strict: bool) -> tuple[GANState, int]:
+    """The state to go on from, and its step."""
+    if checkpoint.saved_steps(run.checkpoints):
+        state = checkpoint.restore(run.checkpoints, prepared.abstract, strict=strict)
+    else:
+        placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
+        state = jax.jit(prepared.gan.init, out_shardings=placed)(build.key(run.recipe))
+    return state, int(state.step)
 
 
 def outcome(run: runs.Run) -> list[str]:
@@ -124,29 +136,69 @@ def outcome(run: runs.Run) -> list[str]:
 
 
 class Diary(NamedTuple):
-    """Where what happens is written."""
+    """Where what happens is written; in processes other than the first only the rows, without figures, and the best step."""
 
     run: runs.Run
-    watch: monitor.Monitor
+    watch: monitor.Monitor | None
     examiner: monitor.Examiner | None
     rows: list[dict[str, Any]]  # of metrics, those of the run so far
     writers: list[runs.Writer]
+    best: list[int]  # the step whose checkpoint is kept besides the latest, where there is one
+
+
+class Decision(NamedTuple):
+    """What process 0 makes of an event; numbers, so that it can tell the others."""
+
+    diverged: int
+    ending: int  # by a verdict to stop on
+    good: int  # which is that it has converged
+    best: int  # step of the best state by `keep_best`; -1 while there is none
 
 
 def _record(event: loop.Event, diary: Diary, checkpoints: checkpoint.Checkpoints, progress: "_Bar") -> bool:
     """Does what is due; says whether training has come to a good end, and raises where it has to another."""
     recipe, rows = diary.run.recipe, diary.rows
-    healthy = np.all([np.isfinite(mean) for mean in event.means.values()], axis=0)
-    word = None
+    last = rows[-1]["step"] if rows else 0
+    looked_at = event.sample or (event.row and (_is_due(event.step, last, recipe) or _is_examined(event.step, last, recipe)))
+    seen = _seen(event.state, recipe) if looked_at else event.state
+    made = hosts.by_first(lambda: _written(event, seen, last, diary, progress))
+    if made is None and event.row:
+        rows.append({"step": event.step})
+    decided = Decision(*map(int, hosts.told(made or Decision(0, 0, 0, -1))))
+    if decided.diverged:
+        hosts.by_first(lambda: _finish(diary.run))
+        name, value = next((name, mean) for name, mean in event.means.items() if not np.isfinite(mean).any())
+        raise Diverged(f"diverged before step {event.step}: {name} is {np.ravel(value)[0]}; the last checkpoint is kept")
+    diary.best[:] = [decided.best] if decided.best >= 0 else []
+    if event.save or decided.ending or (event.row and decided.best == event.step):
+        checkpoints.save(event.state)
+    if not event.stop and not decided.ending:
+        return False
+    checkpoints.wait()
+    if decided.good:
+        log.info("stopped at step %d and saved: converged", event.step)
+        return True
+    hosts.by_first(lambda: _finish(diary.run))
+    if event.stop:
+        raise Interrupted(event.stop, event.step)
+    raise Stopped(
+        f"stopped at step {event.step} and saved: {rows[-1].get('verdict')}; {'; '.join(rows[-1].get('evidence', ()))}"
+    )
+
+
+def _written(event: loop.Event, seen: GANState, last: int, diary: Diary, progress: "_Bar") -> Decision:
+    """Writes the row and the picture that are due, and says what is to become of the run; the part of process 0 alone."""
+    recipe, rows = diary.run.recipe, diary.rows
+    assert diary.watch is not None
+    healthy, word = np.all([np.isfinite(mean) for mean in event.means.values()], axis=0), None
     if event.row or not healthy.any():
         # Figures and a verdict with the first row after each picture.
-        last = rows[-1]["step"] if rows else 0
-        due = event.step // recipe.sample_interval > last // recipe.sample_interval or event.step == recipe.steps
-        figures = diary.watch.figures(event.state) if due and healthy.any() else []
+        due = _is_due(event.step, last, recipe)
+        figures = diary.watch.figures(seen) if due and healthy.any() else []
         examined = diary.examiner if event.row and healthy.any() and _is_examined(event.step, last, recipe) else None
         if examined is not None:
-            found = examined.figures(event.state)
-            figures = [seen | each for seen, each in zip(figures or [{} for _ in found], found, strict=True)]
+            found = examined.figures(seen)
+            figures = [looked | each for looked, each in zip(figures or [{} for _ in found], found, strict=True)]
         row = _row(event, recipe, figures)
         if examined is not None:
             row["definitions"] = {name: words for name, words in examined.definitions.items() if name in row}
@@ -156,26 +208,25 @@ def _record(event: loop.Event, diary: Diary, checkpoints: checkpoint.Checkpoints
         for write in diary.writers:
             write(row)
         progress.show(row)
-    if not healthy.any():
-        name, value = next((name, mean) for name, mean in event.means.items() if not np.isfinite(mean).any())
-        _finish(diary.run)
-        raise Diverged(f"diverged before step {event.step}: {name} is {np.ravel(value)[0]}; the last checkpoint is kept")
-    if event.sample:
-        _draw(diary.run, diary.watch, event.state)
+    if event.sample and healthy.any():
+        _draw(diary, seen)
     ending = word in recipes.stop_words(recipe) and event.step < recipe.steps
-    better = event.row and verdict.best(rows, recipe.keep_best) == event.step
-    if event.save or better or ending:
-        checkpoints.save(event.state)
-    if not event.stop and not ending:
-        return False
-    checkpoints.wait()
-    if ending and word == "converged":
-        log.info("stopped at step %d and saved: converged", event.step)
-        return True
-    _finish(diary.run)
-    if event.stop:
-        raise Interrupted(event.stop, event.step)
-    raise Stopped(f"stopped at step {event.step} and saved: {word}; {'; '.join(rows[-1].get('evidence', ()))}")
+    best = verdict.best(rows, recipe.keep_best)
+    return Decision(not healthy.any(), ending, ending and word == "converged", -1 if best is None else best)
+
+
+def _seen(state: GANState, recipe: Recipe) -> GANState:
+    """What process 0 looks at, which it alone can compute with; where the state is cut, all gather it."""
+    if jax.process_count() == 1 and recipe.shard == "none":
+        return state
+    g, d = (player._replace(opt=None) for player in (state.g, state.d))
+    seen: GANState = devices.here(GANState(state.step, g, d, state.ema, {}))
+    return seen
+
+
+def _is_due(step: int, last: int, recipe: Recipe) -> bool:
+    """Whether there was a picture since the last row."""
+    return step // recipe.sample_interval > last // recipe.sample_interval or step == recipe.steps
 
 
 def _is_examined(step: int, last: int, recipe: Recipe) -> bool:
@@ -224,8 +275,9 @@ def _judge(row: dict[str, Any], diary: Diary) -> str | None:
     return words[0] if len(set(words)) == 1 else None
 
 
-def _draw(run: runs.Run, watch: monitor.Monitor, state: GANState) -> None:
-    pictures.write(watch.picture(state), run.samples / f"{int(state.step):06d}.png")
+def _draw(diary: Diary, seen: GANState) -> None:
+    assert diary.watch is not None
+    pictures.write(diary.watch.picture(seen), diary.run.samples / f"{int(seen.step):06d}.png")
 
 
 def _finish(run: runs.Run) -> None:
@@ -258,24 +310,6 @@ def _announce(run: runs.Run, abstract: GANState, step: int) -> None:
     )
 
 
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Yields a list that holds the number of the first SIGTERM or Ctrl-C; the second ends the process at once."""
-    came: list[int] = []
-
-    def handle(number: int, _: Any) -> None:
-        if came:
-            os._exit(128 + number)
-        came.append(number)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 class _Bar(NamedTuple):
     update: Callable[[int], Any]
     show: Callable[[dict[str, Any]], None]
@@ -290,7 +324,9 @@ def _progress(step: int, steps: int) -> Iterator[_Bar]:
         shown = [f"{label} {row[name]:.3f}" for name, label in names.items() if row.get(name) is not None]
         return "  ".join([*shown, row["verdict"]] if row.get("verdict") else shown)
 
-    if sys.stderr.isatty():
+    if not hosts.is_first():
+        yield _Bar(lambda _: None, lambda _: None)
+    elif sys.stderr.isatty():
         with tqdm(total=steps, initial=step, unit="step", dynamic_ncols=True, file=sys.stderr) as bar:
             yield _Bar(bar.update, lambda row: bar.set_postfix_str(text(row)))
     else:

@@ -16,6 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "jaxgan"
 FLOORS = {
     "types": 0,
     "recipes": 0,
+    "devices": 0,
+    "hosts": 0,
     "gan": 1,
     "losses": 1,
     "penalties": 1,

@@ -1,0 +1,143 @@
+"""Several processes that train one GAN: how they find each other, who speaks, and how they come to one decision.
+
+All run the same program, and each has devices of its own. Whatever runs on the devices of all must be called by all in the
+same order, so every choice that leads to such a call is a number that all of them have: computed from the step, or told by
+process 0. Process 0 alone draws, measures and writes; the others wait for what it decides. They wait on the devices, in a
+sum over all processes, with XLA's patience: half an hour on CPUs (`--xla_cpu_collective_timeout_seconds` in XLA_FLAGS), and
+on GPUs without end unless `--xla_gpu_nccl_termination_timeout_seconds` sets one. A process that dies is noticed by its
+missing heartbeats after 100 seconds, and ends the others.
+"""
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+T = TypeVar("T")
+
+
+class Elsewhere(RuntimeError):
+    """Another process met an error and tells of it; this one ends too, with the same status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("another process met an error")
+        self.status = status
+
+
+def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+    """Makes this process one of several; nothing of JAX may have been used before. Only process 0 goes on to log.
+
+    Args:
+        coordinator: `HOST:PORT` at which process 0 is found; by default that of JAX_COORDINATOR_ADDRESS or the cluster's.
+        processes: how many there are; by default as the cluster says (Slurm, Open MPI, Kubernetes, Cloud TPU).
+        process: which one this is, from 0; likewise.
+
+    Raises:
+        ValueError: when it is not known who the others are, or they are not found within five minutes.
+    """
+    if coordinator is not None and not coordinator.rpartition(":")[2].isdecimal():
+        raise ValueError(f"coordinator: {coordinator}, but it must be HOST:PORT")
+    if processes is not None and processes < 1:
+        raise ValueError(f"processes: {processes}, but it must be at least 1")
+    if process is not None and not 0 <= process < (processes or 2**31):
+        raise ValueError(f"process: {process}, but it must be from 0 to {(processes or 2**31) - 1}")
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+    except ValueError as error:  # which of the three is missing
+        raise ValueError(
+            f"distributed: True, but no cluster says who takes part ({error}); give --coordinator HOST:PORT, --processes and "
+            "--process"
+        ) from error
+    except RuntimeError as error:
+        raise ValueError(f"coordinator: {coordinator}, but joining there failed: {str(error).splitlines()[0]}") from error
+    if jax.process_index():
+        logging.getLogger("jaxgan").setLevel(logging.CRITICAL)
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and speaks."""
+    return jax.process_index() == 0
+
+
+def told(values: Any) -> np.ndarray:
+    """Numbers of process 0, told to all; of one process, its own. The shape must be that of process 0's."""
+    return np.asarray(multihost_utils.broadcast_one_to_all(np.asarray(values)))
+
+
+def together(act: Callable[[], T]) -> T:
+    """Does something in every process; where it fails in one it fails in all, and the first of those says why.
+
+    Args:
+        act: what is done. Where it uses the devices of others it must not fail in one process only.
+
+    Raises:
+        Elsewhere: where another process tells of the error.
+    """
+    if jax.process_count() == 1:
+        return act()
+    failed: Exception | None = None
+    try:
+        result = act()
+    except Exception as error:
+        failed = error
+    statuses = np.ravel(multihost_utils.process_allgather(np.int32(0 if failed is None else _status(failed))))
+    if not statuses.any():
+        return result
+    speaker = int(np.flatnonzero(statuses)[0])
+    if failed is not None and jax.process_index() == speaker:
+        raise failed
+    raise Elsewhere(int(statuses[speaker])) from failed
+
+
+def by_first(act: Callable[[], T]) -> T | None:
+    """Does something in process 0 alone, while the others wait; where it fails, all fail. None in the others."""
+    return together(lambda: act() if is_first() else None)
+
+
+@contextmanager
+def signals() -> Iterator[Callable[[], int]]:
+    """Watches for SIGTERM and Ctrl-C, and yields what says after each dispatch which came, or 0.
+
+    One process: the first signal is noted, the second ends the process at once. Several: JAX's own handler has SIGTERM (one
+    of Python's would switch it off without a word); from any process it reaches all within seconds, and they agree on a
+    dispatch after which all of them hear of it. Ctrl-C is passed on as that.
+
+    Yields:
+        A function that every process must call equally often.
+    """
+    came: list[int] = []
+    several, asked = jax.process_count() > 1, 0
+
+    def handle(number: int, _: Any) -> None:
+        if came:
+            os._exit(128 + number)
+        came.append(number)
+        if several:
+            signal.raise_signal(signal.SIGTERM)
+
+    def which() -> int:
+        nonlocal asked
+        if not several:
+            return came[0] if came else 0
+        asked += 1  # the number of calls, not of steps: what is agreed on is a number plus one
+        reached = multihost_utils.reached_preemption_sync_point(asked)
+        return (came[0] if came else int(signal.SIGTERM)) if reached else 0
+
+    watched = (signal.SIGINT,) if several else (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, handle) for number in watched}
+    try:
+        yield which
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _status(error: Exception) -> int:
+    """With which status the command line ends on it; never 0."""
+    return 2 if isinstance(error, (ValueError, OSError)) else 1

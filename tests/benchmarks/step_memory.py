@@ -1,0 +1,56 @@
+"""How much temporary memory a training step needs: as it is, with remat, with accumulate, in bfloat16, and with all three.
+
+    python tests/benchmarks/step_memory.py [r3gan|sngan|dcgan|stylegan2 ...]
+
+MiB of temporary buffers, as XLA's buffer assignment has them for this device; the state and the batch come on top.
+"""
+
+import dataclasses
+import sys
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan import build
+from jaxgan.build import Shape
+from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe, check
+
+SIDE, BATCH, PARTS = 32, 64, 8
+R3GAN = {"widths": (64, 64, 64, 64), "groups": (8, 8, 8, 8)}
+STYLEGAN2 = {"channel_base": 1024, "channel_max": 64}
+PAIRS = {
+    "r3gan": (Generator("r3gan", **R3GAN), Discriminator("r3gan", **R3GAN)),
+    "sngan": (Generator("sngan", width=64), Discriminator("sngan", width=64)),
+    "dcgan": (Generator("dcgan", width=64, norm="batch"), Discriminator("dcgan", width=64)),
+    "stylegan2": (Generator("stylegan2", style_dim=64, **STYLEGAN2), Discriminator("stylegan2", **STYLEGAN2)),
+}
+OPTIONS = {
+    "as it is": {},
+    "remat": {"remat": True},
+    f"accumulate {PARTS}": {"accumulate": PARTS},
+    "bfloat16": {"precision": "bfloat16"},
+    "all three": {"remat": True, "accumulate": PARTS, "precision": "bfloat16"},
+}
+
+
+def mebibytes(recipe: Recipe) -> float:
+    """Of temporary buffers in one step of this recipe, compiled for this device."""
+    shape = Shape((SIDE, SIDE, 3), 0)
+    gan, rows = build.build(recipe, shape), build.batch_rows(recipe)
+    key = jax.eval_shape(lambda: build.key(recipe))
+    batch = {"image": jax.ShapeDtypeStruct((rows, *shape.sample), jnp.float32), "label": jax.ShapeDtypeStruct((rows,), jnp.int32)}
+    step = jax.jit(gan.step, donate_argnums=0).lower(jax.eval_shape(gan.init, key), batch, key)
+    return step.compile().memory_analysis().temp_size_in_bytes / 2**20
+
+
+def main() -> None:
+    print(f"{jax.devices()[0].device_kind}, {SIDE}x{SIDE} pixels, batch {BATCH}; MiB")
+    for name in sys.argv[1:] or PAIRS:
+        g, d = PAIRS[name]
+        recipe = Recipe(Data("none", image_size=SIDE), g, d, penalty=Penalty("r1_r2", 1.0), batch_size=BATCH)
+        for option, fields in OPTIONS.items():
+            print(f"{name:10} {option:14} {mebibytes(check(dataclasses.replace(recipe, **fields))):8.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
