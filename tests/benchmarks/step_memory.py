@@ -38,7 +38,10 @@ def mebibytes(recipe: Recipe) -> float:
     shape = Shape((SIDE, SIDE, 3), 0)
     gan, rows = build.build(recipe, shape), build.batch_rows(recipe)
     key = jax.eval_shape(lambda: build.key(recipe))
-    batch = {"image": jax.ShapeDtypeStruct((rows, *shape.sample), jnp.float32), "label": jax.ShapeDtypeStruct((rows,), jnp.int32)}
+    batch = {
+        "image": jax.ShapeDtypeStruct((rows, *shape.sample), jnp.float32),
+        "label": jax.ShapeDtypeStruct((rows,), jnp.int32),
+    }
     step = jax.jit(gan.step, donate_argnums=0).lower(jax.eval_shape(gan.init, key), batch, key)
     return step.compile().memory_analysis().temp_size_in_bytes / 2**20
 
