@@ -77,6 +77,24 @@ def test_conv_equals_a_sum_over_taps_in_all_derivatives(form, size, stride, padd
     assert_same(derivatives(form, x, kernel, **sizes), derivatives(taps, x, kernel, **sizes))
 
 
+@pytest.mark.parametrize("shape", [(2, 8, 12, 16), (1, 4, 4, 24)])
+def test_the_tiled_forms_equal_the_textbook_ones_in_all_derivatives(shape):
+    sizes = {"stride": 2, "padding": 1}
+    x, kernel = operands(shape, (4, 4, shape[-1], 20))
+    kernel = 0.2 * kernel  # or tanh saturates
+    assert layers._halves(x.shape, kernel.shape, 2, 1)  # so that what follows is about them
+    assert_same(derivatives(layers.conv, x, kernel, **sizes), derivatives(layers._conv_of_xla, x, kernel, **sizes))
+    assert_same(derivatives(layers.conv_transpose, x, kernel, **sizes), derivatives(dilated, x, kernel, **sizes))
+
+
+def test_the_tiled_forms_in_bfloat16_round_once():
+    x, kernel = (a.astype(jnp.bfloat16) for a in operands((2, 8, 8, 16), (4, 4, 16, 16)))
+    exact = layers._conv_of_xla(x.astype(jnp.float32), kernel.astype(jnp.float32), stride=2, padding=1)
+    found = layers.conv(x, kernel, stride=2, padding=1)
+    assert found.dtype == jnp.bfloat16
+    assert bool((jnp.abs(found.astype(jnp.float32) - exact) <= jnp.abs(exact) / 256 + 1e-5).all())  # half an ulp is 1/512
+
+
 def test_leaky_relu_has_the_small_slope_at_zero():
     assert jax.vmap(jax.grad(layers.leaky_relu))(jnp.array([-1.0, 0.0, 1.0])).tolist() == pytest.approx([0.2, 0.2, 1.0])
 
