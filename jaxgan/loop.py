@@ -48,8 +48,8 @@ def prepare(recipe: Recipe, dataset: Dataset, shape: Shape) -> Prepared:
     With n devices, p numbers in both players' parameters, and Adam's two moments, each device holds
 
         none         p + 2 p + the averaged generator: what one device would, and one sum of the gradients a step
-        optimizer    p, and 1 / n of the rest; a step gathers the parameters that changed, so it sends about half as much again
-        state        1 / n of everything between steps; a step gathers the parameters before it uses them
+        optimizer    p, and 1 / n of the rest; a step gathers the parameters that it changed, half as much as the sum takes
+        state        1 / n of everything between steps; a step gathers the parameters before it uses them too
 
     What a step computes is the same but for rounding. Cutting pays where the moments take memory that the batch needs, from
     some hundred million parameters on; a GAN that fits the device many times over it only slows, by the latency of one
@@ -222,6 +222,11 @@ def _step(prepared: Prepared, shard: Shard) -> Callable[[GANState, Batch, Key], 
             for player in (state.g, state.d)
         )
         state, info = prepared.gan.step(state._replace(g=g, d=d), batch, key)
+        if shard == "state":  # whole once more before they are cut, or gradients would be computed in parts, of all activations
+            g, d = (
+                player._replace(params=lax.with_sharding_constraint(player.params, whole)) for player in (state.g, state.d)
+            )
+            state = state._replace(g=g, d=d)
         return lax.with_sharding_constraint(state, placed), info
 
     return step

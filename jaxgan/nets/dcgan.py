@@ -39,7 +39,7 @@ class Plan(NamedTuple):
     dense: int  # dense layers of 8 width units before (G) or after (D) that map
 
 
-PLANS = {8: Plan(4, 1, 2), 28: Plan(7, 2, 0), 32: Plan(4, 3, 0), 64: Plan(4, 4, 0)}
+PLANS = {8: Plan(4, 1, 2), 28: Plan(7, 2, 0), 32: Plan(4, 3, 0), 64: Plan(4, 4, 0), 128: Plan(4, 5, 0)}
 
 
 class Generator(nn.Module):
@@ -52,7 +52,7 @@ class Generator(nn.Module):
         Mirza and Osindero 2014, Conditional generative adversarial nets, equation 2.
     """
 
-    image_size: int = 64  # 8, 28, 32 or 64
+    image_size: int = 64  # 8, 28, 32, 64 or 128
     channels: int = 3
     width: int = 64  # channels of the last hidden layer; doubled with each halving of the side
     classes: int = 0
@@ -108,7 +108,7 @@ class Discriminator(nn.Module):
         Miyato et al. 2018, Spectral normalization for generative adversarial networks.
     """
 
-    image_size: int = 64  # 8, 28, 32 or 64
+    image_size: int = 64  # 8, 28, 32, 64 or 128
     channels: int = 3
     width: int = 64  # channels of the first layer; doubled with each halving of the side
     classes: int = 0

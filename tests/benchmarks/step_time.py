@@ -1,167 +1,164 @@
-"""How long a step takes, and a sample: jaxgan beside tuned PyTorch, turn by turn on the same machine.
+"""How long a training step takes, and a sample: jaxgan beside PyTorch and beside naive flax, turn by turn on one machine.
 
-    python tests/benchmarks/step_time.py [--size 32 64] [--device cpu|cuda] [--peer eager compile graph] [--steps 60]
+    python tests/benchmarks/step_time.py [--workloads DCGAN-32 ..] [--peers tuned ..] [--device cpu|cuda] [--record]
 
-DCGAN of width 64, batch 64, batch normalisation, non-saturating loss, Adam, one z for both updates, float32. Each side is a
-process of its own; they take turns of a few steps, so that whatever slows the machine slows both, and each pair of turns is a
-round with a ratio of its own: the peer's time over jaxgan's, above 1 where jaxgan is faster. On CPU a round counts only when
-both sides were given their cores: CPU over wall seconds at least 0.8 of the threads, so 1.6 of 2; where none counts, the row
-shows all of them, and says so.
-Prints one JSON object a peer and a task, then rows of a Markdown table; needs PyTorch beside jaxgan.
+The workloads are in workloads.py, the peers in side_torch.py and side_naive.py. First PyTorch's weights and jaxgan's images and
+z are shared, both take one step in float64, and losses and gradients must agree. Then jaxgan and one peer at a time take turns, each a
+process of its own: each pair of turns is a round with a ratio, the peer's time over jaxgan's. On CPU a round counts only when
+both sides had their cores: CPU over wall seconds at least 0.8 of the threads, so 1.6 of 2; where none counts, the row shows
+all of them. GFLOP/s are of products and convolutions in their direct form, whatever form computes them, and their share is of
+what the faster side makes of a large matrix product in the same run. Prints Markdown tables; `--record` also puts them into RESULTS.md. Needs PyTorch beside jaxgan.
 """
 
 import argparse
-import json
-import os
-import platform
-import subprocess
+import math
+import shlex
 import sys
+import tempfile
+import time
 from pathlib import Path
-from statistics import median, quantiles
-from typing import Any
+from statistics import median
+from typing import NamedTuple
 
-HERE = Path(__file__).parent
-TASKS = ("step", "sample", "sample one")
-BUSY = 0.8  # of its threads a side must have had, or another process had the cores
+from sides import Measured, Side, machine, measure, record, table
+from workloads import about, names, recipe_of, settings_of
 
-
-class Side:
-    """A process that works when told to."""
-
-    def __init__(self, script: str, settings: dict[str, Any]) -> None:
-        env = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_PLATFORMS": settings["device"]}
-        words = [sys.executable, str(HERE / script), json.dumps(settings)]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-        self.about = self.answer()
-
-    def answer(self) -> dict[str, Any]:
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.process.args[1]} stopped with status {self.process.wait()}")
-        return json.loads(line)
-
-    def turn(self, task: str, count: int) -> dict[str, float]:
-        self.process.stdin.write(json.dumps({"task": task, "count": count}) + "\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def end(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+SAMPLES = ("sample 1", "sample 64", "sample 512")
+SMALL, FAR = 8, 1e-5  # batch of the step that is compared; its relative error may be no more
+STEPS = ["workload", "task", "peer", "jaxgan ms", "peer ms", "ratio (quartiles)", "ratio of CPU time"]
+STEPS += ["CPU/wall: jaxgan, peer", "rounds that count"]
+COSTS = ["workload", "by", "GFLOP/s", "of matrix products'", "first step, s", "peak memory, MiB"]
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    low, middle, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-    return {"median": middle, "low": low, "high": high}
+def same_step(workload: str, device: str) -> float:
+    """How far apart losses and gradients of the same step are, in float64: relative, the greatest of all.
+
+    Raises:
+        RuntimeError: when they are too far apart for rounding.
+    """
+    settings = settings_of(workload, device, "float64", batch=SMALL)
+    ours, peer = Side("jaxgan", settings), Side("eager", settings)
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, path = str(Path(folder, "inputs.npz")), str(Path(folder, "outcome.npz"))
+        ours.tell(order="inputs", path=inputs)
+        peer.tell(order="reference", inputs=inputs, path=path)
+        errors = ours.tell(order="compare", path=path)
+    ours.end()
+    peer.end()
+    if not all(error <= FAR for error in errors.values()):
+        raise RuntimeError(f"{workload}: not the same step, {errors}")
+    return max(errors.values())
 
 
-def measure(ours: Side, peer: Side, task: str, rounds: int, block: int, device: str) -> dict[str, Any]:
-    pairs = []
-    for number in range(rounds):
-        sides = (ours, peer) if number % 2 else (peer, ours)
-        turns = {side: side.turn(task, block) for side in sides}
-        pairs.append((turns[ours], turns[peer]))
-    # A single sample is too small to share out: one core will do.
-    threads = [1 if task == "sample one" else side.about["threads"] for side in (ours, peer)]
-    cores = [BUSY * count if device == "cpu" else 0.0 for count in threads]
-    counted = [pair for pair in pairs if all(turn["cpu"] / turn["wall"] >= c for turn, c in zip(pair, cores, strict=True))]
-    used = counted or pairs
-    return {
-        "rounds": rounds,
-        "rounds_counted": len(counted),
-        "block": block,
-        "turns": pairs,
-        "jaxgan_ms": 1e3 * median(a["wall"] for a, _ in used),
-        "peer_ms": 1e3 * median(b["wall"] for _, b in used),
-        "ratio": spread([b["wall"] / a["wall"] for a, b in used]),
-        "cpu_ratio": spread([b["cpu"] / a["cpu"] for a, b in used]),
-        "jaxgan_cpu_over_wall": median(a["cpu"] / a["wall"] for a, _ in used),
-        "peer_cpu_over_wall": median(b["cpu"] / b["wall"] for _, b in used),
-    }
-
-
-def machine() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-    return f"{len(os.sched_getaffinity(0))} cores, {names[0] if names else platform.machine()}"
-
-
-def line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def row(result: dict[str, Any]) -> str:
-    ratio, cpu = result["ratio"], result["cpu_ratio"]
-    cells = [
-        f"DCGAN-{result['size']} {result['task']}",
-        f"{result['device']}, {result['precision']}" if result["device"] != "cpu" else "cpu",
-        result["peer"],
-        f"{result['jaxgan_ms']:.2f}",
-        f"{result['peer_ms']:.2f}",
-        f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})",
-        f"{cpu['median']:.2f}",
-        f"{result['jaxgan_cpu_over_wall']:.2f}, {result['peer_cpu_over_wall']:.2f}",
-        f"{result['rounds_counted']} of {result['rounds']}",
+def step_row(workload: str, peer: Side, found: Measured) -> list[str]:
+    low, middle, high = found.ratio
+    return [
+        workload,
+        found.task,
+        str(peer.about["choices"]),
+        f"{1e3 * found.ours:.2f}",
+        f"{1e3 * found.theirs:.2f}",
+        f"{middle:.2f} ({low:.2f} to {high:.2f})",
+        f"{found.cpu_ratio:.2f}",
+        f"{found.ours_busy:.2f}, {found.theirs_busy:.2f}",
+        f"{found.counted} of {found.rounds}",
     ]
-    return line(cells)
 
 
-HEADER = ["what", "device", "peer", "jaxgan ms", "peer ms", "ratio (quartiles)", "ratio of CPU time"]
-HEADER += ["CPU/wall: jaxgan, peer", "rounds that count"]
+class Found(NamedTuple):
+    """Of one workload."""
+
+    steps: list[list[str]]  # rows of steps and samples
+    costs: list[list[str]]
+    where: str  # the machine in words
+    apart: float  # losses and gradients, from the peer's of the same step
+    wrong: list[str]
+
+
+def of_workload(workload: str, options: argparse.Namespace, deadline: float) -> Found:
+    """Measures jaxgan beside each peer in turn."""
+    half = options.device != "cpu" and workload in options.half
+    settings = settings_of(workload, options.device, "bfloat16" if half else options.precision)
+    title, interval = f"{workload}, bfloat16" if half else workload, recipe_of(settings).penalty.interval
+    apart = same_step(workload, options.device)
+    ours = Side("jaxgan", settings)
+    first, peak = ours.turn("step", 1)["first"], ours.tell(order="gemm")["peak"]
+    rows, costs, peers, wrong = list[list[str]](), list[tuple[str, float, float, int]](), list[Side](), list[str]()
+    taken = list[float]()
+    for variant in options.peers:
+        if variant == "naive" and (half or not workload.startswith("DCGAN")):
+            continue
+        try:
+            if time.monotonic() > deadline:
+                raise RuntimeError("no time was left")
+            peer = Side(variant, settings)
+            if peer.about["parameters"] != ours.about["parameters"]:
+                raise RuntimeError(f"{peer.about['parameters']} parameters, but jaxgan has {ours.about['parameters']}")
+            peak = peak if variant == "naive" else max(peak, peer.tell(order="gemm")["peak"])
+            asked = {"step": (options.seconds, interval)}
+            asked |= {task: (options.seconds / 2, 1) for task in SAMPLES if variant in options.sampled}
+            for task, (seconds, multiple) in asked.items():
+                found = measure(ours, peer, task, rounds=options.rounds, seconds=seconds, multiple=multiple)
+                rows.append(step_row(title, peer, found))
+                print(*rows[-1], sep=" | ", flush=True)
+                if task == "step":
+                    taken.append(found.ours)
+                    memory = peer.tell(order="memory")["bytes"]
+                    costs.append((peer.about["choices"], found.theirs, found.firsts[1], memory))
+            peers.append(peer)
+            peer.end()
+        except RuntimeError as error:
+            wrong.append(f"{title}, {variant}: {error}")
+            print(wrong[-1], file=sys.stderr, flush=True)
+    if recompiled := ours.tell(order="recompiled")["count"]:
+        wrong.append(f"{title}: jaxgan compiled its step {recompiled} times more")
+    if taken:
+        costs.insert(0, ("jaxgan", median(taken), first, ours.tell(order="memory")["bytes"]))
+    flops, where = ours.about["step_flops"], machine(ours, peers)
+    ours.end()
+    told = [
+        [title, by, f"{flops / took / 1e9:,.0f}", f"{flops / took / peak:.0%}", f"{first:.1f}", f"{memory / 2**20:,.0f}"]
+        for by, took, first, memory in costs
+    ]
+    return Found(rows, told, f"{where}. Matrix products: {peak / 1e9:,.0f} GFLOP/s", apart, wrong)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, nargs="+", choices=(32, 64), default=(32, 64), help="side of the image")
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--workloads", nargs="+", help="all of the device's")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("float32", "tf32"), default="float32", help="of products, on CUDA")
-    parser.add_argument("--peer", nargs="+", choices=("eager", "compile", "graph"), help="eager; on CUDA all three")
-    parser.add_argument("--steps", type=int, help="steps of each side in all: 60, on CUDA 2000")
-    parser.add_argument("--block", type=int, help="steps of one turn: 5, on CUDA 100")
-    parser.add_argument("--out", type=Path, help="also append the JSON lines here")
+    parser.add_argument("--half", nargs="*", default=["R3GAN-32 E", "StyleGAN2-64"], help="in bfloat16, on CUDA")
+    parser.add_argument("--peers", nargs="+", choices=("eager", "tuned", "compile", "graph", "naive"))
+    parser.add_argument("--sampled", nargs="*", default=["tuned"], help="peers that draw samples too")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one turn, about")
+    parser.add_argument("--limit", type=float, default=math.inf, help="seconds after which no other peer is begun")
+    parser.add_argument("--record", action="store_true", help="put the tables into RESULTS.md")
     options = parser.parse_args()
-    cuda = options.device == "cuda"
-    steps = (2000 if cuda else 60) if options.steps is None else options.steps
-    block = (100 if cuda else 5) if options.block is None else options.block
-    if min(steps, block, options.width, options.batch) < 1:
-        parser.error("--steps, --block, --width and --batch must be at least 1")
-    block = min(block, steps)
-
-    rows = []
-    for size in options.size:
-        settings = {name: getattr(options, name) for name in ("width", "batch", "device", "precision")} | {"size": size}
-        for variant in options.peer or (("eager", "compile", "graph") if cuda else ("eager",)):
-            try:  # the peer tunes itself on a machine that is still idle
-                peer = Side("side_torch.py", settings | {"variant": variant})
-            except RuntimeError as error:
-                print(f"torch {variant}: {error}", file=sys.stderr)
-                continue
-            ours = Side("side_jaxgan.py", settings | {"variant": "one step a dispatch"})
-            if ours.about["parameters"] != peer.about["parameters"]:
-                raise RuntimeError(
-                    f"not the same networks: {ours.about['parameters']} and {peer.about['parameters']} parameters"
-                )
-            for task in TASKS:
-                result = {
-                    **settings,
-                    "task": task,
-                    "peer": f"torch {peer.about['choices']}",
-                    "machine": machine(),
-                    "accelerator": ours.about["device"],
-                    "versions": {"python": platform.python_version(), **ours.about["versions"], **peer.about["versions"]},
-                    **measure(ours, peer, task, steps // block, block, options.device),
-                }
-                rows.append(row(result))
-                print(json.dumps(result), flush=True)
-                if options.out:
-                    with options.out.open("a") as file:
-                        print(json.dumps(result), file=file)
-            ours.end()
-            peer.end()
-    print("", line(HEADER), line(["---"] * len(HEADER)), *rows, sep="\n")
-    return 0 if rows else 1
+    known = names(options.device)
+    options.workloads, options.peers = options.workloads or known, options.peers or ["tuned", "eager", "compile", "naive"]
+    if unknown := set(options.workloads) - set(known):
+        parser.error(f"--workloads: {', '.join(sorted(unknown))}, but there are {', '.join(known)}")
+    if options.rounds < 1 or options.seconds <= 0:
+        parser.error("--rounds must be at least 1 and --seconds above 0")
+    deadline, failed = time.monotonic() + options.limit, list[str]()
+    for workload in options.workloads:
+        if time.monotonic() > deadline:
+            failed.append(f"{workload}: no time was left")
+            continue
+        found = of_workload(workload, options, deadline)
+        failed += found.wrong
+        words = about(recipe_of(settings_of(workload, options.device)))
+        words += f". The same step in float64: losses and gradients {found.apart:.0e} apart"
+        command = f"`python tests/benchmarks/step_time.py {shlex.join(sys.argv[1:])}`: {words}. {found.where}."
+        tables = [table(STEPS, found.steps), table(COSTS, found.costs)]
+        text = "\n\n".join([f"### {workload}, {options.device}", command, *tables, *found.wrong])
+        print(f"\n{text}\n", flush=True)
+        if options.record and found.steps:
+            record(f"step_time {options.device} {workload}", text)
+    print(*failed, sep="\n", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

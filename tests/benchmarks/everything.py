@@ -1,0 +1,83 @@
+"""All benchmarks of the training step, in one command that writes RESULTS.md.
+
+    python tests/benchmarks/everything.py [--device cpu|cuda] [--limit 520] [--out FOLDER]
+
+On CPU about half an hour on two idle cores. On CUDA all of it is cut to `--limit` seconds, 520 by default: the workloads the
+targets are of come first, and what is not reached is named. Needs PyTorch beside jaxgan, but neither TensorFlow Datasets nor
+grain nor tyro. `--out` receives a copy of RESULTS.md and everything that was printed.
+"""
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from workloads import names
+
+HERE = Path(__file__).parent
+
+
+def commands(device: str) -> list[list[str]]:
+    """What is run, in order of worth."""
+    on = ["--device", device, "--record"]
+    if device == "cpu":
+        return [
+            ["step_time.py", *on],
+            ["growth.py", *on],
+            ["scaling.py", *on],
+            ["sharding.py", "--record"],
+            ["host_overhead.py"],
+            ["step_memory.py"],
+        ]
+    first = ["DCGAN-64", "R3GAN-32 E", "StyleGAN2-64", "DCGAN-32"]
+    quick = ["--rounds", "5", "--seconds", "0.4"]
+    order = [*first, *(name for name in names(device) if name not in first)]
+    peers = {name: ["compile", "tuned"] if name in first[1:3] else ["compile", "tuned", "eager"] for name in order}
+    steps = [["step_time.py", "--workloads", name, "--peers", *peers[name], *quick, *on] for name in order]
+    return [*steps, ["growth.py", *quick, *on], ["host_overhead.py"], ["scaling.py", "--counts", "1", "--steps", "50", *on]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--limit", type=float, help="seconds in all; on CUDA 520")
+    parser.add_argument("--out", type=Path, help="folder for a copy of RESULTS.md and of what was printed")
+    options = parser.parse_args()
+    limit = options.limit or (520.0 if options.device == "cuda" else float("inf"))
+    began, failed, log = time.monotonic(), list[str](), list[str]()
+    for words in commands(options.device):
+        left = limit - (time.monotonic() - began)
+        if words[0] in ("step_time.py", "growth.py") and left < float("inf"):
+            words = [*words, "--limit", f"{max(0.0, left - 40):.0f}"]
+        told = shlex.join(["python", f"tests/benchmarks/{words[0]}", *words[1:]])
+        print(f"$ {told}", flush=True)
+        try:
+            done = subprocess.run(
+                [sys.executable, str(HERE / words[0]), *words[1:]],
+                env=os.environ | {"JAX_PLATFORMS": options.device},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=None if left == float("inf") else max(1.0, left),
+            )
+        except subprocess.TimeoutExpired:
+            failed.append(f"{told}: no time was left")
+            continue
+        print(done.stdout, flush=True)
+        log.append(f"$ {told}\n{done.stdout}")
+        if done.returncode:
+            failed.append(f"{told}: status {done.returncode}")
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
+            shutil.copy(HERE / "RESULTS.md", options.out)
+            (options.out / "log.txt").write_text("\n".join(log))
+    print(*failed, sep="\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
