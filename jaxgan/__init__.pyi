@@ -3,6 +3,7 @@ from . import build as build
 from . import checkpoint as checkpoint
 from . import data as data
 from . import features as features
+from . import host_memory as host_memory
 from . import latents as latents
 from . import layers as layers
 from . import losses as losses

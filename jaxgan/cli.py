@@ -355,6 +355,11 @@ def main(argv: list[str] | None = None) -> None:
         except ValueError as error:
             _fail(command, str(error))
     arguments = _parse(command, kind, words, **defaults)
+    if argv is None and (kind is Bench or hasattr(arguments, "compile_cache")):  # a process of its own, that computes
+        from jaxgan import host_memory
+
+        if host_memory.programs_run_here():
+            host_memory.keep()
     _run(command, function, arguments, *extra)
 
 

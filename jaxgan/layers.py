@@ -33,8 +33,13 @@ def conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0) 
     if x.shape[1:] == kernel.shape[:3] and padding == 0:  # one position: a matrix product
         return (x.reshape(x.shape[0], -1) @ kernel.reshape(-1, kernel.shape[3]))[:, None, None, :]
     # XLA's CPU convolutions are slow in the gradients that a penalty on D needs, and in loops: there as matrix products.
-    tiled = _halves(x.shape, kernel.shape, stride, padding)
-    on_cpu = _halved_of_tiles if tiled else functools.partial(_conv_of_patches, stride=stride, padding=padding)
+    on_cpu: Callable[..., jax.Array] = functools.partial(_conv_of_patches, stride=stride, padding=padding)
+    if _halves(x.shape, kernel.shape, stride, padding):
+        on_cpu = _halved_of_tiles
+    elif _keeps(x.shape, kernel.shape, stride, padding):
+        on_cpu = _kept_of_tiles
+    elif stride == 1 and math.prod(kernel.shape[:2]) * kernel.shape[3] <= kernel.shape[2]:
+        on_cpu = functools.partial(_conv_of_taps, padding=padding)
     form = functools.partial(lax.platform_dependent, cpu=on_cpu)
     return form(x, kernel, default=functools.partial(_conv_of_xla, stride=stride, padding=padding))
 
@@ -52,6 +57,17 @@ def _conv_of_patches(x: jax.Array, kernel: jax.Array, *, stride: int, padding: i
     patches = jnp.concatenate(shifts, axis=-1)
     y = _product(patches.reshape(-1, patches.shape[-1]), kernel.reshape(-1, outputs))
     return y.reshape(*patches.shape[:3], outputs)
+
+
+def _conv_of_taps(x: jax.Array, kernel: jax.Array, *, padding: int) -> jax.Array:
+    """Each tap's products of all pixels, then shifted and added: for few outputs, of which there is less to move."""
+    (batch, height, width, inputs), (rows, columns, _, outputs) = x.shape, kernel.shape
+    y = _product(x.reshape(-1, inputs), kernel.transpose(2, 0, 1, 3).reshape(inputs, -1))
+    y = jnp.pad(y.reshape(batch, height, width, rows, -1), ((0, 0), (padding, padding), (0, 0), (0, 0), (0, 0)))
+    tall, wide = height + 2 * padding - rows + 1, width + 2 * padding - columns + 1
+    y = functools.reduce(jnp.add, [y[:, i : i + tall, :, i] for i in range(rows)])
+    y = jnp.pad(y.reshape(batch, tall, width, columns, outputs), ((0, 0), (0, 0), (padding, padding), (0, 0), (0, 0)))
+    return functools.reduce(jnp.add, [y[:, :, j : j + wide, j] for j in range(columns)])
 
 
 @jax.custom_jvp
@@ -72,9 +88,21 @@ def _product_jvp(primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array
 
 
 def _halves(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> bool:
-    """Whether `_halved_of_tiles` is for this convolution: it is the DCGAN's, and of enough channels to be worth it."""
-    same = (*kernel[:2], stride, padding) == (4, 4, 2, 1)
-    return same and shape[1] % 4 == 0 and shape[2] % 4 == 0 and min(kernel[2:]) >= 16
+    """Whether `_halved_of_tiles` is for this convolution: it is the DCGAN's, and large enough to be worth it."""
+    batch, height, width = shape[:3]
+    same = (*kernel[:2], stride, padding) == (4, 4, 2, 1) and height % 4 == 0 and width % 4 == 0
+    return same and min(kernel[2:]) >= _CHANNELS and batch * height * width // 16 >= _TILES
+
+
+def _keeps(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> bool:
+    """Whether `_kept_of_tiles` is for this convolution."""
+    batch, height, width = shape[:3]
+    same = (*kernel[:2], stride, padding) == (3, 3, 1, 1) and height % 2 == 0 and width % 2 == 0
+    return same and min(kernel[2:]) >= _CHANNELS and batch * height * width // 4 >= _TILES
+
+
+# Fewer, and changing the form of tiles or of the kernel takes longer than the products that are saved.
+_CHANNELS, _TILES = 16, 128
 
 
 def _halved_of_tiles(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -114,6 +142,60 @@ def _halved_of_tiles(x: jax.Array, kernel: jax.Array) -> jax.Array:
     y = lax.batch_matmul(jnp.stack(tiles), jnp.stack(filters)).reshape(3, 3, batch, tall, wide, outputs)
     rows = [jnp.stack([row[0] + row[1], row[1] - row[2]], axis=3) for row in (y[0] + y[1], y[1] - y[2])]
     return jnp.stack(rows, axis=2).reshape(batch, height // 2, width // 2, outputs).astype(dtype)
+
+
+def _kept_of_tiles(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The convolution of size 3, stride 1 and padding 1 with 16 products instead of 36: Winograd's F(2x2, 3x3).
+
+    Along one axis four pixels d, of which the next tile begins with the last two, give two outputs of a filter g by four
+    products,
+
+        m_0 = (d_0 - d_2) g_0                          y_0 = m_0 + m_1 + m_2
+        m_1 = (d_1 + d_2) (g_0 + g_1 + g_2) / 2        y_1 = m_1 - m_2 - m_3
+        m_2 = (d_2 - d_1) (g_0 - g_1 + g_2) / 2
+        m_3 = (d_1 - d_3) g_2
+
+    and along two axes a tile of 4x4 gives 2x2 outputs by 16. Larger tiles would save more, and round more.
+
+    Args:
+        x: `[B, H, W, I]`, H and W even.
+        kernel: `[3, 3, I, O]`.
+
+    Returns:
+        `[B, H, W, O]`.
+
+    References:
+        Lavin and Gray 2016, Fast algorithms for convolutional neural networks, section 4.1.
+    """
+    (batch, height, width, inputs), outputs, dtype = x.shape, kernel.shape[3], x.dtype
+    exact = jnp.promote_types(dtype, jnp.float32)
+    x = jnp.pad(x.astype(exact), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    tiles = [tile.reshape(-1, inputs) for rows in _of_three(x, axis=1) for tile in _of_three(rows, axis=2)]
+    taps = kernel.astype(exact)
+    filters = [tap for row in _halves_summed(*taps) for tap in _halves_summed(*row)]
+    y = lax.batch_matmul(jnp.stack(tiles), jnp.stack(filters))
+    y = y.reshape(4, 4, batch, height // 2, width // 2, outputs)
+    rows = [jnp.stack(_gathered(row), axis=3) for row in _gathered(y)]
+    return jnp.stack(rows, axis=2).reshape(batch, height, width, outputs).astype(dtype)
+
+
+def _of_three(x: jax.Array, *, axis: int) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """`d_0 - d_2, d_1 + d_2, d_2 - d_1, d_1 - d_3` of the tiles along an axis of `2 n + 2` pixels."""
+    pairs = x.reshape(*x.shape[:axis], x.shape[axis] // 2, 2, *x.shape[axis + 1 :])
+    even, odd = (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1))
+    count = even.shape[axis] - 1
+    d_0, d_1 = (lax.slice_in_dim(pixel, 0, count, axis=axis) for pixel in (even, odd))
+    d_2, d_3 = (lax.slice_in_dim(pixel, 1, count + 1, axis=axis) for pixel in (even, odd))
+    return d_0 - d_2, d_1 + d_2, d_2 - d_1, d_1 - d_3
+
+
+def _halves_summed(first: jax.Array, second: jax.Array, third: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    outer, inner = 0.5 * (first + third), 0.5 * second
+    return first, outer + inner, outer - inner, third
+
+
+def _gathered(products: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return products[0] + products[1] + products[2], products[1] - products[2] - products[3]
 
 
 def _combined(even: jax.Array, odd: jax.Array, *, axis: int) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -223,9 +223,7 @@ def _step(prepared: Prepared, shard: Shard) -> Callable[[GANState, Batch, Key], 
         )
         state, info = prepared.gan.step(state._replace(g=g, d=d), batch, key)
         if shard == "state":  # whole once more before they are cut, or gradients would be computed in parts, of all activations
-            g, d = (
-                player._replace(params=lax.with_sharding_constraint(player.params, whole)) for player in (state.g, state.d)
-            )
+            g, d = (player._replace(params=lax.with_sharding_constraint(player.params, whole)) for player in (state.g, state.d))
             state = state._replace(g=g, d=d)
         return lax.with_sharding_constraint(state, placed), info
 

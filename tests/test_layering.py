@@ -18,6 +18,7 @@ FLOORS = {
     "recipes": 0,
     "devices": 0,
     "hosts": 0,
+    "host_memory": 0,
     "gan": 1,
     "losses": 1,
     "penalties": 1,

@@ -15,7 +15,7 @@ import optax
 from turns import Task, fastest, process_peak, serve
 from workloads import recipe_of
 
-from jaxgan import build, cost
+from jaxgan import build, cost, host_memory
 from jaxgan.foreign import adopt
 from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
 from jaxgan.recipes import Recipe
@@ -151,13 +151,15 @@ def main(settings: dict[str, Any]) -> None:
     if settings["precision"] in ("float32", "float64"):  # otherwise XLA's default, which on CUDA is TF32
         jax.config.update("jax_default_matmul_precision", "float32")
     jax.config.update("jax_enable_x64", settings["precision"] == "float64")
+    if settings["device"] == "cpu" and settings["variant"] == "jaxgan":
+        host_memory.keep()
     side = Side(recipe_of(settings))
     serve(
         {
             "device": jax.devices()[0].device_kind,
             "versions": {name: version(name) for name in ("jax", "flax", "optax")},
             "parameters": sum(math.prod(x.shape) for x in jax.tree.leaves((side.state.g.params, side.state.d.params))),
-            "choices": "jit",
+            "choices": "jaxgan" if settings["variant"] == "jaxgan" else "jaxgan, small pages",
             "threads": len(os.sched_getaffinity(0)),
             "step_flops": side.step_flops,
         },

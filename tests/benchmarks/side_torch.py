@@ -1,11 +1,11 @@
 """The same training and sampling in PyTorch; started by step_time.py.
 
 `eager` is the plain loop: memory format, threads and optimizer as they are by default. `tuned` is as fast as eager means make
-it: the memory format and the kind of Adam are whichever combination is fastest here; `channels_last` is that without a
-trial, and with fused Adam. `compile` adds torch.compile to `tuned`, of both networks, but not of D where a penalty
-differentiates its gradient, which AOTAutograd cannot; `graph` replays the whole eager step as one CUDA graph. All of them make
-one G(z) for both updates, freeze D in G's update, set gradients to None and read nothing back. Unlike jaxgan's step, these
-keep no averaged generator and compute no norms.
+it: memory format and kind of Adam are whichever combination is fastest here; `channels_last` is that without a trial, and with
+fused Adam; `large_pages` is `tuned` in another environment. `compile` adds torch.compile to `tuned`, of both networks, but not
+of D where a penalty differentiates its gradient, which AOTAutograd cannot; `graph` replays the whole eager step as one CUDA
+graph. All of them make one G(z) for both updates, freeze D in G's update, set gradients to None and read nothing back. Unlike
+jaxgan's step, these keep no averaged generator and compute no norms.
 """
 
 import contextlib
@@ -13,7 +13,6 @@ import copy
 import itertools
 import json
 import math
-import os
 import sys
 import time
 from typing import Any
@@ -232,8 +231,11 @@ def reference(settings: dict[str, Any], inputs: str, path: str) -> dict[str, flo
 
 
 def seconds(side: Side, steps: int) -> float:
+    """Of one step; where the first takes longer than a second, one more is enough."""
+    start = time.perf_counter()
     side.train(1)
     side.wait()
+    steps = 1 if time.perf_counter() - start > 1 else steps
     start = time.perf_counter()
     side.train(steps)
     side.wait()
@@ -241,22 +243,20 @@ def seconds(side: Side, steps: int) -> float:
 
 
 def tuned(settings: dict[str, Any], variant: str) -> tuple[Side, str]:
-    """The fastest of threads x memory format x kind of Adam: the best of several rounds, so that none meets a bad moment."""
+    """The fastest of memory format x kind of Adam, the best of two rounds where steps are short."""
+    threads = f"{torch.get_num_threads()} threads"
     if variant == "eager":
-        return Side(settings, variant, "contiguous", "default"), f"eager, {torch.get_num_threads()} threads"
+        return Side(settings, variant, "contiguous", "default"), f"eager, {threads}"
     if variant == "channels_last":
-        return Side(settings, variant, variant, "fused"), f"eager, {torch.get_num_threads()} threads, channels_last, fused Adam"
-    most, cpu = len(os.sched_getaffinity(0)), settings["device"] == "cpu"
-    threads = [most] if cpu else [torch.get_num_threads()]
-    timed: dict[tuple[int, str, str], float] = {}
-    trial = "eager" if variant == "tuned" or variant == "compile" else variant
-    for _ in range(2 if cpu else 1):
-        for option in itertools.product(threads, ("contiguous", "channels_last"), ("foreach", "fused")):
-            torch.set_num_threads(option[0])
-            timed[option] = min(seconds(Side(settings, trial, *option[1:]), 2 if cpu else 20), timed.get(option, math.inf))
+        return Side(settings, variant, variant, "fused"), f"eager, {threads}, channels_last, fused Adam"
+    timed: dict[tuple[str, str], float] = {}
+    for _ in range(2):
+        for option in itertools.product(("contiguous", "channels_last"), ("foreach", "fused")):
+            if timed.get(option, 0.0) < 1:
+                side = Side(settings, variant if variant == "graph" else "eager", *option)
+                timed[option] = min(seconds(side, 20 if settings["device"] == "cuda" else 2), timed.get(option, math.inf))
     best = min(timed, key=timed.__getitem__)
-    torch.set_num_threads(best[0])
-    return Side(settings, variant, *best[1:]), f"{variant}, {best[0]} threads, {best[1]}, {best[2]} Adam"
+    return Side(settings, variant, *best), f"{variant}, {threads}, {best[0]}, {best[1]} Adam"
 
 
 def main(settings: dict[str, Any]) -> None:

@@ -12,14 +12,17 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 BUSY = 0.8  # of its threads a side must have had, or another process had the cores
-SCRIPTS = {"jaxgan": "side_jaxgan.py", "naive": "side_naive.py"}  # all other variants are PyTorch's
+SCRIPTS = {"jaxgan": "side_jaxgan.py", "small_pages": "side_jaxgan.py", "naive": "side_naive.py"}  # all others are PyTorch's
+LARGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
 class Side:
     """A process that works when told to."""
 
-    def __init__(self, variant: str, settings: dict[str, Any], **environment: str) -> None:
-        env = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_PLATFORMS": str(settings["device"])} | environment
+    def __init__(self, variant: str, settings: dict[str, Any]) -> None:
+        env = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_PLATFORMS": str(settings["device"])}
+        if variant == "large_pages":
+            env["GLIBC_TUNABLES"] = LARGE_PAGES
         script = HERE / SCRIPTS.get(variant, "side_torch.py")
         words = [sys.executable, str(script), json.dumps(settings | {"variant": variant})]
         self.variant, self.settings = variant, settings

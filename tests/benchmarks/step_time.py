@@ -2,12 +2,17 @@
 
     python tests/benchmarks/step_time.py [--workloads DCGAN-32 ..] [--peers tuned ..] [--device cpu|cuda] [--record]
 
-The workloads are in workloads.py, the peers in side_torch.py and side_naive.py. First PyTorch's weights and jaxgan's images and
-z are shared, both take one step in float64, and losses and gradients must agree. Then jaxgan and one peer at a time take turns, each a
-process of its own: each pair of turns is a round with a ratio, the peer's time over jaxgan's. On CPU a round counts only when
-both sides had their cores: CPU over wall seconds at least 0.8 of the threads, so 1.6 of 2; where none counts, the row shows
-all of them. GFLOP/s are of products and convolutions in their direct form, whatever form computes them, and their share is of
-what the faster side makes of a large matrix product in the same run. Prints Markdown tables; `--record` also puts them into RESULTS.md. Needs PyTorch beside jaxgan.
+The workloads are in workloads.py, the peers in side_torch.py and side_naive.py. PyTorch's weights and jaxgan's images and z are
+shared first: both take one step in float64, and losses and gradients must agree. Then jaxgan and one peer at a time take turns,
+each a process of its own: each pair of turns is a round with a ratio, the peer's time over jaxgan's. On CPU a round counts only
+when both sides had their cores: CPU over wall seconds at least 0.8 of the threads, so 1.6 of 2; where none counts, the row
+shows all of them. GFLOP/s are of products and convolutions in their direct form, whatever form computes them, and their share
+is of what the faster side makes of a large matrix product in the same run.
+
+On CPU jaxgan keeps its memory on large pages, as its command line does (`host_memory.keep`); `small_pages` is jaxgan without,
+and `large_pages` the tuned peer with the C library's own large pages, `GLIBC_TUNABLES=glibc.malloc.hugetlb=1`.
+
+Prints Markdown tables; `--record` also puts them into RESULTS.md. Needs PyTorch beside jaxgan.
 """
 
 import argparse
@@ -24,6 +29,7 @@ from sides import Measured, Side, machine, measure, record, table
 from workloads import about, names, recipe_of, settings_of
 
 SAMPLES = ("sample 1", "sample 64", "sample 512")
+PEERS = ("tuned", "eager", "compile", "graph", "large_pages", "naive", "small_pages")
 SMALL, FAR = 8, 1e-5  # batch of the step that is compared; its relative error may be no more
 STEPS = ["workload", "task", "peer", "jaxgan ms", "peer ms", "ratio (quartiles)", "ratio of CPU time"]
 STEPS += ["CPU/wall: jaxgan, peer", "rounds that count"]
@@ -129,7 +135,7 @@ def main() -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("float32", "tf32"), default="float32", help="of products, on CUDA")
     parser.add_argument("--half", nargs="*", default=["R3GAN-32 E", "StyleGAN2-64"], help="in bfloat16, on CUDA")
-    parser.add_argument("--peers", nargs="+", choices=("eager", "tuned", "compile", "graph", "naive"))
+    parser.add_argument("--peers", nargs="+", choices=PEERS)
     parser.add_argument("--sampled", nargs="*", default=["tuned"], help="peers that draw samples too")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one turn, about")
