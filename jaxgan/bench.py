@@ -102,7 +102,7 @@ def bench(recipe: Recipe, *, steps: int = 100) -> Bench:
     batch = prepared.batches(0, each)
     lowered = jax.jit(_dispatch(prepared.gan, each), donate_argnums=0, out_shardings=(placed, None)).lower(state, batch, key)
     began = time.perf_counter()
-    compiled = lowered.compile()
+    compiled = lowered.compile(compiler_options=loop.compiler_options(recipe))
     compile_seconds = time.perf_counter() - began
     run = _Run(compiled, prepared.batches, state, key, each)
     dispatches = max(1, steps // each)

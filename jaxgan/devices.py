@@ -27,7 +27,7 @@ def in_parts(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def cut(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
+def cut(shape: tuple[int, ...], mesh: Mesh | AbstractMesh) -> NamedSharding:
     """An array cut along its largest axis that the devices divide; one of under 16,384 numbers stays whole."""
     axes = [axis for axis, size in enumerate(shape) if size % mesh.size == 0]
     if math.prod(shape) < _LEAST or not axes:

@@ -101,8 +101,9 @@ def _keeps(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding
     return same and min(kernel[2:]) >= _CHANNELS and batch * height * width // 4 >= _TILES
 
 
-# Fewer, and changing the form of tiles or of the kernel takes longer than the products that are saved.
-_CHANNELS, _TILES = 16, 128
+# Channels and tiles: of fewer, putting tiles and kernel into another form takes longer than the products that are saved.
+# Pixels so few that a kernel is better left in the order that it has.
+_CHANNELS, _TILES, _FEW = 16, 128, 64
 
 
 def _halved_of_tiles(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -232,7 +233,10 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int
     batch, height, width, inputs = x.shape
     kernel_height, kernel_width, _, outputs = kernel.shape
     if (height, width, padding) == (1, 1, 0):  # one pixel: its products are the output
-        y = x.reshape(batch, inputs) @ kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)
+        if batch < _FEW:
+            y = lax.batch_matmul(*_tap_by_tap(x, kernel)).transpose(1, 0, 2)
+        else:
+            y = x.reshape(batch, inputs) @ kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)
         return y.reshape(batch, kernel_height, kernel_width, outputs)
 
     phases = functools.partial(_transposed_of_phases, stride=stride, padding=padding)
@@ -248,10 +252,15 @@ def _transposed_of_phases(x: jax.Array, kernel: jax.Array, *, stride: int, paddi
     rows, columns = -(-kernel_height // stride), -(-kernel_width // stride)  # how many j
     missing = (rows * stride - kernel_height, columns * stride - kernel_width)
     taps = jnp.pad(kernel, ((0, missing[0]), (0, missing[1]), (0, 0), (0, 0)))
-    products = x.reshape(-1, inputs) @ taps.transpose(2, 0, 1, 3).reshape(inputs, -1)
+    if batch * height * width < _FEW:
+        products = lax.batch_matmul(*_tap_by_tap(x, taps))
+        products = products.reshape(rows, stride, columns, stride, batch, height, width, outputs)
+        products = products.transpose(4, 5, 6, 0, 1, 2, 3, 7)
+    else:
+        products = x.reshape(-1, inputs) @ taps.transpose(2, 0, 1, 3).reshape(inputs, -1)
+        products = products.reshape(batch, height, width, rows, stride, columns, stride, outputs)
 
     # [B, H, W, rows, stride, columns, stride, O] -> [rows, columns, B, H, stride, W, stride, O]
-    products = products.reshape(batch, height, width, rows, stride, columns, stride, outputs)
     parts = products.transpose(3, 5, 0, 1, 4, 2, 6, 7).reshape(rows, columns, batch, height * stride, width * stride, outputs)
     y = jnp.zeros((), x.dtype)
     for i in range(rows):
@@ -261,6 +270,16 @@ def _transposed_of_phases(x: jax.Array, kernel: jax.Array, *, stride: int, paddi
             y = y + jnp.pad(parts[i, j], ((0, 0), (above, below), (left, right), (0, 0)))
     end = ((height - 1) * stride - padding + kernel_height, (width - 1) * stride - padding + kernel_width)
     return y[:, padding : end[0], padding : end[1]]
+
+
+def _tap_by_tap(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Pixels `[K, N, I]`, the same for each tap, and the kernel `[K, I, O]` as it lies in memory.
+
+    For few pixels, where putting the kernel into another order takes longer than to multiply by it.
+    """
+    inputs, outputs = kernel.shape[2:]
+    taps, pixels = kernel.reshape(-1, inputs, outputs), x.reshape(-1, inputs)
+    return jnp.broadcast_to(pixels, (taps.shape[0], *pixels.shape)), taps
 
 
 def _doubled_of_tiles(x: jax.Array, kernel: jax.Array) -> jax.Array:

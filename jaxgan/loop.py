@@ -89,6 +89,11 @@ def _check_fits(recipe: Recipe, count: int) -> None:
     several = len(members(recipe))
     if several == 1 and recipe.batch_size % count:
         raise ValueError(f"batch_size: {recipe.batch_size}, but it must be a multiple of the {count} devices")
+    if several == 1 and recipe.batch_size // recipe.accumulate % count:
+        raise ValueError(
+            f"accumulate: {recipe.accumulate}, but a microbatch, {recipe.batch_size // recipe.accumulate} images, must be a "
+            f"multiple of the {count} devices"
+        )
     if several > 1 and recipe.shard != "none":
         raise ValueError(f"shard: {recipe.shard}, but of GANs side by side each device has its own; it must be none")
     if several > 1 and jax.process_count() > 1 and several % count:
@@ -192,12 +197,24 @@ def program(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, in
 
     # On the devices once and for all: what a call gets from the host, it copies to each of them.
     key = jax.jit(lambda key: key, out_shardings=whole)(build.key(recipe))
+    jit = functools.partial(
+        jax.jit, donate_argnums=0, out_shardings=(placed, info_placed), compiler_options=compiler_options(recipe)
+    )
     if recipe.steps_per_dispatch == 1:
-        run = jax.jit(one, donate_argnums=0, out_shardings=(placed, info_placed))
+        run = jit(one)
         return lambda state, batches, _: run(state, batches, key)
-    run = jax.jit(several, donate_argnums=0, out_shardings=(placed, info_placed))
+    run = jit(several)
     counts = functools.cache(lambda count: devices.put(np.int32(count), whole))
     return lambda state, batches, count: run(state, batches, key, counts(count))
+
+
+def compiler_options(recipe: Recipe) -> dict[str, str | bool] | None:
+    """What XLA is told when it compiles the step.
+
+    On CPU it would take away the barriers that keep what `remat` computes twice apart, and merge the two again.
+    """
+    barriers: dict[str, str | bool] = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    return barriers if recipe.remat and jax.default_backend() == "cpu" else None
 
 
 def _whole(prepared: Prepared) -> NamedSharding:

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AbstractMesh
 
 from jaxgan import build, cost, verdict
 from jaxgan.build import Shape
+from jaxgan.devices import cut as laid_out
 from jaxgan.recipes import Recipe, check, members
-from jaxgan.types import GAN, Batch, GANState, Info, Key
+from jaxgan.types import GAN, Batch, GANState, Info, Key, PyTree
 
 GIB = 2**30
 # Sets whose shape is known without reading them: one sample, classes, images in the training split.
@@ -91,7 +93,7 @@ def plan(
     which are drawn at once.
 
     Args:
-        recipe: what to train; each device has its share of the batch, and the whole state.
+        recipe: what to train; each device has its share of the batch, and the whole state or what `shard` leaves of it.
         shape: of its data; from `data_shape` when None.
         devices: how many; those there are when None.
         memory: bytes of a device; this one's when None.
@@ -276,22 +278,36 @@ def _needs(
 ) -> Needs:
     several = len(members(recipe))
     parts = devices if several == 1 else math.gcd(devices, several)  # the devices in use
-    state = parts if several > 1 else 1  # what the state of all GANs is divided by; one GAN's is whole on each
-    g, d = ((player.params, player.stats) for player in (abstract.g, abstract.d))
+    state = parts if several > 1 else 1  # what the state of all GANs is divided by; one GAN's is whole on each, or cut
+    held_by_each = functools.partial(_on_each, devices=1 if several > 1 else devices)
+    some, most = recipe.shard != "none", recipe.shard == "state"
+    g, d = (held_by_each((player.params, player.stats), cut=most) for player in (abstract.g, abstract.d))
+    # Cut parameters are whole while a step uses them.
+    gathered = cost.tree_bytes((abstract.g.params, abstract.d.params)) if most else 0
     stored = 0 if size is None else size * math.prod(shape.sample)
     rows = build.batch_rows(replace(recipe, batch_size=batch_size)) * several * recipe.steps_per_dispatch
     gradients = max(cost.tree_bytes(abstract.g.params), cost.tree_bytes(abstract.d.params)) // state
     held = temporaries(batch_size)
     return Needs(
-        parameters=cost.tree_bytes((g, d)) // state,
-        optimizer=cost.tree_bytes((abstract.g.opt, abstract.d.opt)) // state,
-        ema=cost.tree_bytes((abstract.ema, abstract.memory)) // state,
+        parameters=(g + d) // state,
+        optimizer=held_by_each((abstract.g.opt, abstract.d.opt), cut=some) // state,
+        ema=(held_by_each(abstract.ema, cut=some) + cost.tree_bytes(abstract.memory)) // state,
         data=(stored + 4 * size if size else 0) if stored <= RESIDENT else 0,
         batches=AHEAD * rows * 4 * (math.prod(shape.sample) + 1) // parts,
         gradients=gradients,
-        activations=max(0, held - gradients),
+        activations=max(0, held - gradients) + gathered,
         allowance=int(COMPILED * max(held, gradients)) + STARTED,
     )
+
+
+def _on_each(tree: PyTree, *, devices: int, cut: bool) -> int:
+    """Bytes of a tree on each device, whole or cut as training cuts it."""
+    mesh = AbstractMesh((devices,), ("data",))
+
+    def held(leaf: jax.ShapeDtypeStruct) -> int:
+        return math.prod(laid_out(leaf.shape, mesh).shard_shape(leaf.shape) if cut else leaf.shape) * leaf.dtype.itemsize
+
+    return sum(map(held, jax.tree.leaves(tree)))
 
 
 def _temporaries(recipe: Recipe, shape: Shape, devices: int, platform: str | None) -> Callable[[int], int]:

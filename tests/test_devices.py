@@ -83,3 +83,16 @@ def test_what_is_cut_lies_in_parts_before_and_after_a_step(tiny_recipe: Recipe, 
     assert jax.tree.map(lambda leaf: leaf.sharding, after) == placed
     held = sum(leaf.addressable_shards[0].data.nbytes for leaf in jax.tree.leaves(after))
     assert held < 0.8 * sum(leaf.nbytes for leaf in jax.tree.leaves(after))
+
+
+def test_a_microbatch_divides_among_the_devices(tiny_recipe: Recipe):
+    recipe = dataclasses.replace(tiny_recipe, accumulate=tiny_recipe.batch_size)
+    data = build.dataset(recipe)
+    with pytest.raises(ValueError, match=r"accumulate: 8, but a microbatch, 1 images, must be a multiple of the 2 devices"):
+        loop.prepare(recipe, data, build.shape_of(recipe, data))
+
+
+def test_on_cpu_xla_leaves_the_barriers_of_remat_where_they_are(tiny_recipe: Recipe):
+    options = loop.compiler_options(dataclasses.replace(tiny_recipe, remat=True))
+    assert options == {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    assert loop.compiler_options(tiny_recipe) is None

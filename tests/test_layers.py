@@ -56,6 +56,12 @@ def test_conv_transpose_equals_the_dilated_form_in_all_derivatives(size, stride,
     assert_same(derivatives(layers.conv_transpose, x, kernel, **sizes), derivatives(dilated, x, kernel, **sizes))
 
 
+@pytest.mark.parametrize(("size", "stride", "padding", "height", "width"), [(4, 2, 1, 5, 3), (4, 1, 0, 1, 1), (5, 3, 2, 3, 2)])
+def test_so_it_does_where_pixels_are_many(size, stride, padding, height, width, monkeypatch):
+    monkeypatch.setattr(layers, "_FEW", 0)
+    test_conv_transpose_equals_the_dilated_form_in_all_derivatives(size, stride, padding, height, width)
+
+
 def test_conv_transpose_equals_lax_conv_transpose():
     x, kernel = operands((2, 4, 4, 3), (4, 4, 3, 5))
     # lax.conv_transpose correlates with the kernel as it is given; PyTorch's is the gradient of a correlation: flipped.
@@ -77,8 +83,30 @@ def test_conv_equals_a_sum_over_taps_in_all_derivatives(form, size, stride, padd
     assert_same(derivatives(form, x, kernel, **sizes), derivatives(taps, x, kernel, **sizes))
 
 
+@pytest.fixture
+def tiles_of_any_number(monkeypatch):
+    monkeypatch.setattr(layers, "_TILES", 1)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 6, 16), (1, 2, 2, 24)])
+def test_the_tiled_form_of_size_3_equals_the_textbook_one_in_all_derivatives(shape, tiles_of_any_number):
+    sizes = {"stride": 1, "padding": 1}
+    x, kernel = operands(shape, (3, 3, shape[-1], 20))
+    kernel = 0.2 * kernel
+    assert layers._keeps(x.shape, kernel.shape, 1, 1)
+    assert_same(derivatives(layers.conv, x, kernel, **sizes), derivatives(layers._conv_of_xla, x, kernel, **sizes))
+
+
+@pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (2, 1)])
+def test_the_form_of_taps_equals_the_textbook_one_in_all_derivatives(size, padding):
+    x, kernel = operands((2, 4, 5, 27), (size, size, 27, 3))
+    kernel, sizes = 0.2 * kernel, {"stride": 1, "padding": padding}
+    assert layers.conv(x, kernel, padding=padding).shape == (2, *(n + 2 * padding - size + 1 for n in (4, 5)), 3)
+    assert_same(derivatives(layers.conv, x, kernel, **sizes), derivatives(layers._conv_of_xla, x, kernel, **sizes))
+
+
 @pytest.mark.parametrize("shape", [(2, 8, 12, 16), (1, 4, 4, 24)])
-def test_the_tiled_forms_equal_the_textbook_ones_in_all_derivatives(shape):
+def test_the_tiled_forms_equal_the_textbook_ones_in_all_derivatives(shape, tiles_of_any_number):
     sizes = {"stride": 2, "padding": 1}
     x, kernel = operands(shape, (4, 4, shape[-1], 20))
     kernel = 0.2 * kernel  # or tanh saturates
@@ -87,10 +115,11 @@ def test_the_tiled_forms_equal_the_textbook_ones_in_all_derivatives(shape):
     assert_same(derivatives(layers.conv_transpose, x, kernel, **sizes), derivatives(dilated, x, kernel, **sizes))
 
 
-def test_the_tiled_forms_in_bfloat16_round_once():
-    x, kernel = (a.astype(jnp.bfloat16) for a in operands((2, 8, 8, 16), (4, 4, 16, 16)))
-    exact = layers._conv_of_xla(x.astype(jnp.float32), kernel.astype(jnp.float32), stride=2, padding=1)
-    found = layers.conv(x, kernel, stride=2, padding=1)
+@pytest.mark.parametrize(("size", "stride"), [(4, 2), (3, 1)])
+def test_the_tiled_forms_in_bfloat16_round_once(size, stride, tiles_of_any_number):
+    x, kernel = (a.astype(jnp.bfloat16) for a in operands((2, 8, 8, 16), (size, size, 16, 16)))
+    exact = layers._conv_of_xla(x.astype(jnp.float32), kernel.astype(jnp.float32), stride=stride, padding=1)
+    found = layers.conv(x, kernel, stride=stride, padding=1)
     assert found.dtype == jnp.bfloat16
     assert bool((jnp.abs(found.astype(jnp.float32) - exact) <= jnp.abs(exact) / 256 + 1e-5).all())  # half an ulp is 1/512
 

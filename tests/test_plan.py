@@ -238,3 +238,17 @@ def test_out_of_memory_is_known_by_what_is_raised():
     assert plan.is_out_of_memory(device.value)
     assert plan.is_out_of_memory(MemoryError())
     assert not plan.is_out_of_memory(ValueError("RESOURCE_EXHAUSTED"))
+
+
+def test_what_is_cut_over_the_devices_takes_its_part_on_each():
+    wide = dataclasses.replace(MLP, discriminator=Discriminator("mlp", width=512, depth=2), batch_size=8)
+    none, optimizer, state = (
+        plan.plan(dataclasses.replace(wide, shard=shard), devices=8).needs for shard in ("none", "optimizer", "state")
+    )
+    cut = 512 * 512 + 64 * 512  # weights of the two matrices of D; biases and all of G stay whole
+    assert none.optimizer - optimizer.optimizer == 2 * 4 * cut * 7 // 8
+    assert (optimizer.parameters, state.optimizer) == (none.parameters, optimizer.optimizer)
+    assert none.parameters - state.parameters == 4 * cut * 7 // 8
+    assert (
+        state.activations - none.activations == none.parameters
+    )  # gathered while a step uses them; an MLP keeps no statistics

@@ -31,8 +31,10 @@ def worker(workload: str, device: str, count: int, weak: bool, steps: int) -> di
     import jax
     import numpy as np
 
-    from jaxgan import build, data, loop
+    from jaxgan import build, data, host_memory, loop
 
+    if device == "cpu":
+        host_memory.keep()
     jax.config.update("jax_default_matmul_precision", "float32")
     recipe = recipe_of(settings_of(workload, device))
     recipe = dataclasses.replace(recipe, batch_size=recipe.batch_size * (count if weak else 1))

@@ -11,7 +11,7 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from jaxgan import build
+from jaxgan import build, loop
 from jaxgan.build import Shape
 from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe, check
 
@@ -43,7 +43,7 @@ def mebibytes(recipe: Recipe) -> float:
         "label": jax.ShapeDtypeStruct((rows,), jnp.int32),
     }
     step = jax.jit(gan.step, donate_argnums=0).lower(jax.eval_shape(gan.init, key), batch, key)
-    return step.compile().memory_analysis().temp_size_in_bytes / 2**20
+    return step.compile(compiler_options=loop.compiler_options(recipe)).memory_analysis().temp_size_in_bytes / 2**20
 
 
 def main() -> None:
