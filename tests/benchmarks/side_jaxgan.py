@@ -1,5 +1,6 @@
 """Training and sampling in jaxgan; started by step_time.py."""
 
+import functools
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import lax
 from turns import Task, fastest, process_peak, serve
 from workloads import recipe_of
 
@@ -19,7 +21,7 @@ from jaxgan import build, cost, host_memory
 from jaxgan.foreign import adopt
 from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
 from jaxgan.recipes import Recipe
-from jaxgan.types import Batch, PyTree
+from jaxgan.types import Batch, GANState, PyTree
 
 SAMPLES = (1, 64, 512)
 FOREIGN: dict[str, ModuleType] = {"dcgan": dcgan, "sngan": sngan, "r3gan": r3gan, "stylegan2": stylegan2}
@@ -38,15 +40,18 @@ class Side:
         }
         self.step_flops = cost.flops(cost.program(jax.make_jaxpr(gan.step)(self.state, self.batch, self.key)))
         self.step = jax.jit(gan.step, donate_argnums=0)
-        self.sample = jax.jit(gan.sample)
+        self.several = jax.jit(functools.partial(_several, gan.step, recipe.steps_per_dispatch), donate_argnums=0)
+        self.sample, self.labels = jax.jit(gan.sample), {n: jnp.zeros(n, jnp.int32) for n in SAMPLES}
         self.images = self.batch["image"]
 
     def train(self, count: int) -> None:
-        for _ in range(count):
-            self.state, _ = self.step(self.state, self.batch, self.key)
+        """So many steps, at least; whole dispatches."""
+        each = self.recipe.steps_per_dispatch
+        for _ in range(-(-count // each)):
+            self.state = self.several(self.state, self.batch, self.key)
 
     def draw(self, images: int, count: int) -> None:
-        labels = jnp.zeros(images, jnp.int32)
+        labels = self.labels[images]
         for _ in range(count):
             self.images = self.sample(self.state, self.key, labels)
 
@@ -113,7 +118,14 @@ class Side:
 
     def recompiled(self) -> dict[str, int]:
         """Programs of the step beyond the first."""
-        return {"count": self.step._cache_size() - 1}
+        return {"count": self.several._cache_size() - 1}
+
+
+def _several(step: Any, count: int, state: GANState, batch: Batch, key: jax.Array) -> GANState:
+    """As training makes several steps in one dispatch, or one."""
+    if count == 1:
+        return step(state, batch, key)[0]
+    return lax.fori_loop(0, count, lambda _, state: step(state, batch, key)[0], state)
 
 
 def _moments(opt: PyTree) -> PyTree:

@@ -85,7 +85,8 @@ def of_workload(workload: str, options: argparse.Namespace, deadline: float) -> 
     """Measures jaxgan beside each peer in turn."""
     half = options.device != "cpu" and workload in options.half
     settings = settings_of(workload, options.device, "bfloat16" if half else options.precision)
-    title, interval = f"{workload}, bfloat16" if half else workload, recipe_of(settings).penalty.interval
+    recipe, title = recipe_of(settings), f"{workload}, bfloat16" if half else workload
+    multiple_of = math.lcm(recipe.penalty.interval, recipe.steps_per_dispatch)  # steps of a turn
     apart = same_step(workload, options.device)
     ours = Side("jaxgan", settings)
     first, peak = ours.turn("step", 1)["first"], ours.tell(order="gemm")["peak"]
@@ -101,7 +102,7 @@ def of_workload(workload: str, options: argparse.Namespace, deadline: float) -> 
             if peer.about["parameters"] != ours.about["parameters"]:
                 raise RuntimeError(f"{peer.about['parameters']} parameters, but jaxgan has {ours.about['parameters']}")
             peak = peak if variant == "naive" else max(peak, peer.tell(order="gemm")["peak"])
-            asked = {"step": (options.seconds, interval)}
+            asked = {"step": (options.seconds, multiple_of)}
             asked |= {task: (options.seconds / 2, 1) for task in SAMPLES if variant in options.sampled}
             for task, (seconds, multiple) in asked.items():
                 found = measure(ours, peer, task, rounds=options.rounds, seconds=seconds, multiple=multiple)

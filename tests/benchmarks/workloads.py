@@ -57,6 +57,7 @@ MLP = Recipe(
     g_optimizer=ADAM,
     d_optimizer=ADAM,
     batch_size=64,
+    steps_per_dispatch=10,
 )
 SNGAN = Recipe(
     Data("none", image_size=32),
@@ -106,6 +107,8 @@ def about(recipe: Recipe) -> str:
     if penalty.name != "none":
         lazily = f" at every step in {penalty.interval}" if penalty.interval > 1 else ""
         words.insert(1, penalty.name.upper().replace("_", " + ") + lazily)
+    if recipe.steps_per_dispatch > 1:
+        words.append(f"in jaxgan {recipe.steps_per_dispatch} steps to a dispatch")
     return ", ".join(words)
 
 
