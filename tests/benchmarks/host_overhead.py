@@ -61,7 +61,9 @@ def measure(name: str, steps: int, blocks: int) -> None:
     import jax
     import numpy as np
 
-    from jaxgan import build, data, loop, recipes
+    from jaxgan import build, data, host_memory, loop, recipes
+
+    host_memory.keep()  # as the command line does
 
     recipe = recipes.named(name)
     side, channels, classes = {"digits": (8, 1, 10), "cifar10": (32, 3, 10)}[recipe.data.name]

@@ -34,7 +34,7 @@ def worker(workload: str, device: str, count: int, weak: bool, steps: int) -> di
     import jax
     import numpy as np
 
-    from jaxgan import build, data, host_memory, loop
+    from jaxgan import data, host_memory, loop
 
     if device == "cpu":
         host_memory.keep()
@@ -44,18 +44,17 @@ def worker(workload: str, device: str, count: int, weak: bool, steps: int) -> di
     size, channels = recipe.data.image_size or 32, recipe.data.channels or 3
     images = np.random.default_rng(0).integers(0, 256, (4_096, size, size, channels), np.uint8)
     dataset = data.from_array(images, name="noise")
-    prepared = loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))
-    assert prepared.abstract.step.sharding.mesh.size == count
-    placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
-    init = jax.jit(prepared.gan.init, out_shardings=placed)
-    advance, losses = loop.program(prepared, recipe), []
+    losses = []
     with jax.enable_x64(True):
-        state = jax.tree.map(_double, init(build.key(recipe)))
+        prepared, state = started(recipe, dataset)
+        assert prepared.abstract.step.sharding.mesh.size == count
+        advance, state = loop.program(prepared, recipe), jax.tree.map(_double, state)
         for step in range(LOSSES):
             state, info = advance(state, jax.tree.map(_double, prepared.batches(step, 1)), 1)
             means = loop.mean([(info, 1)])
             losses.append([float(means[name]) for name in ("d_loss", "g_loss")])
-    state = init(build.key(recipe))
+    prepared, state = started(recipe, dataset)
+    advance = loop.program(prepared, recipe)
     for step in range(2):
         state, _ = advance(state, prepared.batches(step, 1), 1)
     took, busy = [], []
@@ -72,6 +71,17 @@ def worker(workload: str, device: str, count: int, weak: bool, steps: int) -> di
     return {"seconds": median(took), "busy": median(busy), "losses": losses, "batch": recipe.batch_size} | {
         "machine": machine_words(kind, device, versions)
     }
+
+
+def started(recipe: Any, dataset: Any) -> Any:
+    """What the loop needs, and a state."""
+    import jax
+
+    from jaxgan import build, loop
+
+    prepared = loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))
+    placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
+    return prepared, jax.jit(prepared.gan.init, out_shardings=placed)(build.key(recipe))
 
 
 def _double(x: Any) -> Any:
