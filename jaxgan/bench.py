@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jaxgan import build, data, loop, toy
 from jaxgan import plan as planning
 from jaxgan.build import Shape
 from jaxgan.plan import Plan, gib
 from jaxgan.recipes import Recipe, members
-from jaxgan.types import GAN, Batch, Dataset, GANState, Info, Key
+from jaxgan.types import GAN, Batch, Dataset, GANState, Key
 
 BUSY = 0.8  # of the cores a CPU measurement must have had, or others had them
 BLOCKS = 10
@@ -99,12 +98,12 @@ def bench(recipe: Recipe, *, steps: int = 100) -> Bench:
     each, key = recipe.steps_per_dispatch, build.key(recipe)
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
     state = jax.jit(prepared.gan.init, out_shardings=placed)(key)
-    batch = prepared.batches(0, each)
-    lowered = jax.jit(_dispatch(prepared.gan, each), donate_argnums=0, out_shardings=(placed, None)).lower(state, batch, key)
+    advance = loop.program(prepared, recipe)
+    lowered = advance.lower(state, prepared.batches(0, each), each)
     began = time.perf_counter()
-    compiled = lowered.compile(compiler_options=loop.compiler_options(recipe))
+    compiled = lowered.compile()
     compile_seconds = time.perf_counter() - began
-    run = _Run(compiled, prepared.batches, state, key, each)
+    run = _Run(advance, prepared.batches, state, each)
     dispatches = max(1, steps // each)
     blocks = min(BLOCKS, dispatches)
     timed = _timed(run.go, run.wait, dispatches // blocks, blocks)
@@ -177,33 +176,16 @@ def machine() -> dict[str, Any]:
 class _Run:
     """Training under way: a state that each dispatch replaces."""
 
-    def __init__(self, compiled: Any, batches: Callable[..., Batch], state: GANState, key: Key, each: int) -> None:
-        self.compiled, self.batches, self.state, self.key, self.each = compiled, batches, state, key, each
+    def __init__(self, advance: loop.Program, batches: Callable[..., Batch], state: GANState, each: int) -> None:
+        self.advance, self.batches, self.state, self.each = advance, batches, state, each
         self.step = 0
 
     def go(self) -> None:
-        self.state, _ = self.compiled(self.state, self.batches(self.step, self.each), self.key)
+        self.state, _ = self.advance(self.state, self.batches(self.step, self.each), self.each)
         self.step += self.each
 
     def wait(self) -> None:
         jax.block_until_ready(self.state)
-
-
-def _dispatch(gan: GAN, steps: int) -> Callable[[GANState, Batch, Key], tuple[GANState, Info]]:
-    """What training compiles: `steps` steps on batches `[steps, B, ...]`."""
-
-    def one(state: GANState, batches: Batch, key: Key) -> tuple[GANState, Info]:
-        return gan.step(state, jax.tree.map(lambda x: x[0], batches), key)
-
-    def several(state: GANState, batches: Batch, key: Key) -> tuple[GANState, Info]:
-        def body(i: jax.Array, carry: tuple[GANState, Info]) -> tuple[GANState, Info]:
-            state, info = gan.step(carry[0], jax.tree.map(lambda x: x[i], batches), key)
-            return state, jax.tree.map(lambda total, x: total + x / steps, carry[1], info)
-
-        info = jax.eval_shape(one, state, batches, key)[1]
-        return lax.fori_loop(0, steps, body, (state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), info)))
-
-    return one if steps == 1 else several
 
 
 def _synthetic(recipe: Recipe, shape: Shape) -> Dataset:

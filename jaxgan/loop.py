@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxgan import build, devices
 from jaxgan.build import Shape
-from jaxgan.recipes import Recipe, Shard, members
+from jaxgan.recipes import Recipe, Shard, check_divides, members
 from jaxgan.types import GAN, Batch, Dataset, GANState, Info, Key, Player, PyTree
 
 
@@ -37,6 +37,21 @@ class Event(NamedTuple):
     sample: bool
     save: bool
     stop: int  # number of the signal that came, or 0
+
+
+class Program(NamedTuple):
+    """What trains: (state, batches `[steps, B, ...]`, count) -> (state, info). The state's buffers are donated."""
+
+    run: jax.stages.Wrapped
+    rest: Callable[[int], tuple[jax.Array, ...]]  # count -> its further arguments
+
+    def __call__(self, state: GANState, batches: Batch, count: int) -> tuple[GANState, Info]:
+        after: tuple[GANState, Info] = self.run(state, batches, *self.rest(count))
+        return after
+
+    def lower(self, state: GANState, batches: Batch, count: int) -> jax.stages.Lowered:
+        """What such a call compiles, and then finds compiled."""
+        return self.run.lower(state, batches, *self.rest(count))
 
 
 def prepare(recipe: Recipe, dataset: Dataset, shape: Shape) -> Prepared:
@@ -87,13 +102,7 @@ def prepare(recipe: Recipe, dataset: Dataset, shape: Shape) -> Prepared:
 
 def _check_fits(recipe: Recipe, count: int) -> None:
     several = len(members(recipe))
-    if several == 1 and recipe.batch_size % count:
-        raise ValueError(f"batch_size: {recipe.batch_size}, but it must be a multiple of the {count} devices")
-    if several == 1 and recipe.batch_size // recipe.accumulate % count:
-        raise ValueError(
-            f"accumulate: {recipe.accumulate}, but a microbatch, {recipe.batch_size // recipe.accumulate} images, must be a "
-            f"multiple of the {count} devices"
-        )
+    check_divides(recipe, count)
     if several > 1 and recipe.shard != "none":
         raise ValueError(f"shard: {recipe.shard}, but of GANs side by side each device has its own; it must be none")
     if several > 1 and jax.process_count() > 1 and several % count:
@@ -173,7 +182,7 @@ def steps(
             return
 
 
-def program(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, int], tuple[GANState, Info]]:
+def program(prepared: Prepared, recipe: Recipe) -> Program:
     """The compiled program: `count` steps on batches `[steps, B, ...]`, and the mean of their infos, as `_joined`."""
     step, placed = _step(prepared, recipe.shard), jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
     whole = _whole(prepared)
@@ -201,11 +210,9 @@ def program(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, in
         jax.jit, donate_argnums=0, out_shardings=(placed, info_placed), compiler_options=compiler_options(recipe)
     )
     if recipe.steps_per_dispatch == 1:
-        run = jit(one)
-        return lambda state, batches, _: run(state, batches, key)
-    run = jit(several)
+        return Program(jit(one), lambda _: (key,))
     counts = functools.cache(lambda count: devices.put(np.int32(count), whole))
-    return lambda state, batches, count: run(state, batches, key, counts(count))
+    return Program(jit(several), lambda count: (key, counts(count)))
 
 
 def compiler_options(recipe: Recipe) -> dict[str, str | bool] | None:

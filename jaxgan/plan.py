@@ -15,7 +15,7 @@ from jax.sharding import AbstractMesh
 from jaxgan import build, cost, verdict
 from jaxgan.build import Shape
 from jaxgan.devices import cut as laid_out
-from jaxgan.recipes import Recipe, check, members
+from jaxgan.recipes import Recipe, check, check_divides, divides, members
 from jaxgan.types import GAN, Batch, GANState, Info, Key, PyTree
 
 GIB = 2**30
@@ -117,8 +117,7 @@ def plan(
     if memory is None and platform != _platform():
         raise ValueError("memory: None, but of devices of another kind than this it must be given")
     every = members(recipe)
-    if len(every) == 1 and recipe.batch_size % count:
-        raise ValueError(f"batch_size: {recipe.batch_size}, but it must be a multiple of the {count} devices")
+    check_divides(recipe, count)
     shape, size = data_shape(recipe) if shape is None else (shape, KNOWN.get(recipe.data.name, (0, 0, None))[2])
     abstract = _abstract(recipe, shape)[1]
     step_flops = _step_flops(recipe, shape)
@@ -206,7 +205,7 @@ def told(recipe: Recipe, shape: Shape | None = None, *, batch: int | None = None
     side = f"images of side {shape.sample[0]}" if len(shape.sample) == 3 else "points"
     has = f"the device has {gib(of_device())}"
     if batch is None:
-        count = jax.device_count() if len(members(recipe)) > 1 or recipe.batch_size % jax.device_count() == 0 else 1
+        count = jax.device_count() if divides(recipe, jax.device_count()) else 1
         need = plan(recipe, shape, devices=count).needs.total
         return f"out of memory: batch {recipe.batch_size} of {side} needs about {gib(need)}, {has}; take {REMEDIES}"
     alone = members(recipe)[0]
@@ -336,7 +335,7 @@ def _looked_at(recipe: Recipe, shape: Shape, platform: str | None) -> int:
 
 def _largest(recipe: Recipe, devices: int, memory: int, bytes_of: Callable[[int], Needs]) -> int | None:
     """By halving: bytes grow with the batch."""
-    unit = math.lcm(recipe.discriminator.pack, devices if len(members(recipe)) == 1 else 1)
+    unit = recipe.accumulate * math.lcm(recipe.discriminator.pack, devices if len(members(recipe)) == 1 else 1)
     low, high = 0, recipe.batch_size // unit
     while high - low > 1:
         middle = (low + high) // 2

@@ -644,6 +644,27 @@ def _check_together(recipe: Recipe) -> None:
         raise ValueError(f"penalty.gammas: {' '.join(map(str, gammas))}, but each weight may stand there once")
 
 
+def divides(recipe: Recipe, devices: int) -> bool:
+    """Whether so many devices have the same share of each microbatch; GANs side by side are not cut."""
+    return len(members(recipe)) > 1 or recipe.batch_size // recipe.accumulate % devices == 0
+
+
+def check_divides(recipe: Recipe, devices: int) -> None:
+    """Refuses a checked recipe whose batch, or microbatch, so many devices cannot share.
+
+    Raises:
+        ValueError: one line with the field, its value and what is allowed.
+    """
+    if divides(recipe, devices):
+        return
+    if recipe.batch_size % devices:
+        raise ValueError(f"batch_size: {recipe.batch_size}, but it must be a multiple of the {devices} devices")
+    images = recipe.batch_size // recipe.accumulate
+    raise ValueError(
+        f"accumulate: {recipe.accumulate}, but a microbatch, {images} images, must be a multiple of the {devices} devices"
+    )
+
+
 # What `stop_on` may name, and the verdict it means.
 STOP_WORDS = {
     "collapse": "mode collapse",

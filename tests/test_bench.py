@@ -6,7 +6,7 @@ import json
 import jax
 import pytest
 
-from jaxgan import bench, plan
+from jaxgan import bench, build, loop, plan
 from jaxgan.bench import Bench, Spread, Timed
 
 
@@ -47,6 +47,36 @@ def test_several_steps_in_a_dispatch_and_several_gans(tiny_recipe, monkeypatch):
     found = bench.bench(recipe, steps=6)
     assert found.steps == 6
     assert found.images_per_second == pytest.approx(2 * 8 / found.step.seconds.median)
+
+
+def test_what_is_timed_is_the_program_that_trains_cut_as_the_recipe_says(tiny_recipe, monkeypatch):
+    lower, call = loop.Program.lower, loop.Program.__call__
+    compiled, whole = [], []
+
+    def lowered(program, *arguments):
+        made = lower(program, *arguments)
+        compiled.append(made.as_text())
+        return made
+
+    def called(program, *arguments):
+        state, info = call(program, *arguments)
+        whole.append(state.d.params["hidden_0"]["kernel"].sharding.is_fully_replicated)
+        return state, info
+
+    def trains(recipe):
+        digits = build.dataset(recipe)
+        prepared = loop.prepare(recipe, digits, build.shape_of(recipe, digits))
+        return lower(loop.program(prepared, recipe), prepared.abstract, prepared.batches(0, 1), 1).as_text()
+
+    monkeypatch.setattr(loop.Program, "lower", lowered)
+    monkeypatch.setattr(loop.Program, "__call__", called)
+    monkeypatch.setattr(bench, "_peaks", lambda: {"float32": 1.0})
+    wide = dataclasses.replace(tiny_recipe.discriminator, width=256)  # narrower weights stay whole
+    none, recipe = (dataclasses.replace(tiny_recipe, discriminator=wide, shard=shard) for shard in ("none", "state"))
+    assert bench.bench(recipe, steps=3).steps == 3
+    assert whole == [False] * 5  # two calls to warm up, three timed
+    assert compiled == [trains(recipe)]
+    assert compiled != [trains(none)]
 
 
 def test_steps_out_of_range(tiny_recipe):

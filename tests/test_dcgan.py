@@ -6,6 +6,7 @@
 
 import functools
 import hashlib
+import itertools
 from pathlib import Path
 
 import flax
@@ -21,7 +22,7 @@ from jaxgan.nets import dcgan
 from jaxgan.network import from_linen
 from jaxgan.types import Loss, Player
 
-SIZES = (8, 28, 32, 64)
+SIZES = (8, 28, 32, 64, 128)
 
 
 # ---------------------------------------------------------------------------------------------------------------- shapes
@@ -63,6 +64,20 @@ def test_shapes(size, channels, classes, norm):
 def test_full_size_has_the_published_number_of_parameters():
     assert count(forward(dcgan.Generator(), jnp.zeros((2, 100)))[0]) == 3_576_704
     assert count(forward(dcgan.Discriminator(), jnp.zeros((2, 64, 64, 3)))[0]) == 2_765_568
+
+
+def test_at_128_pixels_each_player_has_one_stage_more_and_the_parameters_of_its_layers():
+    widths = (64, 128, 256, 512, 1024)
+
+    def kernels(*features):  # of 4x4, without biases
+        return sum(16 * ins * outs for ins, outs in itertools.pairwise(features))
+
+    z, x = jnp.zeros((2, 100)), jnp.zeros((2, 128, 128, 3))
+    g_params, images, _ = forward(dcgan.Generator(128), z)
+    d_params, logits, _ = forward(dcgan.Discriminator(128), x)
+    assert (images.shape, logits.shape) == (x.shape, (2,))
+    assert count(g_params) == kernels(100, *reversed(widths), 3) + 2 * sum(widths) == 12_786_560
+    assert count(d_params) == kernels(3, *widths, 1) + 2 * sum(widths[1:]) == 11_164_416  # D's first layer has no norm
 
 
 @pytest.mark.parametrize(

@@ -62,11 +62,12 @@ def test_so_it_does_where_pixels_are_many(size, stride, padding, height, width, 
     test_conv_transpose_equals_the_dilated_form_in_all_derivatives(size, stride, padding, height, width)
 
 
-def test_conv_transpose_equals_lax_conv_transpose():
+@pytest.mark.parametrize("form", [layers.conv_transpose, layers._transposed_of_xla])  # on CPU it is that of phases
+def test_conv_transpose_equals_lax_conv_transpose(form):
     x, kernel = operands((2, 4, 4, 3), (4, 4, 3, 5))
     # lax.conv_transpose correlates with the kernel as it is given; PyTorch's is the gradient of a correlation: flipped.
     expected = lax.conv_transpose(x, kernel[::-1, ::-1], (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    np.testing.assert_allclose(layers.conv_transpose(x, kernel, stride=2, padding=1), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(form(x, kernel, stride=2, padding=1), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", [layers.conv, layers._conv_of_xla])  # on CPU `conv` is the form of patches

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxgan import build, cost, layers, losses, plan, recipes
+from jaxgan import build, cost, layers, loop, losses, plan, recipes
 from jaxgan.build import Shape
 from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe
 
@@ -230,6 +230,37 @@ def test_the_table_of_known_sets_is_true():
 def test_bad_input(fields, told):
     with pytest.raises(ValueError, match=told):
         plan.plan(MLP, **{"devices": 1, **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"batch_size": 5}, "batch_size: 5, but it must be a multiple of the 2 devices"),
+        ({"accumulate": 2}, "accumulate: 2, but a microbatch, 3 images, must be a multiple of the 2 devices"),
+    ],
+)
+def test_what_does_not_divide_among_the_devices_is_refused_as_training_refuses_it(monkeypatch, fields, told):
+    recipe, digits = dataclasses.replace(MLP, **fields), build.dataset(MLP)
+    shape = build.shape_of(MLP, digits)
+    monkeypatch.setattr(build, "build", None)  # before any network is built
+    for refused in (lambda: plan.plan(recipe), lambda: loop.prepare(recipe, digits, shape)):
+        with pytest.raises(ValueError) as error:
+            refused()
+        assert str(error.value) == told
+
+
+def test_a_microbatch_divides_where_devices_are_fewer_or_gans_stand_side_by_side():
+    recipe = dataclasses.replace(MLP, accumulate=2)
+    assert plan.plan(recipe, devices=1).fits
+    assert plan.plan(dataclasses.replace(recipe, seeds=2), devices=2).fits
+    assert "batch 6 of images of side 8 needs about" in plan.told(recipe)  # of the two devices here it could not be planned
+
+
+def test_the_largest_batch_can_be_cut_into_microbatches_that_divide():
+    recipe = dataclasses.replace(MLP, batch_size=9 * 512, accumulate=9)
+    found = plan.plan(recipe, devices=4, memory=plan.plan(recipe, devices=4).needs.total - 1)
+    assert 0 < found.largest < recipe.batch_size
+    assert plan.plan(dataclasses.replace(recipe, batch_size=found.largest), devices=4).fits
 
 
 def test_out_of_memory_is_known_by_what_is_raised():

@@ -1,14 +1,16 @@
 """Sides of a benchmark as processes, turns between them, and what the turns say."""
 
+import itertools
 import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 HERE = Path(__file__).parent
 BUSY = 0.8  # of its threads a side must have had, or another process had the cores
@@ -19,14 +21,21 @@ LARGE_PAGES = "glibc.malloc.hugetlb=1"
 class Side:
     """A process that works when told to."""
 
+    processes: ClassVar[list[subprocess.Popen[str]]] = []
+
     def __init__(self, variant: str, settings: dict[str, Any]) -> None:
-        env = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_PLATFORMS": str(settings["device"])}
+        env = os.environ | {
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+            "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.92",
+            "JAX_PLATFORMS": str(settings["device"]),
+        }
         if variant == "large_pages":
             env["GLIBC_TUNABLES"] = LARGE_PAGES
         script = HERE / SCRIPTS.get(variant, "side_torch.py")
         words = [sys.executable, str(script), json.dumps(settings | {"variant": variant})]
         self.variant, self.settings = variant, settings
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        self.processes.append(self.process)
         self.about = self._answer()
 
     def _answer(self) -> dict[str, Any]:
@@ -50,6 +59,56 @@ class Side:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
+
+
+Asked = Mapping[str, tuple[float, int]]  # of each task, seconds of a turn and what its count is a multiple of
+
+
+def kill(processes: Iterable[subprocess.Popen[str]] | None = None) -> None:
+    """Ends sides, by default all that still work, and with them the waiting for their answers."""
+    for process in Side.processes if processes is None else processes:
+        process.kill()
+
+
+class Alone:
+    """What a side did while it had the device to itself: takes its place beside another that would not fit as well."""
+
+    def __init__(self, side: Side, asked: Asked, rounds: int) -> None:
+        self.variant, self.settings, self.about = side.variant, side.settings, side.about
+        turns = {}
+        for task, (seconds, multiple) in asked.items():
+            tried = [side.turn(task, multiple) for _ in range(2)]
+            count = count_of(tried[1:], seconds, multiple)
+            turns[task] = [side.turn(task, count) for _ in range(rounds)]
+        self.turns = {task: itertools.cycle(each) for task, each in turns.items()}
+        orders = ("gemm", "memory", "recompiled") if side.variant == "jaxgan" else ("gemm", "memory")
+        self.told = {order: side.tell(order=order) for order in orders}
+        side.end()
+
+    def turn(self, task: str, count: int) -> dict[str, float]:
+        return next(self.turns[task])
+
+    def tell(self, order: str) -> dict[str, Any]:
+        return self.told[order]
+
+    def end(self) -> None:
+        """Has ended already."""
+
+
+def ready(variant: str, settings: dict[str, Any], asked: Asked) -> Side:
+    """A side that has compiled all it is asked for."""
+    side = Side(variant, settings)
+    for task, (_, multiple) in asked.items():
+        side.turn(task, multiple)
+    return side
+
+
+def all_ready(wanted: Mapping[Any, tuple[str, dict[str, Any], Asked]]) -> dict[Any, Future[Side]]:
+    """Starts many sides at once: compiling takes most of the time, and one processor each."""
+    pool = ThreadPoolExecutor(max(1, len(wanted)))
+    started = {name: pool.submit(ready, *words) for name, words in wanted.items()}
+    pool.shutdown(wait=False)
+    return started
 
 
 class Spread(NamedTuple):
@@ -79,14 +138,19 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(*quantiles(values, n=4, method="inclusive")) if len(values) > 1 else Spread(*[values[0]] * 3)
 
 
-def measure(ours: Side, peer: Side, task: str, *, rounds: int, seconds: float, multiple: int = 1) -> Measured:
+def count_of(tried: Sequence[dict[str, float]], seconds: float, multiple: int) -> int:
+    """How many make a turn of so many seconds."""
+    return multiple * max(1, min(1000, round(seconds / max(turn["wall"] for turn in tried) / multiple)))
+
+
+def measure(ours: Side | Alone, peer: Side | Alone, task: str, *, rounds: int, seconds: float, multiple: int = 1) -> Measured:
     """Turn by turn, so that whatever slows the machine slows both; a turn takes about so many seconds.
 
     On CPU a round counts only where both sides had their cores; where none counts, all are shown.
     """
     tried = [side.turn(task, multiple) for side in (ours, peer)]  # compiles
     tried = [side.turn(task, multiple) for side in (ours, peer)]
-    count = multiple * max(1, min(1000, round(seconds / max(turn["wall"] for turn in tried) / multiple)))
+    count = count_of(tried, seconds, multiple)
     pairs = []
     for number in range(rounds):
         order = (ours, peer) if number % 2 else (peer, ours)
@@ -112,7 +176,7 @@ def measure(ours: Side, peer: Side, task: str, *, rounds: int, seconds: float, m
     )
 
 
-def machine(ours: Side, peers: Sequence[Side] = ()) -> str:
+def machine(ours: Side | Alone, peers: Sequence[Side | Alone] = ()) -> str:
     """The device and the versions, in a line."""
     versions = {"Python": platform.python_version(), **ours.about["versions"]}
     for peer in peers:

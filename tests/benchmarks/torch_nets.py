@@ -373,7 +373,7 @@ class Mapping(nn.Sequential):
             w = layer(w)
         if self.training:
             with torch.no_grad():
-                self.w_avg.lerp_(w.mean(0), 0.005)
+                self.w_avg.lerp_(w.mean(0).to(self.w_avg.dtype), 0.005)
         return w
 
 
