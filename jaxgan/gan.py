@@ -185,12 +185,15 @@ def make_gan(
         else:
             strength = _at(augment_strength, shown)
 
-        def draw(part: int, key: t.Key) -> Draw:
-            z = latent(jax.random.fold_in(key, 4), (size, latent_dim))
-            return Draw(z, images[part], labels[part], key, shown, strength)
+        # One array where both updates have the same z: of two equal draws XLA would not know it, and run G on each.
+        keys = keys[: disc_steps + 1 - share_z]
+        zs = [latent(jax.random.fold_in(each, 4), (size, latent_dim)) for each in keys]
+
+        def draw(part: int, i: int) -> Draw:
+            return Draw(zs[i], images[part], labels[part], keys[i], shown, strength)
 
         # G's part is the last: one of its own, or where its loss looks at no real images, D's last.
-        return [draw(i, keys[i]) for i in range(disc_steps)], draw(parts - 1, keys[disc_steps - share_z])
+        return [draw(i, i) for i in range(disc_steps)], draw(parts - 1, disc_steps - share_z)
 
     def init(key: t.Key) -> t.GANState:
         g_params, g_stats = generator.init(jax.random.fold_in(key, 0))

@@ -44,6 +44,20 @@ def conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0) 
     return form(x, kernel, default=functools.partial(_conv_of_xla, stride=stride, padding=padding))
 
 
+def pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`x @ kernel` over the last axis, `[..., I]` to `[..., O]`: of pixels, a convolution of size 1.
+
+    Args:
+        x: `[..., I]`.
+        kernel: `[I, O]`.
+
+    Returns:
+        `[..., O]`.
+    """
+    y = lax.platform_dependent(x.reshape(-1, x.shape[-1]), kernel, cpu=_product, default=jnp.matmul)
+    return y.reshape(*x.shape[:-1], kernel.shape[1])
+
+
 def _conv_of_xla(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
     pads = ((padding, padding), (padding, padding))
     return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from jaxgan.foreign import Arrays, Tensor, adopt, convolution, linear
-from jaxgan.layers import full_precision, in_full, leaky_relu, matched, recomputed
+from jaxgan.layers import full_precision, in_full, leaky_relu, matched, pointwise, recomputed
 from jaxgan.resample import downsample, low_pass, upsample
 from jaxgan.types import PyTree
 
@@ -38,8 +38,8 @@ def grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
     References:
         Krizhevsky et al. 2012, ImageNet classification with deep convolutional neural networks, section 3.5.
     """
-    # The gradients of XLA's CPU convolutions in groups are ten times as slow as those of matrix products, one for each tap.
-    form = functools.partial(lax.platform_dependent, cpu=functools.partial(_grouped_of_taps, groups=groups))
+    # The gradients of XLA's CPU convolutions in groups are ten times as slow as those of matrix products, one for each group.
+    form = functools.partial(lax.platform_dependent, cpu=functools.partial(_grouped_of_patches, groups=groups))
     return form(x, kernel, default=functools.partial(_grouped_of_xla, groups=groups))
 
 
@@ -48,20 +48,16 @@ def _grouped_of_xla(x: jax.Array, kernel: jax.Array, *, groups: int) -> jax.Arra
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout, feature_group_count=groups)
 
 
-def _grouped_of_taps(x: jax.Array, kernel: jax.Array, *, groups: int) -> jax.Array:
+def _grouped_of_patches(x: jax.Array, kernel: jax.Array, *, groups: int) -> jax.Array:
     rows, columns, inputs, outputs = kernel.shape
     batch, height, width, _ = x.shape
-    exact = jnp.promote_types(x.dtype, jnp.float32)  # nine products of half precision are added up before they are rounded
-    wide = jnp.moveaxis(x.astype(exact).reshape(batch, height, width, groups, inputs), 3, 0)
+    wide = jnp.moveaxis(x.reshape(batch, height, width, groups, inputs), 3, 0)
     wide = jnp.pad(wide, ((0, 0), (0, 0), (rows // 2, rows // 2), (columns // 2, columns // 2), (0, 0)))
-    matrices = jnp.moveaxis(kernel.astype(exact).reshape(rows, columns, inputs, groups, outputs // groups), 3, 2)
-    y = jnp.zeros((), exact)
-    for i in range(rows):
-        for j in range(columns):
-            shifted = wide[:, :, i : i + height, j : j + width].reshape(groups, -1, inputs)
-            y = y + lax.batch_matmul(shifted, matrices[i, j])
-    y = jnp.moveaxis(y.reshape(groups, batch, height, width, -1), 0, 3)
-    return y.reshape(batch, height, width, outputs).astype(x.dtype)
+    shifts = [wide[:, :, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
+    patches = jnp.concatenate(shifts, axis=-1).reshape(groups, batch * height * width, -1)
+    matrices = jnp.moveaxis(kernel.reshape(-1, groups, outputs // groups), 1, 0)
+    y = lax.batch_matmul(patches, matrices).reshape(groups, batch, height, width, -1)
+    return jnp.moveaxis(y, 0, 3).reshape(batch, height, width, outputs)
 
 
 class Linear(nn.Module):
@@ -73,7 +69,7 @@ class Linear(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param("kernel", _normal(self.gain, x.shape[-1]), (x.shape[-1], self.features))
-        return x @ matched(kernel, x)
+        return pointwise(x, matched(kernel, x))
 
 
 class Block(nn.Module):

@@ -1,11 +1,12 @@
 """The same training and sampling in PyTorch; started by step_time.py.
 
 `eager` is the plain loop: memory format, threads and optimizer as they are by default. `tuned` is as fast as eager means make
-it: memory format and kind of Adam are whichever combination is fastest here; `channels_last` is that without a trial, and with
-fused Adam; `large_pages` is `tuned` in another environment. `compile` adds torch.compile to `tuned`, of both networks, but not
-of D where a penalty differentiates its gradient, which AOTAutograd cannot; `graph` replays the whole eager step as one CUDA
-graph. All of them make one G(z) for both updates, freeze D in G's update, set gradients to None and read nothing back. Unlike
-jaxgan's step, these keep no averaged generator and compute no norms.
+it: memory format and kind of Adam are whichever combination is fastest here, and StyleGAN2's styles scale activations or, in
+groups, the kernels of each sample; `channels_last` is that without a trial, and with fused Adam; `large_pages` is `tuned` in
+another environment. `compile` adds torch.compile to `tuned`, of both networks, but not of D where a penalty differentiates its
+gradient, which AOTAutograd cannot; `graph` replays the whole eager step as one CUDA graph. All of them make one G(z) for both
+updates, freeze D in G's update, set gradients to None and read nothing back. Unlike jaxgan's step, these keep no averaged
+generator and compute no norms.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ APART = (
 )  # whose D sees real and fake apart: it has statistics of the batch, or its reference does
 
 
-def generator(of: Generator, size: int, channels: int) -> nn.Module:
+def generator(of: Generator, size: int, channels: int, *, grouped: bool) -> nn.Module:
     if of.network == "mlp":
         return nets.mlp_generator(of.latent_dim, of.width, of.depth, (channels, size, size))
     if of.network == "dcgan":
@@ -48,7 +49,7 @@ def generator(of: Generator, size: int, channels: int) -> nn.Module:
         return nets.sngan_generator(of.width, of.latent_dim)
     if of.network == "r3gan":
         return nets.r3gan_generator(of.widths, of.groups, of.latent_dim)
-    return nets.stylegan2_generator(size, of.channel_base, of.channel_max, of.style_dim, of.latent_dim, of.depth)
+    return nets.stylegan2_generator(size, of.channel_base, of.channel_max, of.style_dim, of.latent_dim, of.depth, grouped)
 
 
 def discriminator(of: Discriminator, size: int, channels: int) -> nn.Module:
@@ -76,14 +77,14 @@ def g_loss_of(loss: str, real: torch.Tensor | None, fake: torch.Tensor) -> torch
 
 
 class Side:
-    def __init__(self, settings: dict[str, Any], variant: str, layout: str, adam: str) -> None:
+    def __init__(self, settings: dict[str, Any], variant: str, layout: str, adam: str, grouped: bool = False) -> None:
         torch.manual_seed(0)
         self.recipe: Recipe = recipe_of(settings)
         self.device, self.variant, self.steps, self.replay = settings["device"], variant, 0, None
         recipe, self.half = self.recipe, settings["precision"] == "bfloat16"
         size, channels = recipe.data.image_size or 32, recipe.data.channels or 3
         self.memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-        self.g = generator(recipe.generator, size, channels).to(self.device, memory_format=self.memory).train()
+        self.g = generator(recipe.generator, size, channels, grouped=grouped).to(self.device, memory_format=self.memory).train()
         self.d = discriminator(recipe.discriminator, size, channels).to(self.device, memory_format=self.memory).train()
         self.g_call, self.d_call, self.critic = self.g, self.d, self.d
         if variant == "compile":
@@ -265,16 +266,18 @@ def tuned(settings: dict[str, Any], variant: str) -> tuple[Side, str]:
         return Side(settings, variant, "contiguous", "fused"), "compile, fused Adam"
     if variant == "channels_last":
         return Side(settings, variant, variant, "fused"), f"eager, {threads}, channels_last, fused Adam"
-    timed: dict[tuple[str, str], float] = {}
+    timed: dict[tuple[str, str, bool], float] = {}
+    grouped = (False, True) if recipe_of(settings).generator.network == "stylegan2" else (False,)
     with one_at_a_time(settings["device"]):
         for _ in range(2):
-            for option in itertools.product(("contiguous", "channels_last"), ("foreach", "fused")):
+            for option in itertools.product(("contiguous", "channels_last"), ("foreach", "fused"), grouped):
                 if timed.get(option, 0.0) < 1:
                     side = Side(settings, variant if variant == "graph" else "eager", *option)
                     timed[option] = min(seconds(side, 10 if settings["device"] == "cuda" else 2), timed.get(option, math.inf))
                     del side
     best = min(timed, key=timed.__getitem__)
-    return Side(settings, variant, *best), f"{variant}, {threads}, {best[0]}, {best[1]} Adam"
+    words = [variant, threads, best[0], f"{best[1]} Adam", *(["kernels of each sample in groups"] if best[2] else [])]
+    return Side(settings, variant, *best), ", ".join(words)
 
 
 def main(settings: dict[str, Any]) -> None:
