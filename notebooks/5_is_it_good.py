@@ -52,7 +52,7 @@ from jaxgan.metrics.prdc import prdc
 from jaxgan.train import train
 
 SMOKE = "JAXGAN_SMOKE" in os.environ  # the test suite's: a few steps, to see that every cell runs
-STEPS, SEEDS, N = (60, (0,), 60) if SMOKE else (2_000, (0, 1), None)
+STEPS, SEEDS, N = (12, (0,), 60) if SMOKE else (2_000, (0, 1), None)
 
 REAL, FAKE, D_COLOUR = "#666666", "#d6604d", "#2166ac"
 plt.rcParams.update(

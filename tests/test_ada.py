@@ -21,11 +21,9 @@ KEY = jax.random.key(5)
 NORMAL = ("scale", "aniso", "xfrac", "brightness", "contrast", "saturation", "imgfilter", "noise")
 WIDE = {"xint": (2,), "xfrac": (2,), "cutout": (2,), "imgfilter": (4,)}
 
-# What is compiled here runs for microseconds: machine code need not be good.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-draw = jit(ada.draw, static_argnums=(1, 2))
-apply = jit(ada.apply, static_argnums=0)
-augment = jit(lambda pipe, key, images, strength: ada.ada(pipe)(key, images, strength), static_argnums=0)
+draw = jax.jit(ada.draw, static_argnums=(1, 2))
+apply = jax.jit(ada.apply, static_argnums=0)
+augment = jax.jit(lambda pipe, key, images, strength: ada.ada(pipe)(key, images, strength), static_argnums=0)
 
 
 def images_of(shape, seed=0):
@@ -165,7 +163,7 @@ def test_geometry_is_one_resampling(shape):
     gates = {name: np.zeros(count) for name in draws.gates}
     images = rng.uniform(-1, 1, (count, *shape))
     with jax.enable_x64(True):
-        found = np.asarray(jit(ada.apply, static_argnums=0)(pipe, Draws(values, gates), images, 1.0))
+        found = np.asarray(jax.jit(ada.apply, static_argnums=0)(pipe, Draws(values, gates), images, 1.0))
     assert found.dtype == np.float64
     for i in range(count):
         u = {name: value[i] for name, value in values.items()}
@@ -321,7 +319,7 @@ def test_gradients():
     x, change, cotangent = (images_of(shape, seed) for seed in range(3))
     f = functools.partial(ada.ada("bgcfnc"), KEY, strength=0.8)
 
-    @jit
+    @jax.jit
     def derivatives(x, change, cotangent):
         y, vjp = jax.vjp(f, x)
         moved = f(x + change) - y
@@ -346,7 +344,7 @@ def test_a_penalty_behind_the_pipe_has_a_gradient():
 
         return jnp.sum(jax.grad(critic)(x) ** 2)
 
-    gradient, above, below = jit(
+    gradient, above, below = jax.jit(
         lambda w: (jax.grad(penalty)(w), penalty(w + 5e-3 * direction), penalty(w - 5e-3 * direction))
     )(w)
     assert np.isfinite(gradient).all()
@@ -365,7 +363,7 @@ def test_a_traced_strength_compiles_once_and_side_by_side():
         return ada.ada("bgcfnc")(key, images, strength)
 
     images, keys, strengths = images_of((3, 2, 6, 6, 3)), jax.random.split(KEY, 3), jnp.array([0.0, 0.5, 1.0])
-    one, many = jit(counted), jit(jax.vmap(ada.ada("bgcfnc")))
+    one, many = jax.jit(counted), jax.jit(jax.vmap(ada.ada("bgcfnc")))
     alone = [np.asarray(one(keys[i], images[i], strengths[i])) for i in range(3)]
     assert len(traces) == 1
     np.testing.assert_allclose(many(keys, images, strengths), alone, atol=2e-5)
@@ -382,10 +380,10 @@ def test_a_batch_over_two_devices_stays_where_it_is():
         y, vjp = jax.vjp(lambda x: ada.ada("bgcfnc")(key, x, 1.0), images)
         return y, vjp(y)[0]
 
-    compiled = jit(there_and_back).lower(KEY, jax.device_put(images, apart)).compile()
+    compiled = jax.jit(there_and_back).lower(KEY, jax.device_put(images, apart)).compile()
     for each in ("all-gather", "all-to-all", "collective-permute", "all-reduce"):
         assert each not in compiled.as_text()
-    for both, one in zip(compiled(KEY, jax.device_put(images, apart)), jit(there_and_back)(KEY, images), strict=True):
+    for both, one in zip(compiled(KEY, jax.device_put(images, apart)), jax.jit(there_and_back)(KEY, images), strict=True):
         assert both.sharding.is_equivalent_to(apart, 4)
         np.testing.assert_allclose(both, one, atol=5e-5)
 
@@ -416,7 +414,7 @@ def test_adaptive_follows_d():
     adaptive = ada.adaptive(target=0.4, length=100)
     memory = adaptive.init()
     assert adaptive.value(memory) == 0.0
-    memory = jit(adaptive.update, static_argnums=2)(memory, jnp.float32(0.6), 10)
+    memory = jax.jit(adaptive.update, static_argnums=2)(memory, jnp.float32(0.6), 10)
     assert adaptive.value(memory) == pytest.approx(0.1)
     memory = adaptive.update(memory, jnp.float32(0.2), 4)
     assert adaptive.value(memory) == pytest.approx(0.06)

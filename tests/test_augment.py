@@ -1,6 +1,5 @@
 """Augmentations: each operation against loops in numpy and the reference's numbers, the draws, and a step of training."""
 
-import functools
 import itertools
 from pathlib import Path
 
@@ -19,10 +18,6 @@ KEY = jax.random.key(3)
 SHAPES = [(4, 8, 8, 3), (3, 9, 9, 1), (2, 20, 27, 3), (2, 5, 12, 2), (2, 1, 1, 3)]  # N, H, W, C
 COLOR = (augment.brightness, augment.saturation, augment.contrast)
 MOVES = (augment.translation, augment.cutout)
-
-
-# What is compiled here runs for microseconds: machine code need not be good.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def images_of(shape, seed=0):
@@ -92,7 +87,7 @@ def test_an_operation_is_the_loop_over_pixels(op, shape):
     draws = every_draw(op, shape)
     images = images_of((len(draws), *shape[1:]))
     columns = [jnp.asarray(np.array(column)) for column in zip(*draws, strict=True)]
-    found = jit(op)(images, *columns)
+    found = jax.jit(op)(images, *columns)
     expected = [BY_HAND[op](image.astype(np.float64), *draw) for image, draw in zip(images, draws, strict=True)]
     assert found.dtype == jnp.float32
     exact = {"rtol": 0, "atol": 0} if op in MOVES else {"rtol": 1e-6, "atol": 1e-6}
@@ -140,7 +135,7 @@ def test_gradients(op):
     columns = [jnp.asarray(np.array(column)) for column in zip(*draws, strict=True)]
     x, change, cotangent = (images_of(shape, seed) for seed in range(3))
 
-    @jit
+    @jax.jit
     def derivatives(x, change, cotangent):
         y, vjp = jax.vjp(lambda x: op(x, *columns), x)
         moved = op(x + change, *columns) - y
@@ -175,7 +170,7 @@ def test_r1_through_colour_by_hand():
             x = op(x, draw)
         return 0.5 * (jnp.asarray(w, jnp.float32)[None] * x**2).sum((1, 2, 3))
 
-    np.testing.assert_allclose(jit(lambda x: penalties.r1(critic, x, x, KEY))(x), expected, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(lambda x: penalties.r1(critic, x, x, KEY))(x), expected, rtol=1e-5)
 
 
 # --------------------------------------------------------------------------------------------------- the reference's numbers
@@ -204,7 +199,7 @@ def test_the_references_numbers(policy):
         assert next(draws, None) is None
         return x
 
-    @jit
+    @jax.jit
     def both(x, cotangent, draws):
         y, vjp = jax.vjp(lambda x: apply(x, draws), x)
         return y, vjp(cotangent)[0]
@@ -226,7 +221,7 @@ def test_the_references_numbers(policy):
 
 # --------------------------------------------------------------------------------------------------------------- the draws
 
-apply = jit(lambda policy, key, images, strength: augment.diff_augment(policy)(key, images, strength), static_argnums=0)
+apply = jax.jit(lambda policy, key, images, strength: augment.diff_augment(policy)(key, images, strength), static_argnums=0)
 
 
 def assert_uniform(values, choices):
@@ -308,7 +303,7 @@ def test_side_by_side():
     """Under vmap over keys, strengths and images each is what it is alone, and a step of compiled code serves all strengths."""
     images, keys, strengths = images_of((3, 4, 8, 8, 3)), jax.random.split(KEY, 3), jnp.array([0.0, 0.5, 1.0])
     policy = "color,translation,cutout"
-    together = jit(jax.vmap(augment.diff_augment(policy)))(keys, images, strengths)
+    together = jax.jit(jax.vmap(augment.diff_augment(policy)))(keys, images, strengths)
     for i in range(3):
         np.testing.assert_allclose(together[i], apply(policy, keys[i], images[i], strengths[i]), atol=1e-6)
     assert float(jnp.abs(together[2] - images[2]).max()) > 0.1
@@ -323,10 +318,10 @@ def test_a_batch_over_two_devices_stays_where_it_is():
         y, vjp = jax.vjp(lambda x: augment.diff_augment()(key, x, 1.0), images)
         return y, vjp(y)[0]
 
-    compiled = jit(there_and_back).lower(KEY, jax.device_put(images, apart)).compile()
+    compiled = jax.jit(there_and_back).lower(KEY, jax.device_put(images, apart)).compile()
     for each in ("all-gather", "all-to-all", "collective-permute", "all-reduce"):
         assert each not in compiled.as_text()
-    for both, one in zip(compiled(KEY, jax.device_put(images, apart)), jit(there_and_back)(KEY, images), strict=True):
+    for both, one in zip(compiled(KEY, jax.device_put(images, apart)), jax.jit(there_and_back)(KEY, images), strict=True):
         assert both.sharding.is_equivalent_to(apart, 4)
         np.testing.assert_allclose(both, one, atol=1e-6)
 
@@ -363,7 +358,7 @@ def test_a_step_by_hand():
         latent_dim=1,
     )
     start = gan.init(KEY)
-    state, info = jit(gan.step)(start, {"image": real, "label": jnp.zeros(count, jnp.int32)}, KEY)
+    state, info = jax.jit(gan.step)(start, {"image": real, "label": jnp.zeros(count, jnp.int32)}, KEY)
 
     d_key, g_key = (jax.random.fold_in(key, 1) for key in jax.random.split(jax.random.fold_in(KEY, 0)))
     turns = np.stack([real, np.stack([image] * count)], axis=1).reshape(-1, *shape)

@@ -154,8 +154,9 @@ def test_an_interrupt_outside_training_is_one_line(
     assert run(capsys, "sample", tiny_run) == (130, "", ["jaxgan sample: interrupted"])
 
 
-TINY = ("digits", "--generator.width", 8, "--discriminator.width", 8, "--batch-size", 8, "--steps", 12, "--log-interval", 3)
-TINY += ("--sample-interval", 12, "--checkpoint-interval", 6)
+TINY = ("digits", "--generator.network", "mlp", "--generator.width", 8, "--discriminator.network", "mlp")
+TINY += ("--discriminator.width", 8, "--batch-size", 8, "--steps", 12)
+TINY += ("--log-interval", 3, "--sample-interval", 12, "--checkpoint-interval", 6)
 
 
 def exhausted() -> None:

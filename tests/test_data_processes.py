@@ -28,7 +28,7 @@ for stream in (False, True):
 
 
 def start(process, processes, port, cache):
-    environment = os.environ | {"JAXGAN_CACHE": str(cache), "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    environment = os.environ | {"JAXGAN_CACHE": str(cache)}  # with two devices, as here
     command = [sys.executable, "-c", DRAW, str(process), str(processes), str(port)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -259,18 +259,22 @@ def taps(module, net, x, *, train):
     _, params, stats = dcgan.from_torch(torch_tensors(net))
     variables = {"params": params, **stats}
     mutable = ["intermediates", "batch_stats"] if train else ["intermediates"]
-    run = jax.jit(lambda v: module.apply(v, x, train=train, capture_intermediates=True, mutable=mutable))
-    y, new = run(variables)
-    layers = {name: value["__call__"][0] for name, value in new["intermediates"].items() if name != "__call__"}
-    act, index, means = (jax.nn.relu if net == "G" else leaky_relu), 0, {}
-    for i in range(5):
-        kernel, norm = f"up_{i}" if net == "G" else f"down_{i}" if i < 4 else "logit", f"norm_{i}"
-        chain = [layers[kernel]] + ([layers[norm]] if norm in layers else [])
-        chain.append(jax.nn.sigmoid(chain[-1]) if kernel == "logit" else jnp.tanh(chain[-1]) if i == 4 else act(chain[-1]))
-        for value in chain:
-            means[f"{net}/main.{index}"] = np.asarray(value.reshape(4, -1).mean(1))
-            index += 1
-    return y, means, new
+
+    @jax.jit
+    def run(variables):
+        y, new = module.apply(variables, x, train=train, capture_intermediates=True, mutable=mutable)
+        layers = {name: value["__call__"][0] for name, value in new.pop("intermediates").items() if name != "__call__"}
+        act, index, means = (jax.nn.relu if net == "G" else leaky_relu), 0, {}
+        for i in range(5):
+            kernel, norm = f"up_{i}" if net == "G" else f"down_{i}" if i < 4 else "logit", f"norm_{i}"
+            chain = [layers[kernel]] + ([layers[norm]] if norm in layers else [])
+            chain.append(jax.nn.sigmoid(chain[-1]) if kernel == "logit" else jnp.tanh(chain[-1]) if i == 4 else act(chain[-1]))
+            for value in chain:
+                means[f"{net}/main.{index}"] = value.reshape(4, -1).mean(1)
+                index += 1
+        return y, means, new
+
+    return run(variables)
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
@@ -282,7 +286,8 @@ def test_forward_equals_pytorch(goldens, mode):
     logits, d_means, d_new = taps(dcgan.Discriminator(width=8), "D", x, train=train)
     assert_close(jax.nn.sigmoid(logits), goldens[f"{mode}/D/real_prob"], 1e-5)
     _, d_params, d_stats = dcgan.from_torch(torch_tensors("D"))
-    fake_logits, _ = networks()["D"].apply(d_params, d_stats, images, None, jax.random.key(0), train=train)
+    judge = jax.jit(functools.partial(networks()["D"].apply, train=train))
+    fake_logits, _ = judge(d_params, d_stats, images, None, jax.random.key(0))
     assert_close(jax.nn.sigmoid(fake_logits), goldens[f"{mode}/D/fake_prob"], 1e-5)
     assert len(g_means | d_means) == 27
     for name, means in (g_means | d_means).items():
@@ -306,7 +311,7 @@ def train_two_iterations(goldens, dtype):
 
     def player(net):
         params, stats = jax.tree.map(lambda x: x.astype(dtype), dcgan.from_torch(torch_tensors(net))[1:])
-        return Player(params, stats, optimizer.init(params))
+        return Player(params, stats, jax.jit(optimizer.init)(params))
 
     @jax.jit
     def step(state, x, z):
@@ -345,10 +350,11 @@ def check_losses(history, golden, tolerance):
 
 
 def evaluate(goldens, state):
-    z, x = inputs(goldens)
-    nets, key = networks(), jax.random.key(0)
-    images, _ = nets["G"].apply(state.g.params, state.g.stats, z.astype(x.dtype), None, key, train=False)
-    logits, _ = nets["D"].apply(state.d.params, state.d.stats, x, None, key, train=False)
+    dtype, key = state.d.params["down_0"]["kernel"].dtype, jax.random.key(0)
+    z, x = (given.astype(dtype) for given in inputs(goldens))
+    apply = {net: jax.jit(functools.partial(network.apply, train=False)) for net, network in networks().items()}
+    images, _ = apply["G"](state.g.params, state.g.stats, z, None, key)
+    logits, _ = apply["D"](state.d.params, state.d.stats, x, None, key)
     return nhwc_to_torch(images[:1]), jax.nn.sigmoid(logits)
 
 
@@ -358,7 +364,7 @@ def test_two_iterations_equal_pytorch(goldens):
     first, final = history[0][0], history[1][0]
     for net, player in (("G", first.g), ("D", first.d)):
         # After one update Adam's first moment is (1 - b1) times the gradient.
-        for name, gradient in to_torch(jax.tree.map(lambda m: m / 0.5, player.opt[0].mu), {}).items():
+        for name, gradient in to_torch(jax.tree.map(lambda m: np.asarray(m) / 0.5, player.opt[0].mu), {}).items():
             assert_close(thin(gradient), goldens[f"grad0/{net}/{name}"], 1e-3)
     checked = 0
     for net, player in (("G", final.g), ("D", final.d)):

@@ -22,7 +22,8 @@ WORDS += ["--log-interval", "1", "--sample-interval", "1000000"]
 
 def trained(run: Path, count: int, steps: int, shard: str = "none") -> list[dict[str, float]]:
     """Trains a run up to a step on so many virtual devices, by the command line; the rows of metrics so far."""
-    env = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={count}", "JAX_PLATFORMS": "cpu"}
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"  # of two values XLA takes the last
+    env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", "jaxgan", "train", "digits", "--run", str(run), *WORDS, "--steps", str(steps)]
     done = subprocess.run([*command, "--shard", shard], capture_output=True, text=True, timeout=300, check=False, env=env)
     assert done.returncode == 0, done.stderr

@@ -5,7 +5,6 @@ transformers 5.24 on CPU: the published names and shapes of a model of width 32,
 weights and images by name as in `goldens/seedweights.py`; and position embeddings interpolated as the authors' code does it.
 """
 
-import functools
 from pathlib import Path
 
 import jax
@@ -17,8 +16,6 @@ from PIL import Image
 
 from jaxgan.features import dinov2, published
 
-# What is compiled here runs for milliseconds: machine code need not be good.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 NAMES = {"cls_token", "mask_token", "position_embeddings"}
 
 
@@ -72,7 +69,7 @@ def module(side=16, **changes):
 def test_features_are_those_of_transformers(golden, tensors, side, count):
     params = dinov2.from_torch(tensors, module(side), offset=0.0)
     images = raw(f"images_{side}", (count, 3, 14 * side, 14 * side)).astype(np.float32).transpose(0, 2, 3, 1)
-    found = jit(module(side).apply)({"params": params}, images)
+    found = jax.jit(module(side).apply)({"params": params}, images)
     expected = golden[f"features_{side}"]
     assert found.dtype == jnp.float32
     assert found.shape == expected.shape == (count, 32)
@@ -85,7 +82,7 @@ def test_faint_tokens_are_normalised_as_in_transformers(golden, tensors):
     params = dinov2.from_torch(faint, module(7), offset=0.0)
     images = raw("images_7", (3, 3, 98, 98)).astype(np.float32).transpose(0, 2, 3, 1)
     expected = golden["features_faint"]
-    found = jit(module(7).apply)({"params": params}, images)
+    found = jax.jit(module(7).apply)({"params": params}, images)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
@@ -135,7 +132,7 @@ def test_the_published_files_are_as_large_as_the_networks(made, file):
 def test_images_of_a_batch_do_not_meet(tensors):
     variables = {"params": dinov2.from_torch(tensors, module(7))}
     images = raw("images_7", (3, 98, 98, 3)).astype(np.float32)
-    apply = jit(module(7).apply)
+    apply = jax.jit(module(7).apply)
     together, alone = apply(variables, images), [apply(variables, images[i : i + 1])[0] for i in range(3)]
     np.testing.assert_allclose(together, jnp.stack(alone), atol=1e-5)
     assert np.abs(together[0] - together[1]).max() > 0.1

@@ -182,13 +182,9 @@ def plain(state):
     return jax.tree.map(np.asarray, jax.device_get(state))
 
 
-# What is compiled here runs for microseconds: machine code need not be good.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
-
 @functools.cache
 def _first_state(norm: str, optimizer):
-    return jit(Setting(norm=norm, optimizer=optimizer).gan().init)(jax.random.key(1))
+    return jax.jit(Setting(norm=norm, optimizer=optimizer).gan().init)(jax.random.key(1))
 
 
 def first_state(setting: Setting):
@@ -204,7 +200,7 @@ def compiled():
         name = (setting, *changes.items())
         if name not in made:
             gan = setting.gan(**changes)
-            made[name] = GAN(gan.init, jit(gan.step), jit(gan.sample))
+            made[name] = GAN(gan.init, jax.jit(gan.step), jax.jit(gan.sample))
         return made[name]
 
     return get
@@ -221,7 +217,7 @@ def test_a_step_is_the_step_by_hand(name, compiled):
     setting = SETTINGS[name]
     gan = compiled(setting)
     state = first_state(setting)
-    by_hand = jit(step_by_hand, static_argnums=0)
+    by_hand = jax.jit(step_by_hand, static_argnums=0)
     for i in range(3):
         expected, figures = by_hand(setting, state, setting.batch(i))
         state, info = gan.step(state, setting.batch(i), KEY)
@@ -315,7 +311,7 @@ def test_traced_once_and_donated(name):
         traces.append(0)
         return gan.step(state, batch, key)
 
-    step = jit(counted, donate_argnums=0)
+    step = jax.jit(counted, donate_argnums=0)
     state = jax.tree.map(jnp.copy, first_state(setting))
     for i in range(4):
         old = state
@@ -538,12 +534,12 @@ def test_seeds_side_by_side():
     setting = Setting(norm="batch", penalty=r1, gamma=0.5)
     gan = setting.gan()
     keys = jax.random.split(jax.random.key(1), 3)
-    starts = jit(jax.vmap(gan.init))(keys)
-    states, info = jit(jax.vmap(gan.step, (0, None, 0)))(starts, setting.batch(), keys)
+    starts = jax.jit(jax.vmap(gan.init))(keys)
+    states, info = jax.jit(jax.vmap(gan.step, (0, None, 0)))(starts, setting.batch(), keys)
     assert info["d_loss"].shape == (3,)
-    start = jit(gan.init)(keys[1])
+    start = jax.jit(gan.init)(keys[1])
     close(jax.tree.map(lambda x: x[1], starts), start)
-    state, alone = jit(gan.step)(start, setting.batch(), keys[1])
+    state, alone = jax.jit(gan.step)(start, setting.batch(), keys[1])
     close(jax.tree.map(lambda x: x[1], states), state, 1e-5)
     close(jax.tree.map(lambda x: x[1], info), alone, 1e-5)
 
@@ -603,11 +599,11 @@ def test_the_protocol_learns_a_distribution_with_modules_of_ones_own():
         latent_dim=LATENT,
         ema_half_life=1_000.0,
     )
-    state = jit(gan.init)(jax.random.key(0))
+    state = jax.jit(gan.init)(jax.random.key(0))
     labels = jnp.zeros(512, jnp.int32)
     mean, scale = jnp.array([[1.5, -1.0]]), jnp.array([[0.3, 0.6]])
 
-    @jit
+    @jax.jit
     def train(state, key):
         def body(state, step):
             image = mean + scale * jax.random.normal(jax.random.fold_in(key, step), (128, 2))

@@ -37,6 +37,12 @@ def command(run: Path, **options: object) -> list[str]:
     return [sys.executable, "-m", "jaxgan", "train", "digits", "--run", str(run), *words]
 
 
+def alone() -> dict[str, str]:
+    """The environment of a process with one device; of two values of a flag XLA takes the last."""
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1"
+    return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+
+
 def free_port() -> int:
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
@@ -46,11 +52,10 @@ def free_port() -> int:
 @contextmanager
 def processes(run: Path, count: int, **options: object) -> Iterator[list[subprocess.Popen[str]]]:
     """So many processes that train one run, with one device each; killed in the end where they still live."""
-    env = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
     where, words = f"127.0.0.1:{free_port()}", command(run, **options)
     several = [["--distributed", "--coordinator", where, "--processes", str(count), "--process", str(i)] for i in range(count)]
     commands = [[*words, *each] for each in several] if count > 1 else [words]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": env}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": alone()}
     started = [subprocess.Popen(each, **pipes) for each in commands]
     try:
         yield started
@@ -128,8 +133,8 @@ def test_a_signal_to_one_stops_both_which_save_together_and_one_or_two_go_on(tmp
 )
 def test_what_cannot_be_joined_is_told_in_one_line(tmp_path, words, message):
     run = tmp_path / "run"
-    env = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run([*command(run), *words], capture_output=True, text=True, timeout=PATIENCE, check=False, env=env)
+    words = [*command(run), *words]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False, env=alone())
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

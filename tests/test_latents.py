@@ -9,6 +9,8 @@ from jaxgan import latents, losses, types
 from jaxgan.gan import make_gan
 
 KEY = jax.random.key(0)
+# Compiled as a whole: operation by operation takes ten times as long.
+lerp, slerp = jax.jit(latents.lerp), jax.jit(latents.slerp)
 DISTRIBUTIONS = {"normal": latents.normal, "uniform": latents.uniform, "sphere": latents.sphere}
 
 
@@ -42,28 +44,28 @@ def test_draw_is_what_gan_sample_draws(name):
     np.testing.assert_array_equal(latents.draw(KEY, jnp.array([8, 4]), 5, latent=DISTRIBUTIONS[name]), z[jnp.array([5, 1])])
 
 
-@pytest.mark.parametrize("path", [latents.lerp, latents.slerp])
+@pytest.mark.parametrize("path", [lerp, slerp], ids=["lerp", "slerp"])
 def test_ends_are_exact_and_leading_axes_broadcast(path):
-    a, b = jax.random.normal(KEY, (2, 3, 8))
+    a, b = np.random.default_rng(0).standard_normal((2, 3, 8), np.float32)
     np.testing.assert_array_equal(path(a, b, 0.0), a)
     np.testing.assert_array_equal(path(a, b, 1.0), b)
-    t = jnp.linspace(0.0, 1.0, 5)
+    t = np.linspace(0.0, 1.0, 5, dtype=np.float32)
     whole = path(a[:, None], b[:, None], t[None])
     assert whole.shape == (3, 5, 8)
     np.testing.assert_allclose(whole[1], path(a[1], b[1], t), rtol=1e-6)
-    np.testing.assert_allclose(whole[:, 2], path(a, b, jnp.full(3, 0.5)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(whole[:, 2], path(a, b, np.full(3, 0.5, np.float32)), rtol=1e-5, atol=1e-6)
 
 
 def test_lerp_is_straight():
-    a, b = jax.random.normal(KEY, (2, 8))
+    a, b = np.random.default_rng(0).standard_normal((2, 8), np.float32)
     np.testing.assert_allclose(latents.lerp(a, b, 0.25), 0.75 * a + 0.25 * b, rtol=1e-6)
 
 
 def test_slerp_turns_evenly_and_its_norm_goes_evenly():
-    a, b = jnp.array([3.0, 0.0, 0.0]), jnp.array([0.0, 5.0, 0.0])
+    a, b = np.array([[3.0, 0.0, 0.0], [0.0, 5.0, 0.0]], np.float32)
     t = np.linspace(0, 1, 7)
     expected = (3 + 2 * t)[:, None] * np.stack([np.cos(np.pi / 2 * t), np.sin(np.pi / 2 * t), 0 * t], axis=1)
-    np.testing.assert_allclose(latents.slerp(a, b, jnp.asarray(t, jnp.float32)), expected, atol=1e-5)
+    np.testing.assert_allclose(slerp(a, b, t.astype(np.float32)), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-7, 1e-4, 1e-2, 1.0, 3.0, 3.13])
@@ -71,27 +73,27 @@ def test_slerp_at_any_angle(angle):
     a, b = np.array([2.0, 0.0, 0.0, 0.0]), 2 * np.array([np.cos(angle), 0.0, np.sin(angle), 0.0])
     t = np.linspace(0, 1, 9)
     expected = 2 * np.stack([np.cos(angle * t), 0 * t, np.sin(angle * t), 0 * t], axis=1)
-    found = latents.slerp(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32), jnp.asarray(t, jnp.float32))
+    found = slerp(a.astype(np.float32), b.astype(np.float32), t.astype(np.float32))
     np.testing.assert_allclose(found, expected, atol=1e-4 if angle > 2 else 2e-6)
 
 
 def test_slerp_between_opposites_keeps_the_norm_and_turns_evenly():
-    a = jax.random.normal(KEY, (6,))
-    way = np.asarray(latents.slerp(a, -a, jnp.linspace(0.0, 1.0, 9)))
+    a = np.random.default_rng(0).standard_normal(6, np.float32)
+    way = np.asarray(slerp(a, -a, np.linspace(0.0, 1.0, 9, dtype=np.float32)))
     np.testing.assert_allclose(np.linalg.norm(way, axis=1), np.linalg.norm(a), rtol=1e-5)
     turns = (way[1:] * way[:-1]).sum(1) / np.linalg.norm(a) ** 2
     np.testing.assert_allclose(turns, np.cos(np.pi / 8), atol=1e-5)
 
 
 def test_slerp_has_a_gradient_everywhere():
+    gradient = jax.jit(jax.grad(lambda a, b: latents.slerp(a, b, 0.5)[0]))
     for b in ([1.0, 0.0], [1.0, 1e-9], [-1.0, 0.0], [0.0, 2.0]):
-        grads = jax.grad(lambda a, b=b: latents.slerp(a, jnp.array(b), 0.5)[0])(jnp.array([1.0, 0.0]))
-        assert np.isfinite(grads).all(), b
+        assert np.isfinite(gradient(jnp.array([1.0, 0.0]), jnp.array(b))).all(), b
 
 
-@pytest.mark.parametrize("path", [latents.lerp, latents.slerp])
+@pytest.mark.parametrize("path", [lerp, slerp], ids=["lerp", "slerp"])
 def test_walk_passes_through_every_point(path):
-    points = jax.random.normal(KEY, (4, 8))
+    points = np.random.default_rng(0).standard_normal((4, 8), np.float32)
     way = latents.walk(points, 6, path=path)
     assert way.shape == (16, 8)
     np.testing.assert_array_equal(way[::5], points)

@@ -1,7 +1,5 @@
 """The bridge to flax: what a linen module of any make becomes; and packing."""
 
-import functools
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -161,9 +159,6 @@ def test_an_example_of_no_network_is_refused(example):
 
 # ----------------------------------------------------------------------------------------------------------------- packing
 
-# What is compiled here runs for microseconds: machine code need not be good.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
 
 class Pairs(nn.Module):
     """A D of any samples, with curvature and labels."""
@@ -236,7 +231,7 @@ def test_no_pack_holds_real_and_generated_samples():
         d_optimizer=optax.sgd(0.1),
         latent_dim=1,
     )
-    _, info = jit(gan.step)(gan.init(KEY), {"image": jnp.ones((8, 1)), "label": jnp.zeros(8, jnp.int32)}, KEY)
+    _, info = jax.jit(gan.step)(gan.init(KEY), {"image": jnp.ones((8, 1)), "label": jnp.zeros(8, jnp.int32)}, KEY)
     for name in ("d_loss", "g_loss", "penalty", "real_logits", "fake_logits"):
         assert float(info[name]) == 0.0, name
 
@@ -272,8 +267,8 @@ def test_a_penalty_is_that_of_the_whole_pack(name, m):
         "gradient_penalty": lambda: (norms(mix * real + (1 - mix) * fake) - 1) ** 2,
         "dragan": lambda: (norms(real + noise) - 1) ** 2,
     }[name]
-    expected = jit(expected)()
-    found = jit(lambda: getattr(penalties, name)(critic, real, fake, KEY))()
+    expected = jax.jit(expected)()
+    found = jax.jit(lambda: getattr(penalties, name)(critic, real, fake, KEY))()
     assert found.shape == (12 // m,)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
@@ -298,7 +293,7 @@ def test_a_step_of_pacgan_on_the_ring():
         traces.append(0)
         return gan.step(*arguments)
 
-    start, step = gan.init(jax.random.key(1)), jit(traced)
+    start, step = gan.init(jax.random.key(1)), jax.jit(traced)
     draw = toy.dataset(toy.ring(), name="ring").batches(0, 2 * count)  # relativistic: half for each player
     batch = {name: value[0] for name, value in draw(0).items()}
     state, info = step(start, batch, KEY)
@@ -319,7 +314,7 @@ def test_a_step_of_pacgan_on_the_ring():
         real, fake = logits(real_packs), logits(fake_packs)
         return jax.nn.softplus(fake - real).mean() + gamma * penalty, (penalty, real.mean(), fake.mean())
 
-    grads, expected = jit(jax.grad(by_hand, has_aux=True))(start.d.params)
+    grads, expected = jax.jit(jax.grad(by_hand, has_aux=True))(start.d.params)
     for name, value in zip(("penalty", "real_logits", "fake_logits"), expected, strict=True):
         np.testing.assert_allclose(info[name], value, rtol=1e-5, atol=1e-6)
     change = jax.tree.map(jnp.subtract, start.d.params, state.d.params)

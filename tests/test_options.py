@@ -62,11 +62,6 @@ def drawn(shapes):
     return jax.tree.map(lambda leaf: rng.normal(0.0, 0.3, leaf.shape).astype(np.float32), shapes)
 
 
-# What is compiled here runs for microseconds: machine code need not be good.
-QUICK = {"xla_backend_optimization_level": 0}
-jit = functools.partial(jax.jit, compiler_options=QUICK)
-
-
 def started(made):
     """A state of weights of which none is zero; made here, for `init` takes as long to compile as half a step."""
     state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(made.init, KEY))
@@ -79,7 +74,7 @@ def stepped(name: str, **fields):
     """State and info after one step with these options, from a state that is the same for all of them."""
     recipe, shape = setting(name, **fields)
     made = build.build(recipe, shape)
-    return jit(made.step)(started(made), batch_of(build.batch_rows(recipe), shape.sample), KEY)
+    return jax.jit(made.step)(started(made), batch_of(build.batch_rows(recipe), shape.sample), KEY)
 
 
 def assert_close(a, b, tolerance: float):
@@ -208,8 +203,8 @@ def test_the_gradient_of_a_bias_is_added_up_in_float32():
 def test_batch_statistics_of_bfloat16_are_computed_in_float32():
     x = (10.0 + jax.random.normal(KEY, (512, 3))).astype(jnp.bfloat16)
     norm = layers.BatchNorm(momentum=0.0)  # keeps nothing of the statistics before
-    y, kept = jit(lambda x: norm.init_with_output(KEY, x, train=False))(x)
-    y, kept = jit(lambda x: norm.apply(kept, x, train=True, mutable=["batch_stats"]))(x)
+    y, kept = jax.jit(lambda x: norm.init_with_output(KEY, x, train=False))(x)
+    y, kept = jax.jit(lambda x: norm.apply(kept, x, train=True, mutable=["batch_stats"]))(x)
     given = np.asarray(x, np.float64)
     assert y.dtype == jnp.bfloat16
     np.testing.assert_allclose(kept["batch_stats"]["mean"], given.mean(0), rtol=1e-6)
@@ -249,7 +244,7 @@ def networks(name: str):
 def sgd_step(name: str, way: str, accumulate: int):
     common, _, _ = networks(name)
     options = {"loss": losses.non_saturating} | common | WAYS[way]
-    return jit(gan.make_gan(**options, accumulate=accumulate).step)
+    return jax.jit(gan.make_gan(**options, accumulate=accumulate).step)
 
 
 def two_steps(name: str, way: str, accumulate: int, order=slice(None)):
@@ -296,14 +291,14 @@ def test_the_mean_is_of_cuts_that_hold_each_sample_once_with_what_belongs_to_it(
         here = jnp.zeros(6).at[draw.labels].set(1.0)
         return {"here": here, "apart": jnp.abs(draw.z - draw.real).max(), "tenth": jnp.float32(0.1), "drawn": jnp.float32(0.0)}
 
-    mean = jit(lambda: gan._averaged(of, draw_of(6), 3))()
+    mean = jax.jit(lambda: gan._averaged(of, draw_of(6), 3))()
     np.testing.assert_allclose(mean["here"], np.full(6, 1 / 3), rtol=1e-6)
     assert float(mean["apart"]) == 0.0
     assert mean["tenth"] == jnp.float32(0.1)  # to the bit: statistics that are the same in all stay what they are
 
 
 def test_what_is_drawn_besides_z_is_drawn_for_each_microbatch():
-    mean = jit(lambda: gan._averaged(lambda draw: jax.random.normal(draw.key, (1000,)), draw_of(4), 4))()
+    mean = jax.jit(lambda: gan._averaged(lambda draw: jax.random.normal(draw.key, (1000,)), draw_of(4), 4))()
     assert float(mean.std()) == pytest.approx(0.5, rel=0.1)  # 1 if all drew the same
 
 
@@ -364,7 +359,7 @@ def test_a_network_with_remat_has_the_same_output_noise_and_statistics(name, pla
         spectral = dataclasses.replace(recipe.discriminator, norm="spectral")
         network = getattr(build, player)(dataclasses.replace(recipe, discriminator=spectral), shape)
         x = drawn(jax.ShapeDtypeStruct((BATCH, 4) if player == "generator" else (BATCH, *shape.sample), jnp.float32))
-        return jit(lambda variables: network.apply(*variables, x, LABELS, KEY, train=True))(
+        return jax.jit(lambda variables: network.apply(*variables, x, LABELS, KEY, train=True))(
             drawn(jax.eval_shape(network.init, KEY))
         )
 
@@ -372,7 +367,7 @@ def test_a_network_with_remat_has_the_same_output_noise_and_statistics(name, pla
 
 
 def test_the_same_weights_are_drawn_with_remat():
-    assert_same(*(jit(build.build(*setting("mlp", remat=remat)).init)(KEY) for remat in (True, False)))
+    assert_same(*(jax.jit(build.build(*setting("mlp", remat=remat)).init)(KEY) for remat in (True, False)))
 
 
 @pytest.mark.parametrize("name", ["mlp", "dcgan", "r3gan"])
@@ -394,7 +389,7 @@ def temporary_bytes(remat: bool) -> int | None:
         return jax.nn.softplus(network.apply(params, stats, x, None, KEY, train=True)[0]).mean()
 
     # The CPU's compiler would first take away what keeps the second computation apart from the first, and merge them.
-    options = QUICK | {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    options = {"xla_disable_hlo_passes": "cse_barrier_expander"}
     step = jax.jit(jax.grad(loss), compiler_options=options).lower(params, jax.ShapeDtypeStruct((64, 8, 8, 3), jnp.float32))
     analysis = step.compile().memory_analysis()
     return None if analysis is None else analysis.temp_size_in_bytes

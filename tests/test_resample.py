@@ -3,7 +3,6 @@
 `goldens/stylegan2_resample.npz` holds what that reference computed with PyTorch on CPU, in NCHW.
 """
 
-import functools
 import json
 from pathlib import Path
 
@@ -20,13 +19,10 @@ with np.load(Path(__file__).parent / "goldens" / "stylegan2_resample.npz", allow
 CASES = json.loads(str(GOLDENS["cases"]))
 FILTERS = ("1331", "1243", "asym3x4", "sym6sep")
 
-# What is compiled here runs for microseconds: machine code need not be good.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
 
 def compiled(function):
     """The function as one program, whatever its settings; the taps are numbers in it."""
-    return lambda x, taps, **settings: jit(lambda x: function(x, taps, **settings))(x)
+    return lambda x, taps, **settings: jax.jit(lambda x: function(x, taps, **settings))(x)
 
 
 upfirdn, upsample, downsample = map(compiled, (resample.upfirdn, resample.upsample, resample.downsample))
@@ -134,7 +130,7 @@ def test_derivatives_are_the_adjoint():
     def product(x):
         return (u * resample.upsample(x, taps)).sum()
 
-    gradient = jit(jax.grad(product))(x)
+    gradient = jax.jit(jax.grad(product))(x)
     assert float((gradient * x).sum()) == pytest.approx(float(product(x)), rel=1e-4)
-    second = jit(jax.grad(lambda x: (jax.grad(product)(x) ** 2).sum()))(x)
+    second = jax.jit(jax.grad(lambda x: (jax.grad(product)(x) ** 2).sum()))(x)
     np.testing.assert_array_equal(second, 0.0)

@@ -20,9 +20,6 @@ from jaxgan.network import from_linen
 GOLDENS = Path(__file__).parent / "goldens"
 FIELDS = [{}, {"classes": 3}, {"channels": 1, "classes": 2}]
 
-# What is compiled here runs for milliseconds: machine code need not be good.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
 
 @pytest.fixture(scope="module")
 def golden():
@@ -88,8 +85,8 @@ def forward(module, params, stats, x, labels=None, *, train=True):
 def test_evaluation_equals_the_golden(golden):
     (g, *g_weights), (d, *d_weights) = networks(golden)
     assert (g, d) == (sngan.Generator(width=16), sngan.Discriminator(width=16))
-    images, g_stats = jit(functools.partial(forward, g, train=False))(*g_weights, golden["in/z"])
-    logits, d_stats = jit(functools.partial(forward, d, train=False))(*d_weights, nhwc(golden["in/x"]))
+    images, g_stats = jax.jit(functools.partial(forward, g, train=False))(*g_weights, golden["in/z"])
+    logits, d_stats = jax.jit(functools.partial(forward, d, train=False))(*d_weights, nhwc(golden["in/x"]))
     assert_close(images[:2], nhwc(golden["eval/G/img"]), 1e-5)
     assert_close(logits[:, None], golden["eval/D/real"], 1e-5)
     # In evaluation the vectors of spectral normalisation stay, and are those that were given.
@@ -98,7 +95,7 @@ def test_evaluation_equals_the_golden(golden):
 
 def test_two_training_passes_and_their_state_equal_the_golden(golden):
     for net, (module, params, stats), x in zip("GD", networks(golden), (golden["in/z"], nhwc(golden["in/x"])), strict=True):
-        run = jit(functools.partial(forward, module))
+        run = jax.jit(functools.partial(forward, module))
         for i in (0, 1):
             y, stats = run(params, stats, x)
             if net == "G":
@@ -126,8 +123,8 @@ def test_losses_and_gradients_equal_the_golden(golden):
         fake_logits, _ = forward(d, d_params, d_stats, forward(g, params, stats, z)[0])
         return hinge.g(fake_logits, fake_logits).mean(), fake_logits
 
-    fake, g_stats = jit(functools.partial(forward, g))(g_params, g_stats, z)
-    d_step, g_step = (jit(jax.value_and_grad(loss, has_aux=True)) for loss in (d_loss, g_loss))
+    fake, g_stats = jax.jit(functools.partial(forward, g))(g_params, g_stats, z)
+    d_step, g_step = (jax.jit(jax.value_and_grad(loss, has_aux=True)) for loss in (d_loss, g_loss))
     (value, (real_logits, fake_logits, d_stats)), d_gradient = d_step(d_params, d_stats, nhwc(x), fake)
     assert value.dtype == dtype
     assert_close(value, golden["loss/D/hinge"], 1e-5)
@@ -236,8 +233,8 @@ def test_shapes(fields):
 def test_each_class_has_gains_of_its_own():
     module = sngan.Generator(width=4, classes=3)
     z, labels = jnp.ones((4, 8)), jnp.array([0, 1, 2, 1])
-    params, stats = jit(from_linen(module, z, labels).init)(jax.random.key(0))
-    run = jit(lambda params: forward(module, params, stats, z, labels, train=False)[0])
+    params, stats = jax.jit(from_linen(module, z, labels).init)(jax.random.key(0))
+    run = jax.jit(lambda params: forward(module, params, stats, z, labels, train=False)[0])
     images = run(params)
     np.testing.assert_array_equal(images[1], images[3])
     for block, norm, features in ((0, "norm_0", slice(0, 4)), (2, "norm_1", slice(4, 8))):  # scales, biases
@@ -252,7 +249,7 @@ def test_projection_adds_the_features_product_with_the_labels_vector():
     tensors = random_tensors(sngan.Discriminator(classes=3, **fields))
     module, params, stats = sngan.from_torch(tensors)
 
-    @jit
+    @jax.jit
     def run(x):
         variables = {"params": params, **stats}
         return module.apply(variables, x, labels, train=True, capture_intermediates=True, mutable=["intermediates", "spectral"])
@@ -278,7 +275,7 @@ def test_projection_adds_the_features_product_with_the_labels_vector():
 
 def test_initial_weights_are_xaviers():
     def initial(module, x):
-        return jit(module.init)(jax.random.key(0), x, jnp.zeros(1, jnp.int32))["params"]
+        return jax.jit(module.init)(jax.random.key(0), x, jnp.zeros(1, jnp.int32))["params"]
 
     g = initial(sngan.Generator(width=16, classes=2), jnp.zeros((1, 8)))
     d = initial(sngan.Discriminator(width=16, classes=2), jnp.zeros((1, 32, 32, 3)))

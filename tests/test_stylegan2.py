@@ -21,9 +21,6 @@ from jaxgan.nets import stylegan2
 from jaxgan.nets.stylegan2_layers import activated, minibatch_deviation, modulated_conv, resampled_conv
 from jaxgan.network import from_linen
 
-# What is compiled here runs for microseconds: machine code need not be good.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
 
 @functools.cache
 def goldens(name):
@@ -71,7 +68,7 @@ def test_resampled_convolution_equals_the_reference(resampling):
             found[key] = nchw(resampled_conv(x, w, up=up, down=down, taps=ops[f"filter/{name}"]))
         return found
 
-    for key, y in jit(run)(nhwc(ops["x"][:1])).items():
+    for key, y in jax.jit(run)(nhwc(ops["x"][:1])).items():
         assert_close(y, ops[key], 2e-6)
 
 
@@ -79,7 +76,7 @@ def test_resampled_convolution_equals_the_reference(resampling):
 @pytest.mark.parametrize("demodulate", [False, True])
 def test_modulated_convolution_equals_the_reference(up, demodulate):
     ops = goldens("ops")
-    run = jit(functools.partial(modulated_conv, demodulate=demodulate, up=up))
+    run = jax.jit(functools.partial(modulated_conv, demodulate=demodulate, up=up))
     y = run(nhwc(ops["x"]), kernel(ops["w3"]), ops["styles"])
     y = y + nhwc(ops["noise"]) if up else y
     assert_close(nchw(y), ops[f"modconv/up{1 + up}/demod{int(demodulate)}/fused0"])
@@ -101,7 +98,7 @@ def test_minibatch_deviation_equals_the_reference(group, features):
     if features == 0:  # a batch of less than a group
         count, features, key = 2, 1, "n2_g4_f1"
     x = nhwc(ops["mbstd/x"][:count])
-    y = jit(functools.partial(minibatch_deviation, group=group, features=features))(x)
+    y = jax.jit(functools.partial(minibatch_deviation, group=group, features=features))(x)
     assert y.shape == (count, 4, 4, 6 + features)
     np.testing.assert_array_equal(y[..., :6], x)
     assert_close(nchw(y[..., 6:]), np.broadcast_to(ops[f"mbstd/{key}"], (count, features, 4, 4)), 1e-6)
@@ -223,7 +220,7 @@ def by_library_and_by_definition(pair, what):
         )  # fmt: skip
 
     with jax.enable_x64(True):
-        return jit(ours)(z, x, noise), jit(defined)(z, x, noise)
+        return jax.jit(ours)(z, x, noise), jax.jit(defined)(z, x, noise)
 
 
 def assert_same(found, wanted):
@@ -392,7 +389,7 @@ def test_from_torch_names_what_is_wrong():
 
 @functools.cache
 def start(module, *shape):
-    return jax.tree.map(jnp.asarray, jit(module.init)(jax.random.key(0), jnp.zeros(shape)))
+    return jax.tree.map(jnp.asarray, jax.jit(module.init)(jax.random.key(0), jnp.zeros(shape)))
 
 
 def tiny(**fields):
@@ -408,7 +405,7 @@ def tiny_critic(**fields):
 
 def test_networks_start_as_the_reference_does():
     module = stylegan2.Generator(8, 3, 0, 64, 2, 1024, 64, "resnet")
-    params, stats = jit(from_linen(module, jnp.zeros((1, 64))).init)(jax.random.key(0))
+    params, stats = jax.jit(from_linen(module, jnp.zeros((1, 64))).init)(jax.random.key(0))
     block = params["block_8"]
     np.testing.assert_array_equal(block["conv_0"]["affine"]["bias"], 1.0)
     for zeros in (block["conv_0"]["bias"], block["conv_0"]["noise_strength"], params["mapping"]["dense_0"]["bias"]):
@@ -430,7 +427,7 @@ def test_noise_is_fixed_in_sampling_and_drawn_in_training():
     strong = jax.tree.map_with_path(lambda path, x: x + ("noise_strength" in str(path)), variables)
     z = jax.random.normal(jax.random.key(1), (3, 4))
 
-    @jit
+    @jax.jit
     def run(key):
         apply = functools.partial(module.apply, strong, rngs={"noise": key})
         return {"sampled": apply(z), "training": apply(z, train=True)}
@@ -448,7 +445,7 @@ def test_the_average_of_w_follows_training_and_style_mixing_does_not_move_it():
     z = jax.random.normal(jax.random.key(1), (6, 4))
     module, variables = tiny(style_mixing=1.0)
 
-    @jit
+    @jax.jit
     def run(key):
         apply = functools.partial(module.apply, variables, rngs={"noise": key}, mutable=["averages"])
         ws, kept = apply(z, train=False, method="map")
@@ -459,7 +456,7 @@ def test_the_average_of_w_follows_training_and_style_mixing_does_not_move_it():
     for new in (mapped, mixed):
         np.testing.assert_allclose(new["averages"]["w_avg"], 0.005 * ws[:, 0].mean(axis=0), rtol=1e-4, atol=1e-8)
     far = {**variables, "averages": {"w_avg": jnp.arange(4.0)}}
-    truncated = jit(lambda: module.apply(far, z, truncation=0.0, method="map"))()
+    truncated = jax.jit(lambda: module.apply(far, z, truncation=0.0, method="map"))()
     np.testing.assert_allclose(truncated, jnp.broadcast_to(jnp.arange(4.0), truncated.shape), atol=1e-6)
 
 
@@ -467,7 +464,7 @@ def test_style_mixing_gives_the_finer_layers_another_latents_w():
     module, variables = tiny(style_mixing=0.5)
     z = jax.random.normal(jax.random.key(1), (2, 4))
 
-    @jit
+    @jax.jit
     def run(key):
         ws = module.apply(variables, z, method="map")
         bound = module.bind(variables, rngs={"noise": key})
@@ -487,9 +484,9 @@ def test_style_mixing_gives_the_finer_layers_another_latents_w():
 def test_half_precision_is_near_and_returns_full():
     x, z = jax.random.normal(jax.random.key(0), (4, 8, 8, 1)), jax.random.normal(jax.random.key(1), (4, 4))
     (full, variables), (half, _) = tiny(), tiny(half=1)
-    images = jit(lambda: (full.apply(variables, z), half.apply(variables, z)))()
+    images = jax.jit(lambda: (full.apply(variables, z), half.apply(variables, z)))()
     (full, variables), (half, _) = tiny_critic(), tiny_critic(half=1)
-    logits = jit(lambda: (full.apply(variables, x), half.apply(variables, x)))()
+    logits = jax.jit(lambda: (full.apply(variables, x), half.apply(variables, x)))()
     for exact, rough in (images, logits):
         assert exact.dtype == rough.dtype == jnp.float32
         assert 0.0 < float(jnp.abs(exact - rough).max()) < 0.05 * float(jnp.abs(exact).max())
@@ -498,6 +495,6 @@ def test_half_precision_is_near_and_returns_full():
 def test_what_a_group_shares_reaches_all_its_logits():
     critic, variables = tiny_critic(mbstd_group=2)
     x = jax.random.normal(jax.random.key(1), (4, 8, 8, 1))
-    run = jit(functools.partial(critic.apply, variables))
+    run = jax.jit(functools.partial(critic.apply, variables))
     before, after = run(x), run(x.at[0].mul(3.0))
     np.testing.assert_array_equal(np.asarray(before == after), [False, True, False, True])  # 0 and 2 are a group

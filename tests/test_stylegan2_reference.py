@@ -21,9 +21,6 @@ from jaxgan import losses, penalties
 from jaxgan.nets import stylegan2
 from jaxgan.network import from_linen
 
-# What is compiled here runs for a second: machine code need not be good.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
 
 @pytest.fixture(scope="module")
 def golden():
@@ -88,7 +85,7 @@ def d(golden):
 def g_phase(golden, g, d):
     """G's loss, what it is made of, and its gradient."""
 
-    @jit
+    @jax.jit
     @functools.partial(jax.value_and_grad, has_aux=True)
     def run(params, z):
         ws = g(params, z, method="map")
@@ -105,7 +102,7 @@ def g_phase(golden, g, d):
 def d_phase(golden, d):
     """D's loss on the reference's own images, its logits, and its gradient."""
 
-    @jit
+    @jax.jit
     @functools.partial(jax.value_and_grad, has_aux=True)
     def run(params, real, fake):
         logits = {"real": d(params, real), "fake": d(params, fake)}
@@ -137,7 +134,7 @@ def test_the_references_weights_get_in_through_from_torch(g, d):
 
 
 def test_styles_their_average_and_truncation_equal_the_reference(golden, g):
-    @jit
+    @jax.jit
     def run(z):
         ws, new = g(g.params, z, train=True, method="map", mutable=["averages"])
         return ws, new["averages"]["w_avg"], g(g.params, z, truncation=0.7, method="map")
@@ -159,7 +156,7 @@ def test_images_with_fixed_noise_equal_the_reference(golden, g_phase):
 def test_images_with_given_noise_and_without_equal_the_reference(golden, g):
     fields = [nhwc(golden[f"G/noise_random/{i}"]) for i in range(7)]
 
-    @jit
+    @jax.jit
     def run(ws):
         of = functools.partial(g, g.params, ws, method="synthesize")
         return {"random": of(noise=fields), "none": of(noise="none")}
@@ -173,7 +170,7 @@ def test_logits_equal_the_reference(golden, d, d_phase, g_phase):
     assert_close(found["real"], golden["D/real"][:, 0])
     assert_close(found["fake"], golden["D/fake"][:, 0])
     assert_close(g_phase[0]["logits"], golden["D/fake"][:, 0])
-    first = jit(functools.partial(d, d.params))(nhwc(golden["in/x"][:4]))
+    first = jax.jit(functools.partial(d, d.params))(nhwc(golden["in/x"][:4]))
     assert_close(first, golden["D/real_first4"][:, 0])
 
 
@@ -211,7 +208,7 @@ def test_path_lengths_and_their_gradient_equal_the_reference(golden, g, monkeypa
     network = from_linen(g.module, jnp.zeros((1, 64)))._replace(synthesize=synthesize)
     penalty = penalties.path_length(network, weight=2.0, decay=0.01, shrink=1)
 
-    @jit
+    @jax.jit
     @functools.partial(jax.value_and_grad, has_aux=True)
     def run(params, z):
         values, average = penalty.apply(params, g.stats, z, jnp.zeros(4, jnp.int32), jax.random.key(0), penalty.init())
@@ -231,7 +228,7 @@ def test_ds_loss_and_gradient_equal_the_reference(golden, d, d_phase):
 
 
 def test_r1_and_its_gradient_equal_the_reference(golden, d):
-    @jit
+    @jax.jit
     @functools.partial(jax.value_and_grad, has_aux=True)
     def run(params, x):
         values = 10.0 * penalties.r1(lambda x: d(params, x), x, x, jax.random.key(0))
