@@ -261,5 +261,8 @@ def _joined(info: Info) -> Info:
 
 def mean(infos: list[tuple[Info, int]]) -> dict[str, np.ndarray]:
     (names,), counts = infos[0][0], [count for _, count in infos]
-    table = np.stack([values for info in jax.device_get([info for info, _ in infos]) for values in info.values()], axis=1)
+    arrays = [info[names] for info, _ in infos]
+    for each in arrays:  # all on their way before the first is waited for
+        each.copy_to_host_async()
+    table = np.stack([np.asarray(each) for each in arrays], axis=1)
     return {name: np.average(values, axis=0, weights=counts) for name, values in zip(names.split(), table, strict=True)}
