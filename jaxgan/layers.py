@@ -44,18 +44,22 @@ def conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0) 
     return form(x, kernel, default=functools.partial(_conv_of_xla, stride=stride, padding=padding))
 
 
-def pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`x @ kernel` over the last axis, `[..., I]` to `[..., O]`: of pixels, a convolution of size 1.
+def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`x @ kernel`, matrices or as many of both, where the rows of x are many.
 
     Args:
-        x: `[..., I]`.
-        kernel: `[I, O]`.
+        x: `[..., N, I]`.
+        kernel: `[..., I, O]`.
 
     Returns:
-        `[..., O]`.
+        `[..., N, O]`.
     """
-    y = lax.platform_dependent(x.reshape(-1, x.shape[-1]), kernel, cpu=_product, default=jnp.matmul)
-    return y.reshape(*x.shape[:-1], kernel.shape[1])
+    return lax.platform_dependent(x, kernel, cpu=_product, default=jnp.matmul)
+
+
+def pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`x @ kernel` over the last axis, `[..., I]` and `[I, O]` to `[..., O]`: of pixels, a convolution of size 1."""
+    return product(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], kernel.shape[1])
 
 
 def _conv_of_xla(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
@@ -86,10 +90,11 @@ def _conv_of_taps(x: jax.Array, kernel: jax.Array, *, padding: int) -> jax.Array
 
 @jax.custom_jvp
 def _product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`x @ kernel`, `[N, K] [K, O]` with a large N, whose gradient in the kernel has its operand transposed in memory first.
+    """`x @ kernel`, `[.., N, K] [.., K, O]` with a large N, whose gradient in the kernel puts the narrower operand first.
 
-    XLA's CPU product that contracts the rows of both operands runs at half the speed. Only the linear map from the kernel's
-    tangent is written otherwise, so forward mode, and derivatives of any order, are those of `x @ kernel`.
+    That gradient contracts the N rows of both operands, and XLA's CPU product makes 1.3 to 2 times as much of its time when
+    the first has fewer columns. Only the linear map from the kernel's tangent is written otherwise, so forward mode, and
+    derivatives of any order, are those of `x @ kernel`.
     """
     return x @ kernel
 
@@ -97,8 +102,13 @@ def _product(x: jax.Array, kernel: jax.Array) -> jax.Array:
 @_product.defjvp
 def _product_jvp(primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
     (x, kernel), (dx, dkernel) = primals, tangents
-    transposed = lax.optimization_barrier(x.T)
-    return _product(x, kernel), _product(dx, kernel) + lax.dot_general(transposed, dkernel, (((0,), (0,)), ((), ())))
+    y = _product(x, kernel)
+    if kernel.shape[-2] <= kernel.shape[-1] or x.shape[-2] < kernel.shape[-2]:
+        return y, _product(dx, kernel) + x @ dkernel
+    # The barrier keeps XLA from taking the transpose back.
+    across = lax.optimization_barrier(jnp.swapaxes(dkernel, -1, -2))
+    last, batch = x.ndim - 1, tuple(range(x.ndim - 2))
+    return y, _product(dx, kernel) + lax.dot_general(x, across, (((last,), (last,)), (batch, batch)))
 
 
 def _halves(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> bool:
@@ -154,7 +164,7 @@ def _halved_of_tiles(x: jax.Array, kernel: jax.Array) -> jax.Array:
     taps = kernel.astype(exact).reshape(2, 2, 2, 2, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
     taps = taps.reshape(2, 2, 4 * inputs, outputs)
     filters = [tap for row in _summed(taps[0], taps[1]) for tap in _summed(row[0], row[1])]
-    y = lax.batch_matmul(jnp.stack(tiles), jnp.stack(filters)).reshape(3, 3, batch, tall, wide, outputs)
+    y = _product(jnp.stack(tiles), jnp.stack(filters)).reshape(3, 3, batch, tall, wide, outputs)
     rows = [jnp.stack([row[0] + row[1], row[1] - row[2]], axis=3) for row in (y[0] + y[1], y[1] - y[2])]
     return jnp.stack(rows, axis=2).reshape(batch, height // 2, width // 2, outputs).astype(dtype)
 
@@ -188,7 +198,7 @@ def _kept_of_tiles(x: jax.Array, kernel: jax.Array) -> jax.Array:
     tiles = [tile.reshape(-1, inputs) for rows in _of_three(x, axis=1) for tile in _of_three(rows, axis=2)]
     taps = kernel.astype(exact)
     filters = [tap for row in _halves_summed(*taps) for tap in _halves_summed(*row)]
-    y = lax.batch_matmul(jnp.stack(tiles), jnp.stack(filters))
+    y = _product(jnp.stack(tiles), jnp.stack(filters))
     y = y.reshape(4, 4, batch, height // 2, width // 2, outputs)
     rows = [jnp.stack(_gathered(row), axis=3) for row in _gathered(y)]
     return jnp.stack(rows, axis=2).reshape(batch, height, width, outputs).astype(dtype)

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from jaxgan.foreign import Arrays, Tensor, adopt, convolution, linear
-from jaxgan.layers import full_precision, in_full, leaky_relu, matched, pointwise, recomputed
+from jaxgan.layers import full_precision, in_full, leaky_relu, matched, pointwise, product, recomputed
 from jaxgan.resample import downsample, low_pass, upsample
 from jaxgan.types import PyTree
 
@@ -56,7 +56,7 @@ def _grouped_of_patches(x: jax.Array, kernel: jax.Array, *, groups: int) -> jax.
     shifts = [wide[:, :, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
     patches = jnp.concatenate(shifts, axis=-1).reshape(groups, batch * height * width, -1)
     matrices = jnp.moveaxis(kernel.reshape(-1, groups, outputs // groups), 1, 0)
-    y = lax.batch_matmul(patches, matrices).reshape(groups, batch, height, width, -1)
+    y = product(patches, matrices).reshape(groups, batch, height, width, -1)
     return jnp.moveaxis(y, 0, 3).reshape(batch, height, width, outputs)
 
 
