@@ -379,8 +379,8 @@ def test_a_step_with_remat_is_the_step(name):
 
 @functools.cache
 def temporary_bytes(remat: bool) -> int | None:
-    """Of the gradient of D's loss on 64 images of 8 by 8 pixels, of two residual blocks at each resolution."""
-    sizes = {"widths": (8, 8), "groups": (2, 2), "blocks": (2, 2)}
+    """Of the gradient of D's loss on 64 images of 8 by 8 pixels, of four residual blocks at each resolution."""
+    sizes = {"widths": (8, 8), "groups": (2, 2), "blocks": (4, 4)}
     recipe = Recipe(Data("none"), Generator("r3gan", **sizes), Discriminator("r3gan", **sizes), remat=remat)
     network = build.discriminator(recipe, Shape((8, 8, 3), 0))
     params, stats = jax.eval_shape(network.init, KEY)

@@ -63,7 +63,7 @@ def patches(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
 
 
 def taps(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
-    """A product for each tap, added up; `grouped_conv` on CPU is this with the groups moved to the front once."""
+    """A product for each tap, added up."""
     kh, kw, inputs, outputs = kernel.shape
     split = x.reshape(*x.shape[:3], groups, inputs)
     matrices = kernel.reshape(kh * kw, inputs, groups, outputs // groups)
@@ -72,7 +72,7 @@ def taps(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
 
 
 def groups_first(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
-    """As `patches`, but the groups are moved to the front once, before the nine shifts."""
+    """As `patches`, but the groups are moved to the front once, before the nine shifts; so is `grouped_conv` on CPU."""
     kh, kw, inputs, outputs = kernel.shape
     split = jnp.moveaxis(x.reshape(*x.shape[:3], groups, inputs), 3, 0)
     matrix = jnp.moveaxis(kernel.reshape(kh * kw * inputs, groups, outputs // groups), 1, 0)
