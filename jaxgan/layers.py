@@ -93,8 +93,8 @@ def _product(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """`x @ kernel`, `[.., N, K] [.., K, O]` with a large N, whose gradient in the kernel puts the narrower operand first.
 
     That gradient contracts the N rows of both operands, and XLA's CPU product makes 1.1 to 2 times as much of its time when
-    the first has fewer columns, unless rows are fewer still. Only the linear map from the kernel's tangent is written otherwise, so forward mode, and
-    derivatives of any order, are those of `x @ kernel`.
+    the first has fewer columns, unless rows are fewer still. Only the linear map from the kernel's tangent is written
+    otherwise, so forward mode, and derivatives of any order, are those of `x @ kernel`.
     """
     return x @ kernel
 
