@@ -271,7 +271,7 @@ def torch_layout(module: Generator | Discriminator, *, latent_dim: int = 64) -> 
     length = width if module.embedding is None else module.embedding
     layout: dict[str, Tensor] = {}
 
-    def pointwise(name: str, inputs: int, outputs: int, *path: str) -> None:
+    def one_by_one(name: str, inputs: int, outputs: int, *path: str) -> None:
         layout[f"{name}.weight"] = Tensor((outputs, inputs, 1, 1), ("params", *path, "kernel"), _pointwise)
 
     last = len(module.widths) - 1
@@ -279,10 +279,10 @@ def torch_layout(module: Generator | Discriminator, *, latent_dim: int = 64) -> 
         stage = f"Model.MainLayers.{k if generator else last - k}.Layers"
         for i in range(blocks):
             name, path, wide = f"{stage}.{i + generator}", f"block_{k}_{i}", module.expansion * features
-            pointwise(f"{name}.LinearLayer1.Layer", features, wide, path, "widen")
+            one_by_one(f"{name}.LinearLayer1.Layer", features, wide, path, "widen")
             kernel = Tensor((wide, wide // groups, 3, 3), ("params", path, "grouped"), convolution)
             layout[f"{name}.LinearLayer2.Layer.weight"] = kernel
-            pointwise(f"{name}.LinearLayer3.Layer", wide, features, path, "narrow")
+            one_by_one(f"{name}.LinearLayer3.Layer", wide, features, path, "narrow")
             for bias in (1, 2):
                 layout[f"{name}.NonLinearity{bias}.Bias"] = Tensor((wide,), ("params", path, f"bias_{bias}"))
         end = f"{stage}.{0 if generator else blocks}"
@@ -291,7 +291,7 @@ def torch_layout(module: Generator | Discriminator, *, latent_dim: int = 64) -> 
             inner = module.widths[k - 1]
             if inner != features:
                 inputs, outputs = (inner, features) if generator else (features, inner)
-                pointwise(f"{end}.LinearLayer.Layer", inputs, outputs, f"change_{k}")
+                one_by_one(f"{end}.LinearLayer.Layer", inputs, outputs, f"change_{k}")
             continue
         inputs, outputs = (latent_dim, width) if generator else (width, length if module.classes else 1)
         if generator:
@@ -301,9 +301,9 @@ def torch_layout(module: Generator | Discriminator, *, latent_dim: int = 64) -> 
             layout[f"{end}.Basis.weight"] = Tensor((width, 1, 4, 4), ("params", "basis"), _maps)
         layout[f"{end}.LinearLayer.weight"] = Tensor((outputs, inputs), ("params", "linear", "kernel"), linear)
     if generator:
-        pointwise("Model.AggregationLayer.Layer", module.widths[-1], module.channels, "to_image")
+        one_by_one("Model.AggregationLayer.Layer", module.widths[-1], module.channels, "to_image")
     else:
-        pointwise("Model.ExtractionLayer.Layer", module.channels, module.widths[-1], "from_image")
+        one_by_one("Model.ExtractionLayer.Layer", module.channels, module.widths[-1], "from_image")
     if module.classes:
         layout["Model.EmbeddingLayer.weight"] = Tensor((length, module.classes), ("params", "label"), linear)
     return layout

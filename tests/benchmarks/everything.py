@@ -4,7 +4,7 @@
 
 On CPU about half an hour on two idle cores. On CUDA all of it is cut to `--limit` seconds, 520 by default, and what is not
 reached is named. Needs PyTorch beside jaxgan, but neither TensorFlow Datasets nor grain nor tyro. `--out` receives a copy of
-RESULTS.md and everything that was printed.
+RESULTS.md and everything that was printed. Several GPUs are compared apart, by scaling.py.
 """
 
 import argparse
