@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "jaxgan"
 # A new file fails until it is given a floor here.
 FLOORS = {
     "types": 0,
+    "convolutions": 0,
     "recipes": 0,
     "devices": 0,
     "hosts": 0,
@@ -72,6 +73,7 @@ ONLY = {
 NOBODY = ("flax.nnx", "tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
 PURE = (
     "gan",
+    "convolutions",
     "cost",
     "losses",
     "penalties",

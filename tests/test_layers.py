@@ -9,6 +9,7 @@ import pytest
 from jax import lax
 
 from jaxgan import layers
+from jaxgan.convolutions import conv, conv_transpose, direct, winograd
 
 
 def dilated(x, kernel, *, stride, padding):
@@ -53,16 +54,16 @@ def assert_same(found, expected):
 def test_conv_transpose_equals_the_dilated_form_in_all_derivatives(size, stride, padding, height, width):
     x, kernel = operands((2, height, width, 3), (size, size, 3, 2))
     sizes = {"stride": stride, "padding": padding}
-    assert_same(derivatives(layers.conv_transpose, x, kernel, **sizes), derivatives(dilated, x, kernel, **sizes))
+    assert_same(derivatives(conv_transpose, x, kernel, **sizes), derivatives(dilated, x, kernel, **sizes))
 
 
 @pytest.mark.parametrize(("size", "stride", "padding", "height", "width"), [(4, 2, 1, 5, 3), (4, 1, 0, 1, 1), (5, 3, 2, 3, 2)])
 def test_so_it_does_where_pixels_are_many(size, stride, padding, height, width, monkeypatch):
-    monkeypatch.setattr(layers, "_FEW", 0)
+    monkeypatch.setattr(direct, "_FEW", 0)
     test_conv_transpose_equals_the_dilated_form_in_all_derivatives(size, stride, padding, height, width)
 
 
-@pytest.mark.parametrize("form", [layers.conv_transpose, layers._transposed_of_xla])  # on CPU it is that of phases
+@pytest.mark.parametrize("form", [conv_transpose, direct._transposed_of_xla])  # on CPU it is that of phases
 def test_conv_transpose_equals_lax_conv_transpose(form):
     x, kernel = operands((2, 4, 4, 3), (4, 4, 3, 5))
     # lax.conv_transpose correlates with the kernel as it is given; PyTorch's is the gradient of a correlation: flipped.
@@ -71,7 +72,7 @@ def test_conv_transpose_equals_lax_conv_transpose(form):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("form", [layers.conv, layers._conv_of_xla])  # on CPU `conv` is the form of patches
+@pytest.mark.parametrize("form", [conv, direct._conv_of_xla])  # on CPU `conv` is the form of patches
 @pytest.mark.parametrize(("size", "stride", "padding"), [(4, 2, 1), (3, 1, 1), (4, 1, 0), (3, 2, 0)])
 def test_conv_equals_a_sum_over_taps_in_all_derivatives(form, size, stride, padding):
     def taps(x, kernel, *, stride, padding):
@@ -87,7 +88,7 @@ def test_conv_equals_a_sum_over_taps_in_all_derivatives(form, size, stride, padd
 
 @pytest.fixture
 def tiles_of_any_number(monkeypatch):
-    monkeypatch.setattr(layers, "_TILES", 1)
+    monkeypatch.setattr(winograd, "TILES", 1)
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 6, 16), (1, 2, 2, 24)])
@@ -95,16 +96,16 @@ def test_the_tiled_form_of_size_3_equals_the_textbook_one_in_all_derivatives(sha
     sizes = {"stride": 1, "padding": 1}
     x, kernel = operands(shape, (3, 3, shape[-1], 20))
     kernel = np.float32(0.2) * kernel
-    assert layers._keeps(x.shape, kernel.shape, 1, 1)
-    assert_same(derivatives(layers.conv, x, kernel, **sizes), derivatives(layers._conv_of_xla, x, kernel, **sizes))
+    assert winograd.keeps(x.shape, kernel.shape, 1, 1)
+    assert_same(derivatives(conv, x, kernel, **sizes), derivatives(direct._conv_of_xla, x, kernel, **sizes))
 
 
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (2, 1)])
 def test_the_form_of_taps_equals_the_textbook_one_in_all_derivatives(size, padding):
     x, kernel = operands((2, 4, 5, 27), (size, size, 27, 3))
     kernel, sizes = np.float32(0.2) * kernel, {"stride": 1, "padding": padding}
-    assert layers.conv(x, kernel, padding=padding).shape == (2, *(n + 2 * padding - size + 1 for n in (4, 5)), 3)
-    assert_same(derivatives(layers.conv, x, kernel, **sizes), derivatives(layers._conv_of_xla, x, kernel, **sizes))
+    assert conv(x, kernel, padding=padding).shape == (2, *(n + 2 * padding - size + 1 for n in (4, 5)), 3)
+    assert_same(derivatives(conv, x, kernel, **sizes), derivatives(direct._conv_of_xla, x, kernel, **sizes))
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 12, 16), (1, 4, 4, 24)])
@@ -112,17 +113,17 @@ def test_the_tiled_forms_equal_the_textbook_ones_in_all_derivatives(shape, tiles
     sizes = {"stride": 2, "padding": 1}
     x, kernel = operands(shape, (4, 4, shape[-1], 20))
     kernel = np.float32(0.2) * kernel  # or tanh saturates
-    assert layers._halves(x.shape, kernel.shape, 2, 1)  # so that what follows is about them
-    assert_same(derivatives(layers.conv, x, kernel, **sizes), derivatives(layers._conv_of_xla, x, kernel, **sizes))
-    assert_same(derivatives(layers.conv_transpose, x, kernel, **sizes), derivatives(dilated, x, kernel, **sizes))
+    assert winograd.halves(x.shape, kernel.shape, 2, 1)  # so that what follows is about them
+    assert_same(derivatives(conv, x, kernel, **sizes), derivatives(direct._conv_of_xla, x, kernel, **sizes))
+    assert_same(derivatives(conv_transpose, x, kernel, **sizes), derivatives(dilated, x, kernel, **sizes))
 
 
 @pytest.mark.parametrize(("size", "stride"), [(4, 2), (3, 1)])
 def test_the_tiled_forms_in_bfloat16_round_once(size, stride, tiles_of_any_number):
     x, kernel = (a.astype(jnp.bfloat16) for a in operands((2, 8, 8, 16), (size, size, 16, 16)))
-    exact = np.asarray(layers._conv_of_xla(x.astype(np.float32), kernel.astype(np.float32), stride=stride, padding=1))
+    exact = np.asarray(direct._conv_of_xla(x.astype(np.float32), kernel.astype(np.float32), stride=stride, padding=1))
     # Not in one program: XLA may leave out roundings between its operations.
-    found = layers.conv(jnp.asarray(x), jnp.asarray(kernel), stride=stride, padding=1)
+    found = conv(jnp.asarray(x), jnp.asarray(kernel), stride=stride, padding=1)
     assert found.dtype == jnp.bfloat16
     assert (np.abs(np.asarray(found, np.float32) - exact) <= np.abs(exact) / 256 + 1e-5).all()  # half an ulp is 1/512
 
@@ -155,9 +156,7 @@ def test_variance_scaled_keeps_the_variance_of_a_signal(overlap):
     def after():
         x = jax.random.normal(jax.random.key(0), (8, 8, 8, 64))
         kernel = layers.variance_scaled(1.0, overlap)(jax.random.key(1), (4, 4, 64, 64))
-        return (
-            layers.conv(x, kernel) if overlap == 1.0 else layers.conv_transpose(x, kernel, stride=2, padding=1)[:, 1:-1, 1:-1]
-        )
+        return conv(x, kernel) if overlap == 1.0 else conv_transpose(x, kernel, stride=2, padding=1)[:, 1:-1, 1:-1]
 
     assert np.var(after()) == pytest.approx(1.0, abs=0.1)  # 65,536 weights and as many outputs, correlated: about 0.03
 

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxgan.convolutions import pointwise, product
 from jaxgan.foreign import Arrays, Tensor, adopt, convolution, linear
-from jaxgan.layers import full_precision, in_full, leaky_relu, matched, pointwise, product, recomputed
+from jaxgan.layers import full_precision, in_full, leaky_relu, matched, recomputed
 from jaxgan.resample import downsample, low_pass, upsample
 from jaxgan.types import PyTree
 

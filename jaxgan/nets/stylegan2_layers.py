@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from jaxgan import layers
+from jaxgan.convolutions import conv, conv_transpose
 from jaxgan.resample import downsample, low_pass, upfirdn, upsample
 
 LOW_PASS = low_pass((1, 3, 3, 1))
@@ -48,18 +49,18 @@ def resampled_conv(
     size = kernel.shape[0]
     half = size // 2
     if not up and not down:
-        return layers.conv(x, kernel, padding=half)
+        return conv(x, kernel, padding=half)
     if size == 1:  # mixes channels only, so it commutes with the filter: at the coarse resolution, four times cheaper
-        return upsample(layers.conv(x, kernel), taps) if up else layers.conv(downsample(x, taps), kernel)
+        return upsample(conv(x, kernel), taps) if up else conv(downsample(x, taps), kernel)
     height, width = taps.shape[0], taps.shape[-1]
     if down:
         above, below, left, right = ((n - i) // 2 + half for n in (height, width) for i in (1, 2))
-        return layers.conv(upfirdn(x, taps, padding=(left, right, above, below)), kernel, stride=2)
+        return conv(upfirdn(x, taps, padding=(left, right, above, below)), kernel, stride=2)
     # Filter and convolution commute as well. The transposed convolution reaches size - 1 pixels beyond the zero-inserted
     # image, of which the padding below keeps what padding at the beginning would have let through.
     above, left = ((n + 1) // 2 + half + 1 - size for n in (height, width))
     below, right = (n - (n + 1) // 2 - half for n in (height, width))
-    x = layers.conv_transpose(x, kernel, stride=2, padding=0)
+    x = conv_transpose(x, kernel, stride=2, padding=0)
     return upfirdn(x, taps, padding=(left, right, above, below), gain=4.0)
 
 
