@@ -17,6 +17,7 @@ import pytest
 from goldens.seedweights import make
 
 from jaxgan import foreign, losses, penalties, schedules
+from jaxgan.convolutions import winograd
 from jaxgan.gan import make_gan
 from jaxgan.layers import leaky_relu
 from jaxgan.nets import r3gan
@@ -366,10 +367,14 @@ def test_a_block_of_full_width_equals_the_authors(ops):
         assert_close(value, ops[f"block768/{name}"], 1e-4, name)
 
 
-@pytest.mark.parametrize("groups", [1, 3, 16])
-def test_grouped_convolution_keeps_groups_apart_in_every_order(groups):
+@pytest.mark.parametrize(
+    ("groups", "height", "tiled"), [(1, 5, False), (3, 5, False), (16, 5, False), (1, 6, True), (3, 6, True)]
+)
+def test_grouped_convolution_keeps_groups_apart_in_every_order(groups, height, tiled, monkeypatch):
+    monkeypatch.setattr(winograd, "TILES", 1)
     draw = np.random.default_rng(0)
-    x, kernel = draw.standard_normal((2, 5, 4, 48)), draw.standard_normal((3, 3, 48 // groups, 48)) / 8
+    x, kernel = draw.standard_normal((2, height, 4, 48)), draw.standard_normal((3, 3, 48 // groups, 48)) / 8
+    assert winograd.keeps(x.shape, (3, 3, 48 // groups, 48 // groups), stride=1, padding=1) == tiled
 
     def second(form, x, kernel):
         first = jax.grad(lambda x, kernel: jnp.sin(form(x, kernel)).sum(), argnums=(0, 1))
@@ -383,7 +388,7 @@ def test_grouped_convolution_keeps_groups_apart_in_every_order(groups):
         apart = jnp.kron(jnp.eye(groups, dtype=x.dtype), jnp.ones((48 // groups, 48 // groups), x.dtype))
         padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
         kernel = jnp.tile(kernel, (1, 1, groups, 1)) * apart[None, None]
-        taps = [padded[:, i : i + 5, j : j + 4] @ kernel[i, j] for i in range(3) for j in range(3)]
+        taps = [padded[:, i : i + height, j : j + 4] @ kernel[i, j] for i in range(3) for j in range(3)]
         return sum(taps[1:], taps[0])
 
     with jax.enable_x64(True):

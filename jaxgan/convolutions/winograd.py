@@ -100,7 +100,7 @@ def doubled(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return y.reshape(batch, 2 * height, 2 * width, outputs).astype(dtype)
 
 
-def kept(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def kept(x: jax.Array, kernel: jax.Array, *, groups: int = 1) -> jax.Array:
     """The convolution of size 3, stride 1 and padding 1 with 16 products instead of 36: F(2x2, 3x3).
 
     Along one axis four pixels d, of which the next tile begins with the last two, give two outputs of a filter g by four
@@ -115,18 +115,24 @@ def kept(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
     Args:
         x: `[B, H, W, I]`, H and W even.
-        kernel: `[3, 3, I, O]`.
+        kernel: `[3, 3, I / groups, O]`.
+        groups: of channels, of which those of the result see those of x only; a group's channels are adjacent.
 
     Returns:
         `[B, H, W, O]`.
     """
-    (batch, height, width, inputs), outputs, dtype = x.shape, kernel.shape[3], x.dtype
-    tiles = [tile.reshape(-1, inputs) for row in _around_two(_exact(x), axis=1) for tile in _around_two(row, axis=2)]
-    filters = [tap for row in _of_three(*_exact(kernel)) for tap in _of_three(*row)]
-    products = [tall_product(tile, tap) for tile, tap in zip(tiles, filters, strict=True)]
-    products = [y.reshape(batch, height // 2, width // 2, outputs) for y in products]
+    (batch, height, width, _), dtype = x.shape, x.dtype
+    x, kernel = _groups_first(_exact(x), groups), _groups_first(_exact(kernel), groups)
+    tiles = [tile for row in _around_two(x, axis=2) for tile in _around_two(row, axis=3)]
+    filters = [tap for row in _of_three(*jnp.unstack(kernel, axis=1)) for tap in _of_three(*jnp.unstack(row, axis=1))]
+    shape = (groups, batch, height // 2, width // 2, -1)
+    products = [
+        tall_product(tile.reshape(groups, -1, x.shape[-1]), tap).reshape(shape)
+        for tile, tap in zip(tiles, filters, strict=True)
+    ]
     y = _gathered(products, lambda m_0, m_1, m_2, m_3: [m_0 + m_1 + m_2, m_1 - m_2 - m_3])
-    return y.reshape(batch, height, width, outputs).astype(dtype)
+    y = jnp.stack(jnp.unstack(y.reshape(groups, batch, height, width, -1)), axis=-2)
+    return y.reshape(batch, height, width, -1).astype(dtype)
 
 
 def _exact(x: jax.Array) -> jax.Array:
@@ -174,17 +180,22 @@ def _after(x: jax.Array, *, axis: int) -> jax.Array:
     return lax.pad(x, jnp.zeros((), x.dtype), [(-1, 1, 0) if i == axis else (0, 0, 0) for i in range(x.ndim)])
 
 
+def _groups_first(x: jax.Array, groups: int) -> jax.Array:
+    """`[.., C]` to `[groups, .., C / groups]`."""
+    return jnp.stack(jnp.unstack(x.reshape(*x.shape[:-1], groups, -1), axis=-2))
+
+
 def _phased(four: list[jax.Array]) -> jax.Array:
     """Four phases, by rows and columns: `[.., C]` each, to `[.., 4, C]`."""
     return jnp.stack(four, axis=-2)
 
 
 def _gathered(products: list[jax.Array], combine: Callable[..., list[jax.Array]]) -> jax.Array:
-    """A tile's products, row by row, to its 2x2 outputs: `[B, T, U, O]` each, to `[B, T, 2, U, 2, O]`."""
+    """A tile's products, row by row, to its 2x2 outputs: `[.., T, U, O]` each, to `[.., T, 2, U, 2, O]`."""
     side = math.isqrt(len(products))
     columns = zip(*(combine(*products[i : i + side]) for i in range(0, len(products), side)), strict=True)
     pixels = [combine(*column) for column in columns]
-    return jnp.stack([jnp.stack(row, axis=3) for row in zip(*pixels, strict=True)], axis=2)
+    return jnp.stack([jnp.stack(row, axis=-2) for row in zip(*pixels, strict=True)], axis=-4)
 
 
 # Kernels to the right sides of products.

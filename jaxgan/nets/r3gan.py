@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxgan.convolutions import pointwise, product
+from jaxgan.convolutions import pointwise, product, winograd
 from jaxgan.foreign import Arrays, Tensor, adopt, convolution, linear
 from jaxgan.layers import full_precision, in_full, leaky_relu, matched, recomputed
 from jaxgan.resample import downsample, low_pass, upsample
@@ -40,8 +40,9 @@ def grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
         Krizhevsky et al. 2012, ImageNet classification with deep convolutional neural networks, section 3.5.
     """
     # The gradients of XLA's CPU convolutions in groups are ten times as slow as those of matrix products, one for each group.
-    form = functools.partial(lax.platform_dependent, cpu=functools.partial(_grouped_of_patches, groups=groups))
-    return form(x, kernel, default=functools.partial(_grouped_of_xla, groups=groups))
+    tiled = winograd.keeps(x.shape, (*kernel.shape[:3], kernel.shape[3] // groups), stride=1, padding=1)
+    on_cpu = functools.partial(winograd.kept if tiled else _grouped_of_patches, groups=groups)
+    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=functools.partial(_grouped_of_xla, groups=groups))
 
 
 def _grouped_of_xla(x: jax.Array, kernel: jax.Array, *, groups: int) -> jax.Array:
