@@ -18,7 +18,7 @@ def keep() -> bool:
 
     XLA asks for all buffers of a step anew at each step, and on CPU the C library hands so large a block back to the system
     each time: its pages, of 4 KiB, are then given, cleared and looked up one by one. With this a DCGAN's step on two cores
-    takes 0.8 of the time, and has no page faults instead of 33,000 (`tests/benchmarks/step_time.py --peers small_pages`).
+    takes 0.9 of the time (`tests/benchmarks/step_time.py --peers small_pages`).
 
     Call it before JAX computes anything; the command line does where programs run on CPU. It acts on Linux with glibc, and
     not where the environment chooses otherwise, with `GLIBC_TUNABLES`, `LD_PRELOAD` or a `MALLOC_` variable.
