@@ -178,6 +178,28 @@ def test_batch_norm_keeps_the_unbiased_variance_and_uses_the_biased_one():
     )
 
 
+@pytest.mark.parametrize("affine", [True, False])
+def test_batch_norm_has_all_derivatives_of_its_formula(affine):
+    """Though it centres at a constant: what that leaves out is in the second derivatives first."""
+    module = layers.BatchNorm(affine=affine)
+    stats = {"mean": jnp.zeros(5), "var": jnp.ones(5)}
+
+    def found(x, weight):
+        params = {"scale": weight.reshape(5), "bias": weight.reshape(5)} if affine else {}
+        y = module.apply({"params": params, "batch_stats": stats}, x, train=True, mutable=["batch_stats"])[0]
+        return y if affine else weight * y
+
+    def formula(x, weight):
+        centred = x - x.mean((0, 1, 2), keepdims=True)
+        y = weight * centred / jnp.sqrt((centred**2).mean((0, 1, 2), keepdims=True) + 1e-5)
+        return y + weight if affine else y
+
+    with jax.enable_x64(True):
+        x, weight = (np.asarray(a, np.float64) for a in operands((2, 3, 2, 5), (1, 1, 1, 5)))
+        x = 3.0 + 2.0 * x
+        assert_same(derivatives(found, x, weight), derivatives(formula, x, weight))
+
+
 def test_conditional_batch_norm_scales_by_class_what_the_whole_batch_normalised():
     x = 3.0 + 2.0 * np.random.default_rng(0).standard_normal((4, 2, 2, 5)).astype(np.float32)
     labels = np.array([2, 0, 2, 1])
