@@ -72,7 +72,8 @@ def taps(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
 
 
 def groups_first(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
-    """As `patches`, but the groups are moved to the front once, before the nine shifts; so is `grouped_conv` on CPU."""
+    """As `patches`, but the groups are moved to the front once, before the nine shifts; so is `grouped_conv` on CPU
+    where there is too little for tiles."""
     kh, kw, inputs, outputs = kernel.shape
     split = jnp.moveaxis(x.reshape(*x.shape[:3], groups, inputs), 3, 0)
     matrix = jnp.moveaxis(kernel.reshape(kh * kw * inputs, groups, outputs // groups), 1, 0)
