@@ -4,8 +4,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-_Pair = tuple[jax.Array, jax.Array]
-
 
 def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """`x @ kernel`, matrices or as many of both, where the rows of x are many.

@@ -53,12 +53,12 @@ def _grouped_of_xla(x: jax.Array, kernel: jax.Array, *, groups: int) -> jax.Arra
 def _grouped_of_patches(x: jax.Array, kernel: jax.Array, *, groups: int) -> jax.Array:
     rows, columns, inputs, outputs = kernel.shape
     batch, height, width, _ = x.shape
-    exact = jnp.promote_types(x.dtype, jnp.float32)  # as XLA's CPU product would have them: better once than nine times
-    wide = jnp.moveaxis(x.astype(exact).reshape(batch, height, width, groups, inputs), 3, 0)
+    # In full as XLA's CPU product would have them: better once than nine times.
+    wide = jnp.moveaxis(full_precision(x).reshape(batch, height, width, groups, inputs), 3, 0)
     wide = jnp.pad(wide, ((0, 0), (0, 0), (rows // 2, rows // 2), (columns // 2, columns // 2), (0, 0)))
     shifts = [wide[:, :, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
     patches = jnp.concatenate(shifts, axis=-1).reshape(groups, batch * height * width, -1)
-    matrices = jnp.moveaxis(kernel.astype(exact).reshape(-1, groups, outputs // groups), 1, 0)
+    matrices = jnp.moveaxis(full_precision(kernel).reshape(-1, groups, outputs // groups), 1, 0)
     y = product(patches, matrices).reshape(groups, batch, height, width, -1)
     return jnp.moveaxis(y, 0, 3).reshape(batch, height, width, outputs).astype(x.dtype)
 
