@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxgan.convolutions import conv, conv_transpose
+from jaxgan.convolutions import conv, conv_transpose, full_precision
 
 Initializer = Callable[..., jax.Array]
 
@@ -68,11 +68,6 @@ def variance_scaled(gain: float, overlap: float = 1.0) -> Initializer:
 def matched(weight: jax.Array, x: jax.Array) -> jax.Array:
     """A parameter in the dtype of the activations that it meets: bfloat16 where they are, else no less than its own."""
     return weight.astype(x.dtype if x.dtype == jnp.bfloat16 else jnp.promote_types(weight.dtype, x.dtype))
-
-
-def full_precision(x: jax.Array) -> jax.Array:
-    """In float32 at least: for what is summed over many terms, and for what leaves a network."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def in_full(combine: Callable[..., jax.Array], x: jax.Array, *others: jax.Array) -> jax.Array:

@@ -16,8 +16,8 @@ import optax
 import pytest
 from goldens.seedweights import make
 
-from jaxgan import foreign, losses, penalties, schedules
-from jaxgan.convolutions import winograd
+from jaxgan import convolutions, foreign, losses, penalties, schedules
+from jaxgan.convolutions import direct, winograd
 from jaxgan.gan import make_gan
 from jaxgan.layers import leaky_relu
 from jaxgan.nets import r3gan
@@ -395,8 +395,8 @@ def test_grouped_convolution_keeps_groups_apart_in_every_order(groups, height, t
         x, kernel = jnp.asarray(x), jnp.asarray(kernel)
         expected = jax.jit(functools.partial(second, by_definition))(x, kernel)
         for form in (
-            functools.partial(r3gan.grouped_conv, groups=groups),
-            functools.partial(r3gan._grouped_of_xla, groups=groups),
+            functools.partial(convolutions.grouped_conv, groups=groups),
+            functools.partial(direct._grouped_of_xla, groups=groups),
         ):
             found = jax.jit(functools.partial(second, form))(x, kernel)
             jax.tree.map(lambda a, b: assert_close(a, np.asarray(b), 1e-12), found, expected)

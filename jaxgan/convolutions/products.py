@@ -5,6 +5,11 @@ import jax.numpy as jnp
 from jax import lax
 
 
+def full_precision(x: jax.Array) -> jax.Array:
+    """In float32 at least: for what is summed over many terms, and for what leaves a network."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """`x @ kernel`, matrices or as many of both, where the rows of x are many.
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxgan.convolutions.products import tall_product
+from jaxgan.convolutions.products import full_precision, tall_product
 
 # Channels and tiles: of fewer, putting tiles and kernel into another form takes longer than the products that are saved.
 CHANNELS, TILES = 16, 128
@@ -56,7 +56,7 @@ def halved(x: jax.Array, kernel: jax.Array) -> jax.Array:
         `[B, H / 2, W / 2, O]`.
     """
     (batch, height, width, inputs), outputs, dtype = x.shape, kernel.shape[3], x.dtype
-    rows = _of_four(_exact(x), axis=1)
+    rows = _of_four(full_precision(x), axis=1)
     parts = [[_of_four(row, axis=2) for row in phase] for phase in rows]  # phase of the rows, row, phase of the columns, column
     tiles = [_phased([parts[p][i][q][j] for p in (0, 1) for q in (0, 1)]) for i in range(3) for j in range(3)]
     filters = _filters([[tap.reshape(-1, outputs) for tap in row] for row in _taps(kernel)])
@@ -83,7 +83,7 @@ def doubled(x: jax.Array, kernel: jax.Array) -> jax.Array:
         `[B, 2 H, 2 W, O]`.
     """
     (batch, height, width, inputs), outputs, dtype = x.shape, kernel.shape[3], x.dtype
-    tiles = [tile.reshape(-1, inputs) for row in _of_two(_exact(x), axis=1) for tile in _of_two(row, axis=2)]
+    tiles = [tile.reshape(-1, inputs) for row in _of_two(full_precision(x), axis=1) for tile in _of_two(row, axis=2)]
     apart = [[[phase for pair in jnp.unstack(tap) for phase in jnp.unstack(pair)] for tap in row] for row in _taps(kernel)]
     filters = _filters([[_phased(phases).reshape(inputs, 4 * outputs) for phases in row] for row in apart])
     products = [tall_product(tile, tap) for tile, tap in zip(tiles, filters, strict=True)]
@@ -122,7 +122,7 @@ def kept(x: jax.Array, kernel: jax.Array, *, groups: int = 1) -> jax.Array:
         `[B, H, W, O]`.
     """
     (batch, height, width, _), dtype = x.shape, x.dtype
-    x, kernel = _groups_first(_exact(x), groups), _groups_first(_exact(kernel), groups)
+    x, kernel = _groups_first(full_precision(x), groups), _groups_first(full_precision(kernel), groups)
     tiles = [tile for row in _around_two(x, axis=2) for tile in _around_two(row, axis=3)]
     filters = [tap for row in _of_three(*jnp.unstack(kernel, axis=1)) for tap in _of_three(*jnp.unstack(row, axis=1))]
     shape = (groups, batch, height // 2, width // 2, -1)
@@ -133,10 +133,6 @@ def kept(x: jax.Array, kernel: jax.Array, *, groups: int = 1) -> jax.Array:
     y = _gathered(products, lambda m_0, m_1, m_2, m_3: [m_0 + m_1 + m_2, m_1 - m_2 - m_3])
     y = jnp.stack(jnp.unstack(y.reshape(groups, batch, height, width, -1)), axis=-2)
     return y.reshape(batch, height, width, -1).astype(dtype)
-
-
-def _exact(x: jax.Array) -> jax.Array:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 # Pixels to the left sides of products and back, along one axis.
@@ -202,7 +198,7 @@ def _gathered(products: list[jax.Array], combine: Callable[..., list[jax.Array]]
 def _taps(kernel: jax.Array) -> list[list[jax.Array]]:
     """The 2x2 taps, `[2, 2, I, O]` by phase, of a kernel `[4, 4, I, O]` after space to depth."""
     inputs, outputs = kernel.shape[2:]
-    rows = jnp.unstack(_exact(kernel).reshape(2, 2, 2, 2, inputs, outputs), axis=0)
+    rows = jnp.unstack(full_precision(kernel).reshape(2, 2, 2, 2, inputs, outputs), axis=0)
     return [list(jnp.unstack(row, axis=1)) for row in rows]
 
 
