@@ -169,8 +169,6 @@ class BatchNorm(nn.Module):
         features = x.shape[-1]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (features,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (features,))
-        mean, var = running_mean.value, running_var.value
-        centred, offset = x - _broadcast(mean, x), jnp.zeros((), x.dtype)
         if train:
             axes = tuple(range(x.ndim - 1))
             mean = x.mean(axes)
@@ -184,6 +182,8 @@ class BatchNorm(nn.Module):
                 keep = self.momentum
                 running_mean.value = keep * running_mean.value + (1.0 - keep) * mean
                 running_var.value = keep * running_var.value + (1.0 - keep) * var * (n / max(n - 1, 1))
+        else:
+            centred, offset, var = x - _broadcast(running_mean.value, x), jnp.zeros((), x.dtype), running_var.value
         factor = lax.rsqrt(var + self.epsilon)
         if not self.affine:
             return centred * _broadcast(factor, x) - _broadcast(offset * factor, x)

@@ -90,12 +90,11 @@ def doubled(x: jax.Array, kernel: jax.Array) -> jax.Array:
     shape = (batch, height // 2, width // 2, 2, 2, outputs)
     phases = [[jnp.unstack(half, axis=3) for half in jnp.unstack(y.reshape(shape), axis=3)] for y in products]
 
-    def four(axis: int) -> Callable[..., list[jax.Array]]:
-        return lambda first, second: _four_of(first, second, axis=axis)
-
     # By phase of the columns and of the rows: nine products to rows of three, each to four columns; then four rows of those.
-    columns = [four(2)(*([phases[3 * i + j][p][q] for j in range(3)] for q in (0, 1))) for p in (0, 1) for i in range(3)]
-    pixels = [four(1)(*([columns[3 * p + i][j] for i in range(3)] for p in (0, 1))) for j in range(4)]
+    columns = [
+        _four_of(*([phases[3 * i + j][p][q] for j in range(3)] for q in (0, 1)), axis=2) for p in (0, 1) for i in range(3)
+    ]
+    pixels = [_four_of(*([columns[3 * p + i][j] for i in range(3)] for p in (0, 1)), axis=1) for j in range(4)]
     y = jnp.stack([jnp.stack(row, axis=3) for row in zip(*pixels, strict=True)], axis=2)
     return y.reshape(batch, 2 * height, 2 * width, outputs).astype(dtype)
 
