@@ -1,5 +1,6 @@
 """Where arrays lie: all devices of all processes stand along one axis, `data`, and an array is whole on each or cut over it."""
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,11 @@ _LEAST = 2**14  # numbers in a leaf: a smaller one costs more to gather than it 
 def line(devices: Sequence[jax.Device] | None = None) -> Mesh:
     """A mesh of one axis, `data`; of all devices of all processes by default."""
     return Mesh(np.array(jax.devices() if devices is None else devices), ("data",), axis_types=(AxisType.Auto,))
+
+
+def known(mesh: Mesh | AbstractMesh) -> contextlib.AbstractContextManager[object]:
+    """Within it, also while `jax.jit` traces, layers know the devices over which a batch is cut."""
+    return jax.sharding.use_abstract_mesh(mesh if isinstance(mesh, AbstractMesh) else mesh.abstract_mesh)
 
 
 def whole(mesh: Mesh | AbstractMesh) -> NamedSharding:

@@ -92,7 +92,8 @@ def sampler(gan: GAN, *, batch: int, truncation: float | None = None) -> Sampler
     @jax.jit
     def sample_batch(ema: Weights, key: jax.Array, labels: jax.Array, z: jax.Array) -> Images:
         state = GANState(jnp.zeros((), jnp.int32), nobody, nobody, ema, {})
-        return gan.sample(state, key, labels, z=z, truncation=truncation)
+        with devices.known(sharding.mesh):
+            return gan.sample(state, key, labels, z=z, truncation=truncation)
 
     def draw(weights: Weights, key: jax.Array, z: jax.Array, labels: np.ndarray) -> Iterator[tuple[Images, np.ndarray, int]]:
         weights, drawn = jax.device_put(weights, replicated), np.asarray(z)

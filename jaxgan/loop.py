@@ -184,7 +184,7 @@ def steps(
 
 def program(prepared: Prepared, recipe: Recipe) -> Program:
     """The compiled program: `count` steps on batches `[steps, B, ...]`, and the mean of their infos, as `_joined`."""
-    step, placed = _step(prepared, recipe.shard), jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
+    step, placed = _step(prepared, recipe), jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
     whole = _whole(prepared)
     # Of several GANs each device has the scalars of its own; other processes need them too.
     info_placed = whole if len(members(recipe)) == 1 or jax.process_count() > 1 else None
@@ -231,12 +231,20 @@ def _whole(prepared: Prepared) -> NamedSharding:
     return sharding
 
 
-def _step(prepared: Prepared, shard: Shard) -> Callable[[GANState, Batch, Key], tuple[GANState, Info]]:
-    """The step of a GAN whose state is cut in part: it leaves every leaf where it was."""
-    if shard == "none":
-        return prepared.gan.step
+def _step(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, Key], tuple[GANState, Info]]:
+    """The step of a GAN whose batch is cut, and its state in part: it leaves every leaf where it was."""
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
     whole = _whole(prepared)
+
+    if len(members(recipe)) > 1:  # no batch is cut
+        return prepared.gan.step
+
+    def among(state: GANState, batch: Batch, key: Key) -> tuple[GANState, Info]:
+        with devices.known(whole.mesh):
+            return prepared.gan.step(state, batch, key)
+
+    if recipe.shard == "none":
+        return among
 
     def step(state: GANState, batch: Batch, key: Key) -> tuple[GANState, Info]:
         # Parameters are gathered before they are used: left to choose, the compiler would rather cut up the networks,
@@ -245,8 +253,9 @@ def _step(prepared: Prepared, shard: Shard) -> Callable[[GANState, Batch, Key], 
             player._replace(**lax.with_sharding_constraint({"params": player.params, "stats": player.stats}, whole))
             for player in (state.g, state.d)
         )
-        state, info = prepared.gan.step(state._replace(g=g, d=d), batch, key)
-        if shard == "state":  # whole once more before they are cut, or gradients would be computed in parts, of all activations
+        state, info = among(state._replace(g=g, d=d), batch, key)
+        if recipe.shard == "state":
+            # Whole once more before they are cut, or gradients would be computed in parts, of all activations.
             g, d = (player._replace(params=lax.with_sharding_constraint(player.params, whole)) for player in (state.g, state.d))
             state = state._replace(g=g, d=d)
         return lax.with_sharding_constraint(state, placed), info

@@ -3,17 +3,20 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from jaxgan import build, devices, loop
-from jaxgan.recipes import Recipe
+from jaxgan import build, data, devices, generate, loop
+from jaxgan.convolutions import grouped_conv
+from jaxgan.recipes import Recipe, named
 
 WORDS = ["--generator.network", "mlp", "--generator.width", "128", "--generator.depth", "2", "--generator.latent-dim", "8"]
 WORDS += ["--discriminator.network", "mlp", "--discriminator.width", "128", "--discriminator.depth", "2", "--batch-size", "16"]
@@ -97,3 +100,121 @@ def test_on_cpu_xla_leaves_the_barriers_of_remat_where_they_are(tiny_recipe: Rec
     options = loop.compiler_options(dataclasses.replace(tiny_recipe, remat=True))
     assert options == {"xla_disable_hlo_passes": "cse_barrier_expander"}
     assert loop.compiler_options(tiny_recipe) is None
+
+
+@pytest.fixture(params=["cpu", "accelerators"])
+def forms(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Convolutions as on a CPU, and as on GPUs and TPUs."""
+    if request.param == "accelerators":
+        monkeypatch.setattr(jax.lax, "platform_dependent", lambda *arguments, default, **_: default(*arguments))
+    return request.param
+
+
+def sent(compiled: jax.stages.Compiled) -> dict[str, int]:
+    """The numbers that each kind of collective leaves on a device."""
+    kinds = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
+    found: dict[str, int] = {}
+    for result, kind in re.findall(rf"^ *(?:ROOT )?%\S+ = (.*?) ({kinds})(?:-start)?\(", compiled.as_text(), re.MULTILINE):
+        sizes = [np.prod([int(n) for n in dims.split(",") if n], dtype=int) for dims in re.findall(r"\w\[([\d,]*)\]", result)]
+        found[kind] = found.get(kind, 0) + int(sum(sizes))
+    return found
+
+
+SMALL = {
+    "cifar10": {"width": 4},
+    "r3gan_small": {"widths": (16, 16), "groups": (2, 2), "half": 0},
+    "stylegan2_32": {"channel_base": 64, "channel_max": 8, "latent_dim": 8, "style_dim": 8},
+}
+
+
+def small(name: str, **changes: object) -> tuple[Recipe, loop.Prepared]:
+    """A recipe's networks made narrow, for 8x8 pixels, among the devices."""
+    recipe = named(name)
+
+    def narrow(part):
+        names = {field.name for field in dataclasses.fields(part)}
+        return dataclasses.replace(part, **{key: value for key, value in SMALL[name].items() if key in names})
+
+    recipe = dataclasses.replace(
+        recipe,
+        data=dataclasses.replace(recipe.data, conditional=False),
+        generator=narrow(recipe.generator),
+        discriminator=narrow(recipe.discriminator),
+        batch_size=8,
+        augment="",
+        augment_strength=1.0,
+        final_augment_strength=None,
+    )
+    images = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 3), np.uint8)
+    dataset = data.from_array(images, name="noise")
+    recipe = dataclasses.replace(recipe, **changes)
+    return recipe, loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))
+
+
+@pytest.mark.parametrize(("name", "forms"), [(n, "accelerators") for n in SMALL] + [("r3gan_small", "cpu")], indirect=["forms"])
+@pytest.mark.usefixtures("forms")
+def test_between_devices_a_step_sends_sums_of_gradients_and_no_images(name):
+    recipe, prepared = small(name)
+    compiled = loop.program(prepared, recipe).lower(prepared.abstract, prepared.batches(0, 1), 1).compile()
+    parameters = sum(leaf.size for leaf in jax.tree.leaves((prepared.abstract.g.params, prepared.abstract.d.params)))
+    found = sent(compiled)
+    assert set(found) == {"all-reduce"}
+    # Of D's loss and of its penalty XLA may sum the gradients apart; means, and the styles' own gradients, are small.
+    assert parameters <= found["all-reduce"] < 2.2 * parameters
+
+
+@pytest.mark.usefixtures("forms")
+def test_a_convolution_in_groups_over_devices_is_that_on_one():
+    mesh, random = devices.line(), np.random.default_rng(0)
+    x, dx = random.normal(size=(2, 4, 8, 8, 16)).astype(np.float32)
+    kernel, dkernel = random.normal(size=(2, 3, 3, 4, 16)).astype(np.float32)
+
+    def over(x, kernel):
+        with devices.known(mesh):
+            return grouped_conv(x, kernel, 4)
+
+    def alone(x, kernel):
+        return grouped_conv(x, kernel, 4)
+
+    def all_of(conv):
+        def loss(x, kernel):
+            return jnp.sum(jnp.tanh(conv(x, kernel)))
+
+        def penalty(x, kernel):
+            return jnp.sum(jnp.square(jax.grad(loss)(x, kernel)))
+
+        def derivatives(x, kernel, dx, dkernel):
+            forward = jax.jvp(jax.grad(loss, argnums=(0, 1)), (x, kernel), (dx, dkernel))
+            return conv(x, kernel), forward, jax.grad(penalty, argnums=(0, 1))(x, kernel)
+
+        return jax.jit(derivatives)
+
+    cut, whole = devices.in_parts(mesh), devices.whole(mesh)
+    placed = jax.device_put((x, kernel, dx, dkernel), (cut, whole, cut, whole))
+    found, expected = all_of(over)(*placed), all_of(alone)(x, kernel, dx, dkernel)
+    assert found[0].sharding.is_equivalent_to(cut, 4)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-6 * np.abs(b).max())
+    assert "all-gather" not in sent(jax.jit(over).lower(*placed[:2]).compile())
+
+
+def test_a_convolution_in_groups_of_a_batch_that_does_not_divide_is_left_whole():
+    x, kernel = jnp.ones((3, 8, 8, 16)), jnp.ones((3, 3, 4, 16))
+    with devices.known(devices.line()):
+        np.testing.assert_array_equal(jax.jit(grouped_conv, static_argnums=2)(x, kernel, 4), grouped_conv(x, kernel, 4))
+
+
+def test_samples_come_from_devices_that_the_layers_know():
+    _, prepared = small("r3gan_small")
+    seen = []
+
+    def sample(*arguments, **options):
+        seen.append(jax.sharding.get_abstract_mesh().size)
+        return prepared.gan.sample(*arguments, **options)
+
+    key = jax.random.key(0)
+    state = prepared.gan.init(key)
+    z, labels = jax.random.normal(key, (6, 64)), np.zeros(6, np.int32)
+    found = generate.generate(prepared.gan._replace(sample=sample), state.ema, key, z, labels, batch=4)
+    assert seen == [jax.device_count()]
+    np.testing.assert_allclose(found, jax.jit(prepared.gan.sample)(state, key, labels, z=z), rtol=0, atol=1e-6)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import AxisType, PartitionSpec
 
 from jaxgan.convolutions import winograd
 from jaxgan.convolutions.products import full_precision, tall_product
@@ -44,6 +45,9 @@ def conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0) 
 def grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
     """Cross-correlation in groups of channels, stride 1, zeros around: every group of outputs sees its group of inputs only.
 
+    Where a batch is cut over the devices of a mesh, that mesh must be set (`jax.set_mesh`, or `devices.known` under
+    `jax.jit`): XLA does not cut a convolution in groups by itself, but sends all images to each device, which computes all.
+
     Args:
         x: `[B, H, W, I]`.
         kernel: `[KH, KW, I / groups, O]`, sides odd. A PyTorch weight (O, I / groups, KH, KW) transposed by (2, 3, 1, 0).
@@ -58,7 +62,16 @@ def grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
     # The gradients of XLA's CPU convolutions in groups are ten times as slow as those of matrix products, one for each group.
     tiled = winograd.keeps(x.shape, (*kernel.shape[:3], kernel.shape[3] // groups), stride=1, padding=1)
     on_cpu = functools.partial(winograd.kept if tiled else _grouped_of_patches, groups=groups)
-    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=functools.partial(_grouped_of_xla, groups=groups))
+    form = functools.partial(lax.platform_dependent, cpu=on_cpu, default=functools.partial(_grouped_of_xla, groups=groups))
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.size < 2 or x.shape[0] % mesh.size or any(kind != AxisType.Auto for kind in mesh.axis_types):
+        return form(x, kernel)
+    images = PartitionSpec(mesh.axis_names)
+
+    def of_own_images(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return form(x, lax.pcast(kernel, mesh.axis_names, to="varying"))  # so that its gradient is summed once, here
+
+    return jax.shard_map(of_own_images, in_specs=(images, PartitionSpec()), out_specs=images)(x, kernel)
 
 
 def conv_transpose(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:

@@ -1,9 +1,9 @@
 """What `--shard` saves and what it sends: bytes on each device and collectives of a step, as XLA has compiled it.
 
-    python tests/benchmarks/sharding.py [--devices 8] [--width 128] [--record]
+    python tests/benchmarks/sharding.py [--devices 8] [--width 128] [--forms cpu|accelerators] [--record]
 
 An R3GAN at 32 pixels over virtual CPU devices; nothing is run. `state` is what lies on a device between steps; a collective's
-bytes are those of its result on one device.
+bytes are those of its result on one device. `--forms accelerators` compiles the convolutions as they are on GPUs and TPUs.
 """
 
 import argparse
@@ -37,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--devices", type=int, default=8)
     parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--forms", choices=("cpu", "accelerators"), default="cpu", help="of the convolutions")
     parser.add_argument("--record", action="store_true", help="put the table into RESULTS.md")
     options = parser.parse_args()
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={options.devices}"
@@ -49,6 +50,8 @@ def main() -> None:
     from jaxgan import build, data, loop
     from jaxgan.recipes import named
 
+    if options.forms == "accelerators":
+        jax.lax.platform_dependent = lambda *arguments, default, **_: default(*arguments)
     recipe = named("r3gan_small")
     sizes = {"widths": (options.width,) * 4, "groups": (options.width // 8,) * 4, "half": 0}
     recipe = dataclasses.replace(
@@ -87,14 +90,14 @@ def main() -> None:
     where += f". {machine_words('cpu', 'cpu', versions)}"
     text = "\n\n".join(
         [
-            "### What cutting the state over the devices saves and sends",
+            f"### What cutting the state over the devices saves and sends, in the forms of {options.forms}",
             f"`python tests/benchmarks/sharding.py {shlex.join(sys.argv[1:])}`: {where}.",
             table(HEADER, rows),
         ]
     )
     print(text)
     if options.record:
-        record("sharding cpu", text)
+        record(f"sharding {options.forms}", text)
 
 
 if __name__ == "__main__":
