@@ -2,6 +2,7 @@ from . import augment as augment
 from . import build as build
 from . import checkpoint as checkpoint
 from . import data as data
+from . import devices as devices
 from . import features as features
 from . import host_memory as host_memory
 from . import latents as latents

@@ -29,7 +29,8 @@ def commands(device: str) -> list[list[str]]:
             ["step_time.py", *on],
             ["growth.py", *on],
             ["scaling.py", *on],
-            ["sharding.py", "--record"],
+            ["sharding.py", "--forms", "cpu", "--record"],
+            ["sharding.py", "--forms", "accelerators", "--record"],
             ["host_overhead.py"],
             ["step_memory.py"],
         ]

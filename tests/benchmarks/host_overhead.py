@@ -3,8 +3,9 @@
     python tests/benchmarks/host_overhead.py [--recipes digits cifar10] [--steps 2000] [--blocks 7] [--devices 1]
 
 The state has the leaves of the recipe's networks and optimizers, each cut down to 8 numbers, so that nothing but the host's
-work is left; the data are resident. Wall and CPU time per step, medians over blocks of steps, the first left out; then the
-same of the parts alone: drawing a batch, dispatching the step.
+work is left; the data are resident. Wall and CPU time per step, medians over blocks of steps, the first left out: of the loop,
+of the loop with a batch that is there already (drawing images is work of the device), of the loop with ten steps to a
+dispatch; then of the parts alone: drawing a batch, dispatching the step.
 """
 
 import argparse
@@ -75,18 +76,26 @@ def measure(name: str, steps: int, blocks: int) -> None:
     gan = stub(recipe, build.shape_of(recipe, dataset))
     prepared = loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))._replace(gan=gan)
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
-    start = jax.jit(gan.init, out_shardings=placed)(build.key(recipe))
-    print(f"{name}: {len(jax.tree.leaves(start))} leaves, batches of {build.batch_rows(recipe)}, {jax.device_count()} devices")
+    leaves = len(jax.tree.leaves(prepared.abstract))
+    print(f"{name}: {leaves} leaves, batches of {build.batch_rows(recipe)}, {jax.device_count()} devices")
 
-    # One generator over all blocks: a block is `steps` steps further on in the same compiled loop.
-    long = dataclasses.replace(recipe, steps=steps * (blocks + 2))
-    events = loop.steps(prepared, start, long, stop=lambda: 0, progress=lambda _: None)
+    def looped(prepared: loop.Prepared, per_dispatch: int) -> str:
+        # One generator over all blocks: a block is `steps` steps further on in the same compiled loop.
+        long = dataclasses.replace(recipe, steps=steps * (blocks + 2), steps_per_dispatch=per_dispatch)
+        start = jax.jit(gan.init, out_shardings=placed)(build.key(recipe))
+        events = loop.steps(prepared, start, long, stop=lambda: 0, progress=lambda _: None)
 
-    def block() -> None:
-        for _ in range(steps // recipe.log_interval):
-            next(events)
+        def block() -> None:
+            for _ in range(steps // recipe.log_interval):
+                next(events)
 
-    print(f"  the loop       {timed(block, steps, blocks)}")
+        return timed(block, steps, blocks)
+
+    print(f"  the loop       {looped(prepared, 1)}")
+    there = {count: prepared.batches(0, count) for count in (1, 10)}
+    given = prepared._replace(batches=lambda _, count: there[count])
+    print(f"  batches given  {looped(given, 1)}")
+    print(f"  by ten steps   {looped(prepared, 10)}")
 
     def draws() -> None:
         for step in range(steps):
