@@ -23,6 +23,16 @@ def known(mesh: Mesh | AbstractMesh) -> contextlib.AbstractContextManager[object
     return jax.sharding.use_abstract_mesh(mesh if isinstance(mesh, AbstractMesh) else mesh.abstract_mesh)
 
 
+def dividing(count: int) -> AbstractMesh | None:
+    """The mesh that is set (`known`, `jax.set_mesh`), if its devices are several and divide so many; else None.
+
+    Also None within `jax.shard_map`, where each device has its own already.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    ours = mesh.size > 1 and all(kind == AxisType.Auto for kind in mesh.axis_types)
+    return mesh if ours and count % mesh.size == 0 else None
+
+
 def whole(mesh: Mesh | AbstractMesh) -> NamedSharding:
     """All of an array on each device."""
     return NamedSharding(mesh, PartitionSpec())

@@ -236,14 +236,11 @@ def _step(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, Key]
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
     whole = _whole(prepared)
 
-    if len(members(recipe)) > 1:  # no batch is cut
-        return prepared.gan.step
-
     def among(state: GANState, batch: Batch, key: Key) -> tuple[GANState, Info]:
         with devices.known(whole.mesh):
             return prepared.gan.step(state, batch, key)
 
-    if recipe.shard == "none":
+    if recipe.shard == "none":  # as it is for several GANs
         return among
 
     def step(state: GANState, batch: Batch, key: Key) -> tuple[GANState, Info]:

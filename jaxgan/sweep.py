@@ -10,7 +10,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import PartitionSpec
 
+from jaxgan import devices
 from jaxgan.types import GAN, Batch, GANState, Images, Info, Key, Labels, Latents, PyTree
 
 # Axes of the members: all are at the same step.
@@ -26,7 +28,8 @@ def side_by_side(gan_of: Callable[[Any], GAN], varied: PyTree = None) -> GAN:
 
     Returns:
         A `GAN`. `init(keys [N])` and `step(state, batch, keys [N])` with images `[N, B, ...]` and labels `[N, B]`: the
-        state's leaves have a leading axis N but for `step`, and so has each scalar of `info`.
+        state's leaves have a leading axis N but for `step`, and so has each scalar of `info`. Where a mesh is set whose
+        devices divide N (`devices.known`), each takes the steps of its own members.
         `sample(state, key, labels [B])` gives all members the same latents and returns `[N, B, ...]`.
     """
 
@@ -37,7 +40,16 @@ def side_by_side(gan_of: Callable[[Any], GAN], varied: PyTree = None) -> GAN:
         def one(state: GANState, batch: Batch, key: Key, each: PyTree) -> tuple[GANState, Info]:
             return gan_of(each).step(state, batch, key)
 
-        return jax.vmap(one, in_axes=(_AXES, 0, 0, 0), out_axes=(_AXES, 0))(state, batch, keys, varied)
+        mapped = jax.vmap(one, in_axes=(_AXES, 0, 0, 0), out_axes=(_AXES, 0))
+        mesh = devices.dividing(len(keys))
+        if mesh is None:
+            return mapped(state, batch, keys, varied)
+        # Left to itself, XLA's partitioner gathers kernels and images: those of N networks are one convolution in N groups.
+        cut = PartitionSpec(mesh.axis_names)
+        states: Any = GANState._make(PartitionSpec() if name == "step" else cut for name in GANState._fields)
+        apart = jax.shard_map(mapped, in_specs=(states, cut, cut, cut), out_specs=(states, cut), check_vma=False)
+        after: tuple[GANState, Info] = apart(state, batch, keys, varied)
+        return after
 
     def sample(
         state: GANState,

@@ -163,6 +163,30 @@ def test_between_devices_a_step_sends_sums_of_gradients_and_no_images(name):
     assert parameters <= found["all-reduce"] < 2.2 * parameters
 
 
+@pytest.mark.parametrize(("name", "forms"), [("cifar10", "accelerators"), ("stylegan2_32", "accelerators")], indirect=["forms"])
+@pytest.mark.usefixtures("forms")
+def test_gans_side_by_side_send_each_other_nothing(name):
+    recipe, prepared = small(name, seeds=2)
+    assert not sent(loop.program(prepared, recipe).lower(prepared.abstract, prepared.batches(0, 1), 1).compile())
+
+
+def test_gans_on_devices_of_their_own_are_those_on_one():
+    recipe, prepared = small("cifar10", seeds=2)
+    placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
+    state = jax.jit(prepared.gan.init, out_shardings=placed)(build.key(recipe))
+    batch = prepared.batches(0, 1)
+    here = jax.device_get((state, jax.tree.map(lambda x: x[0], batch)))
+    expected, told = jax.jit(prepared.gan.step)(*here, build.key(recipe))
+    found, info = loop.program(prepared, recipe)(state, batch, 1)
+    assert int(found.step) == 1
+    (names,) = info
+    for name, values in zip(names.split(), info[names], strict=True):
+        np.testing.assert_allclose(values, told[name], rtol=1e-5, err_msg=name)
+    for a, b in zip(jax.tree.leaves(found.d.params), jax.tree.leaves(expected.d.params), strict=True):
+        assert not a.sharding.is_fully_replicated
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
 @pytest.mark.usefixtures("forms")
 def test_a_convolution_in_groups_over_devices_is_that_on_one():
     mesh, random = devices.line(), np.random.default_rng(0)

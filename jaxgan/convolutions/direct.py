@@ -7,8 +7,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import PartitionSpec
 
+from jaxgan import devices
 from jaxgan.convolutions import winograd
 from jaxgan.convolutions.products import full_precision, tall_product
 
@@ -63,8 +64,8 @@ def grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
     tiled = winograd.keeps(x.shape, (*kernel.shape[:3], kernel.shape[3] // groups), stride=1, padding=1)
     on_cpu = functools.partial(winograd.kept if tiled else _grouped_of_patches, groups=groups)
     form = functools.partial(lax.platform_dependent, cpu=on_cpu, default=functools.partial(_grouped_of_xla, groups=groups))
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.size < 2 or x.shape[0] % mesh.size or any(kind != AxisType.Auto for kind in mesh.axis_types):
+    mesh = devices.dividing(x.shape[0])
+    if mesh is None:
         return form(x, kernel)
     images = PartitionSpec(mesh.axis_names)
 
