@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgan import ada, data, latents, losses, penalties, schedules, toy
+from jaxgan import ada, data, devices, latents, losses, penalties, schedules, toy
 from jaxgan.augment import diff_augment
 from jaxgan.data.mirror import mirrored
 from jaxgan.gan import make_gan
@@ -303,13 +303,28 @@ def _adam(fields: Optimizer, recipe: Recipe, interval: int) -> optax.GradientTra
     share = interval / (interval + 1) if interval > 1 else 1.0
     rate = schedules.linear if fields.decay == "linear" else schedules.cosine
     start, end = fields.learning_rate * share, fields.final_learning_rate
-    return schedules.scheduled(
+    adam = schedules.scheduled(
         optax.adam,
         learning_rate=start if end is None else rate(start, end * share, recipe.decay_images),
         b1=fields.beta1**share,
         b2=_towards(fields.beta2, fields.final_beta2, recipe, share),
     )
+    return adam if recipe.shard == "none" else _gathered(adam)
 
 
 def _towards(start: float, end: float | None, recipe: Recipe, power: float = 1.0) -> float | Schedule:
     return start**power if end is None else schedules.cosine(start**power, end**power, recipe.decay_images)
+
+
+def _gathered(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """An optimizer that is cut over the devices, but for its updates: parameters stay whole within a step.
+
+    XLA would leave them cut, and between the updates of one step cut up the networks too, and send activations.
+    """
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def update(grads: optax.Updates, *rest: Any, **options: Any) -> tuple[optax.Updates, optax.OptState]:
+        updates, state = optimizer.update(devices.everywhere(grads), *rest, **options)
+        return devices.everywhere(updates), state
+
+    return optax.GradientTransformationExtraArgs(optimizer.init, update)

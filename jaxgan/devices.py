@@ -33,6 +33,11 @@ def dividing(count: int) -> AbstractMesh | None:
     return mesh if ours and count % mesh.size == 0 else None
 
 
+def everywhere(tree: PyTree) -> PyTree:
+    """Under `jax.jit`, the same arrays, whole on each device of the mesh that is set; where none is, as they are."""
+    return tree if dividing(0) is None else jax.lax.with_sharding_constraint(tree, PartitionSpec())
+
+
 def whole(mesh: Mesh | AbstractMesh) -> NamedSharding:
     """All of an array on each device."""
     return NamedSharding(mesh, PartitionSpec())

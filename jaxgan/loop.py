@@ -63,7 +63,7 @@ def prepare(recipe: Recipe, dataset: Dataset, shape: Shape) -> Prepared:
     With n devices, p numbers in both players' parameters, and Adam's two moments, each device holds
 
         none         p + 2 p + the averaged generator: what one device would, and one sum of the gradients a step
-        optimizer    p, and 1 / n of the rest; a step gathers the parameters that it changed, half as much as the sum takes
+        optimizer    p, and 1 / n of the rest; each update gathers what it changes, half as much as the sum takes
         state        1 / n of everything between steps; a step gathers the parameters before it uses them too
 
     What a step computes is the same but for rounding. Cutting pays where the moments take memory that the batch needs, from

@@ -163,6 +163,23 @@ def test_between_devices_a_step_sends_sums_of_gradients_and_no_images(name):
     assert parameters <= found["all-reduce"] < 2.2 * parameters
 
 
+@pytest.mark.parametrize("shard", ["optimizer", "state"])
+@pytest.mark.parametrize("forms", ["accelerators"], indirect=True)
+@pytest.mark.usefixtures("forms")
+def test_a_state_in_parts_is_gathered_once_an_update(shard, monkeypatch):
+    monkeypatch.setitem(SMALL, "cifar10", {"width": 32})  # or nothing is large enough to be cut
+    recipe, prepared = small("cifar10", disc_steps=2, shard=shard)
+    found = sent(loop.program(prepared, recipe).lower(prepared.abstract, prepared.batches(0, 1), 1).compile())
+    mesh = devices.line()
+    g, d = (
+        sum(leaf.size for leaf in jax.tree.leaves(player.params) if devices.cut(leaf.shape, mesh).spec != PartitionSpec())
+        for player in (prepared.abstract.g, prepared.abstract.d)
+    )
+    assert set(found) == {"all-reduce", "all-gather"}
+    # What each update changes; parameters that are cut also before they are used.
+    assert found["all-gather"] == 2 * d + g + (d + g if shard == "state" else 0) > 0
+
+
 @pytest.mark.parametrize(("name", "forms"), [("cifar10", "accelerators"), ("stylegan2_32", "accelerators")], indirect=["forms"])
 @pytest.mark.usefixtures("forms")
 def test_gans_side_by_side_send_each_other_nothing(name):
