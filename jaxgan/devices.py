@@ -24,18 +24,20 @@ def known(mesh: Mesh | AbstractMesh) -> contextlib.AbstractContextManager[object
 
 
 def dividing(count: int) -> AbstractMesh | None:
-    """The mesh that is set (`known`, `jax.set_mesh`), if its devices are several and divide so many; else None.
-
-    Also None within `jax.shard_map`, where each device has its own already.
-    """
-    mesh = jax.sharding.get_abstract_mesh()
-    ours = mesh.size > 1 and all(kind == AxisType.Auto for kind in mesh.axis_types)
-    return mesh if ours and count % mesh.size == 0 else None
+    """The mesh that is set (`known`, `jax.set_mesh`), if its devices divide so many; None of a single device."""
+    mesh = _set()
+    return mesh if mesh is not None and count % mesh.size == 0 else None
 
 
 def everywhere(tree: PyTree) -> PyTree:
     """Under `jax.jit`, the same arrays, whole on each device of the mesh that is set; where none is, as they are."""
-    return tree if dividing(0) is None else jax.lax.with_sharding_constraint(tree, PartitionSpec())
+    return tree if _set() is None else jax.lax.with_sharding_constraint(tree, PartitionSpec())
+
+
+def _set() -> AbstractMesh | None:
+    """The mesh over which XLA cuts arrays, if one of several devices is set; within `jax.shard_map` it cuts none."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return mesh if mesh.size > 1 and all(kind == AxisType.Auto for kind in mesh.axis_types) else None
 
 
 def whole(mesh: Mesh | AbstractMesh) -> NamedSharding:
