@@ -101,10 +101,8 @@ def prepare(recipe: Recipe, dataset: Dataset, shape: Shape) -> Prepared:
 
 
 def _check_fits(recipe: Recipe, count: int) -> None:
-    several = len(members(recipe))
     check_divides(recipe, count)
-    if several > 1 and recipe.shard != "none":
-        raise ValueError(f"shard: {recipe.shard}, but of GANs side by side each device has its own; it must be none")
+    several = len(members(recipe))
     if several > 1 and jax.process_count() > 1 and several % count:
         raise ValueError(
             f"seeds: {recipe.seeds}, but the {several} GANs must divide among the {count} devices of {jax.process_count()} "

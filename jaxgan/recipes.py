@@ -621,6 +621,8 @@ def _check_together(recipe: Recipe) -> None:
     """Fields that are right one by one may not fit each other."""
     if recipe.seed + recipe.seeds > 2**32:
         raise ValueError(f"seeds: {recipe.seeds} from seed {recipe.seed} on, but a seed is at most {2**32 - 1:,}")
+    if recipe.shard != "none" and len(members(recipe)) > 1:
+        raise ValueError(f"shard: {recipe.shard}, but of GANs side by side each device has its own; it must be none")
     stop_words(recipe)
     pack, accumulate = recipe.discriminator.pack, recipe.accumulate
     if recipe.batch_size % pack:

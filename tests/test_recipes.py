@@ -45,6 +45,7 @@ def test_bad_values_are_refused_in_one_line_that_names_them(name: str, value: An
         (Recipe(d_optimizer=Optimizer(learning_rate=1e9)), "d_optimizer.learning_rate"),
         (Recipe(data=Data(name=3)), "data.name: 3"),
         (Recipe(generator=Generator(network="dcgann")), "did you mean 'dcgan'"),
+        (Recipe(shard="state", seeds=2), "shard: state, but of GANs side by side each device has its own"),
     ],
 )
 def test_nested_fields_are_named_with_their_path(recipe: Recipe, words: str) -> None:
