@@ -182,7 +182,7 @@ def steps(
 
 def program(prepared: Prepared, recipe: Recipe) -> Program:
     """The compiled program: `count` steps on batches `[steps, B, ...]`, and the mean of their infos, as `_joined`."""
-    step, placed = _step(prepared, recipe), jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
+    step, placed = _step(prepared, recipe.shard), jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
     whole = _whole(prepared)
     # Of several GANs each device has the scalars of its own; other processes need them too.
     info_placed = whole if len(members(recipe)) == 1 or jax.process_count() > 1 else None
@@ -229,7 +229,7 @@ def _whole(prepared: Prepared) -> NamedSharding:
     return sharding
 
 
-def _step(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, Key], tuple[GANState, Info]]:
+def _step(prepared: Prepared, shard: Shard) -> Callable[[GANState, Batch, Key], tuple[GANState, Info]]:
     """The step of a GAN whose batch is cut, and its state in part: it leaves every leaf where it was."""
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
     whole = _whole(prepared)
@@ -238,7 +238,7 @@ def _step(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, Key]
         with devices.known(whole.mesh):
             return prepared.gan.step(state, batch, key)
 
-    if recipe.shard == "none":  # as it is for several GANs
+    if shard == "none":  # as it is for several GANs
         return among
 
     def step(state: GANState, batch: Batch, key: Key) -> tuple[GANState, Info]:
@@ -249,7 +249,7 @@ def _step(prepared: Prepared, recipe: Recipe) -> Callable[[GANState, Batch, Key]
             for player in (state.g, state.d)
         )
         state, info = among(state._replace(g=g, d=d), batch, key)
-        if recipe.shard == "state":
+        if shard == "state":
             # Whole once more before they are cut, or gradients would be computed in parts, of all activations.
             g, d = (player._replace(params=lax.with_sharding_constraint(player.params, whole)) for player in (state.g, state.d))
             state = state._replace(g=g, d=d)
