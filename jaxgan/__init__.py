@@ -1,4 +1,4 @@
-"""Generative adversarial networks in JAX: three pure functions, `init`, `step` and `sample`; read `jaxgan/gan.py` first."""
+"""Generative adversarial networks in JAX: three pure functions, `init`, `step`, `sample`; read `jaxgan/core/gan.py` first."""
 
 import lazy_loader
 

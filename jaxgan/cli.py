@@ -210,14 +210,14 @@ class Recipes:
 
 
 def train(arguments: Train, name: str) -> Path:
-    from jaxgan import hosts
+    from jaxgan.system import hosts
 
     who = (arguments.coordinator, arguments.processes, arguments.process)
     if arguments.distributed:
         hosts.join(*who)
     elif any(each is not None for each in who):
         raise ValueError("distributed: False, but --coordinator, --processes and --process are for it")
-    from jaxgan.train import train
+    from jaxgan.training.train import train
 
     _share_cores(len(members(check(arguments.recipe))))
     run = arguments.run or Path("runs", name)
@@ -226,20 +226,20 @@ def train(arguments: Train, name: str) -> Path:
 
 
 def sample(arguments: Sample) -> Path:
-    from jaxgan.sample import sample
+    from jaxgan.commands.sample import sample
 
     return sample(arguments.run, **_options(arguments))
 
 
 def interpolate(arguments: Interpolate) -> Path:
-    from jaxgan.sample import interpolate
+    from jaxgan.commands.sample import interpolate
 
     options = _options(arguments)
     return interpolate(arguments.run, way=options.pop("path"), **options)
 
 
 def evaluate(arguments: Evaluate) -> Path:
-    from jaxgan.evaluate import compare, table
+    from jaxgan.commands.evaluate import compare, table
 
     options = _options(arguments)
     out, results = compare(options.pop("runs"), **options)
@@ -248,13 +248,13 @@ def evaluate(arguments: Evaluate) -> Path:
 
 
 def export(arguments: Export) -> Path:
-    from jaxgan.export import export
+    from jaxgan.commands.export import export
 
     return export(arguments.run, **_options(arguments))
 
 
 def convert(arguments: Convert) -> Path:
-    from jaxgan.convert import convert
+    from jaxgan.commands.convert import convert
 
     a = arguments
     return convert(a.file, a.kind, a.out, discriminator=a.discriminator, data=a.data, overwrite=a.overwrite)
@@ -267,7 +267,7 @@ def prepare(arguments: Prepare) -> Path:
 
 
 def plan(arguments: Plan, _: str) -> Path | None:
-    from jaxgan.plan import GIB, as_json, plan, table
+    from jaxgan.commands.plan import GIB, as_json, plan, table
 
     out = _json_file(arguments.out)
     memory = None if arguments.memory is None else arguments.memory * GIB
@@ -279,7 +279,7 @@ def plan(arguments: Plan, _: str) -> Path | None:
 def bench(arguments: Bench, _: str) -> Path | None:
     import jax
 
-    from jaxgan.bench import as_json, bench, report
+    from jaxgan.commands.bench import as_json, bench, report
 
     jax.config.update("jax_enable_compilation_cache", False)  # before anything is compiled; later nobody would ask
     out = _json_file(arguments.out)
@@ -356,7 +356,7 @@ def main(argv: list[str] | None = None) -> None:
             _fail(command, str(error))
     arguments = _parse(command, kind, words, **defaults)
     if argv is None and (kind is Bench or hasattr(arguments, "compile_cache")):  # a process of its own, that computes
-        from jaxgan import host_memory
+        from jaxgan.system import host_memory
 
         if host_memory.programs_run_here():
             host_memory.keep()
@@ -373,9 +373,9 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
     except KeyboardInterrupt:  # before or after training, which saves on its own
         _fail(command, "interrupted", 130)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
-        from jaxgan import hosts
-        from jaxgan.plan import is_out_of_memory
-        from jaxgan.train import Diverged, Interrupted, Stopped
+        from jaxgan.commands.plan import is_out_of_memory
+        from jaxgan.system import hosts
+        from jaxgan.training.train import Diverged, Interrupted, Stopped
 
         known = (ValueError, OSError, Diverged, Interrupted, Stopped, hosts.Elsewhere)
         if is_out_of_memory(error) and "JAXGAN_TRACEBACK" not in os.environ:
@@ -393,7 +393,8 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
 
 def _out_of_memory(arguments: Any) -> str:
     """Of whatever recipe the command was busy with: one to train, or that of a run."""
-    from jaxgan import plan, runs
+    from jaxgan.commands import plan
+    from jaxgan.training import runs
 
     if isinstance(arguments, (Train, Bench, Plan)):
         return plan.told(arguments.recipe)

@@ -45,7 +45,8 @@ import numpy as np
 import optax
 from IPython.display import Markdown
 
-from jaxgan import latents, losses, penalties, schedules, toy
+from jaxgan import toy
+from jaxgan.core import latents, losses, penalties, schedules
 from jaxgan.nets import mlp
 
 SMOKE = "JAXGAN_SMOKE" in os.environ  # the test suite's: a few steps, to see that every cell runs

@@ -43,8 +43,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image as Picture
 
-from jaxgan import build, pictures, schedules, toy
+from jaxgan import pictures, toy
+from jaxgan.core import schedules
 from jaxgan.nets import mlp
+from jaxgan.training import build
 
 SMOKE = "JAXGAN_SMOKE" in os.environ  # the test suite's: a few steps, to see that every cell runs
 

@@ -41,8 +41,10 @@ import numpy as np
 import optax
 from IPython.display import Image, Markdown
 
-from jaxgan import data, latents, losses, penalties, pictures, schedules, verdict
-from jaxgan.metrics.prdc import prdc
+from jaxgan import data, pictures
+from jaxgan.core import latents, losses, penalties, schedules
+from jaxgan.evaluation import verdict
+from jaxgan.evaluation.metrics.prdc import prdc
 from jaxgan.nets import mlp
 
 SMOKE = "JAXGAN_SMOKE" in os.environ  # the test suite's: a few steps, to see that every cell runs

@@ -48,8 +48,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from jaxgan import build, data, penalties, pictures, schedules, toy, verdict
+from jaxgan import data, pictures, toy
+from jaxgan.core import penalties, schedules
+from jaxgan.evaluation import verdict
 from jaxgan.nets import mlp
+from jaxgan.training import build
 
 SMOKE = "JAXGAN_SMOKE" in os.environ  # the test suite's: a few steps, to see that every cell runs
 STEPS, LOOKS = (24, 8) if SMOKE else (2_000, 40)  # the figures are computed at evenly spaced looks

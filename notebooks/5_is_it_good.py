@@ -42,14 +42,14 @@ import numpy as np
 from IPython.display import Markdown
 
 from jaxgan import data, pictures, recipes
-from jaxgan.evaluate import compare, table
-from jaxgan.metrics.diversity import diversity
-from jaxgan.metrics.frechet import frechet_distance
-from jaxgan.metrics.kernel import kernel_distance
-from jaxgan.metrics.memorisation import memorisation
-from jaxgan.metrics.moments import moments
-from jaxgan.metrics.prdc import prdc
-from jaxgan.train import train
+from jaxgan.commands.evaluate import compare, table
+from jaxgan.evaluation.metrics.diversity import diversity
+from jaxgan.evaluation.metrics.frechet import frechet_distance
+from jaxgan.evaluation.metrics.kernel import kernel_distance
+from jaxgan.evaluation.metrics.memorisation import memorisation
+from jaxgan.evaluation.metrics.moments import moments
+from jaxgan.evaluation.metrics.prdc import prdc
+from jaxgan.training.train import train
 
 SMOKE = "JAXGAN_SMOKE" in os.environ  # the test suite's: a few steps, to see that every cell runs
 STEPS, SEEDS, N = (12, (0,), 60) if SMOKE else (2_000, (0, 1), None)

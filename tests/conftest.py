@@ -51,6 +51,6 @@ def tiny_recipe() -> Recipe:
 @pytest.fixture(scope="session")
 def tiny_run(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of digits, conditional, seconds long. Tests that change it copy it first."""
-    from jaxgan.train import train
+    from jaxgan.training.train import train
 
     return train(tiny_recipe, tmp_path_factory.mktemp("runs") / "tiny").path

@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
-from jaxgan.metrics.prdc import prdc
+from jaxgan.evaluation.metrics.prdc import prdc
 
 TARGETS = {"accuracy": 0.97, "precision": 0.93, "coverage": 0.90}
 

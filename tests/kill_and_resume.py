@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxgan import runs
+from jaxgan.training import runs
 
 
 def command(run: Path, options: list[str]) -> list[str]:

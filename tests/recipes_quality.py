@@ -19,7 +19,7 @@ from digits_quality import jaxgan
 from PIL import Image
 
 from jaxgan import data
-from jaxgan.metrics.prdc import PRDC, prdc
+from jaxgan.evaluation.metrics.prdc import PRDC, prdc
 
 BATCH = 32
 R3GAN = "--generator.half 0 --discriminator.half 0 --ema-half-life 10000"

@@ -18,9 +18,11 @@ import jax
 import numpy as np
 from digits_quality import jaxgan
 
-from jaxgan import features, pictures, runs
-from jaxgan.checkpoint import saved_steps
-from jaxgan.generate import drawn, generate
+from jaxgan import pictures
+from jaxgan.evaluation import features
+from jaxgan.training import runs
+from jaxgan.training.checkpoint import saved_steps
+from jaxgan.training.generate import drawn, generate
 
 SMALL = 5_000
 KINDS = {

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxgan import ada
-from jaxgan.ada import PIPES, Draws, Pipe
+from jaxgan.core import ada
+from jaxgan.core.ada import PIPES, Draws, Pipe
 
 KEY = jax.random.key(5)
 NORMAL = ("scale", "aniso", "xfrac", "brightness", "contrast", "saturation", "imgfilter", "noise")

@@ -10,9 +10,9 @@ import optax
 import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxgan import augment, losses, penalties
-from jaxgan.gan import make_gan
-from jaxgan.types import Network
+from jaxgan.core import augment, losses, penalties
+from jaxgan.core.gan import make_gan
+from jaxgan.core.types import Network
 
 KEY = jax.random.key(3)
 SHAPES = [(4, 8, 8, 3), (3, 9, 9, 1), (2, 20, 27, 3), (2, 5, 12, 2), (2, 1, 1, 3)]  # N, H, W, C

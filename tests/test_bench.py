@@ -6,8 +6,9 @@ import json
 import jax
 import pytest
 
-from jaxgan import bench, build, loop, plan
-from jaxgan.bench import Bench, Spread, Timed
+from jaxgan.commands import bench, plan
+from jaxgan.commands.bench import Bench, Spread, Timed
+from jaxgan.training import build, loop
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ import optax
 import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxgan import checkpoint
-from jaxgan.types import GANState, Player, Weights
+from jaxgan.core.types import GANState, Player, Weights
+from jaxgan.training import checkpoint
 
 
 def make_state(step: int, width: int = 8) -> GANState:
@@ -356,7 +356,7 @@ SAVER = """
 import sys
 sys.path.insert(0, {tests!r})
 import test_checkpoint as t
-from jaxgan import checkpoint
+from jaxgan.training import checkpoint
 first = int(checkpoint.restore({directory!r}, t.abstract(), strict=True).step)
 with checkpoint.open_checkpoints({directory!r}, keep=2) as checkpoints:
     for step in range(first + 1, 10**6):

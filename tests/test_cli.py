@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import checkpoint, cli, loop, recipes
+from jaxgan import cli, recipes
+from jaxgan.training import checkpoint, loop
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, list[str]]:
@@ -200,7 +201,7 @@ def test_out_of_memory_while_training_is_one_line_and_the_checkpoint_stays(
 def test_out_of_memory_while_sampling_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny_run: Path, error: Any
 ) -> None:
-    monkeypatch.setattr("jaxgan.sample.generate", lambda *_, **__: error())
+    monkeypatch.setattr("jaxgan.commands.sample.generate", lambda *_, **__: error())
     status, made, told = run(capsys, "sample", tiny_run, "--batch", "32", "--out", "x.npz")
     assert (status, made, len(told)) == (1, "", 1)
     assert "out of memory: 32 images of side 8 at a time need about" in told[0]
@@ -213,7 +214,7 @@ def test_plan_and_bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     assert json.loads((tmp_path / "plan.json").read_text())["fits"] is True
     cli_out = run(capsys, "plan", *TINY, "--memory", "0.1")
     assert cli_out[0] == 0
-    monkeypatch.setattr("jaxgan.bench._peaks", lambda: {"float32": 1e9})
+    monkeypatch.setattr("jaxgan.commands.bench._peaks", lambda: {"float32": 1e9})
     status, made, _ = run(capsys, "bench", *TINY, "--out", "bench.json")
     assert (status, made) == (0, "bench.json")
     assert json.loads((tmp_path / "bench.json").read_text())["steps"] == 10

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from jaxgan import cli, runs
-from jaxgan.convert import convert
+from jaxgan import cli
+from jaxgan.commands.convert import convert
+from jaxgan.commands.sample import interpolate, sample
 from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
-from jaxgan.sample import interpolate, sample
+from jaxgan.training import runs
 
 Z = {"dcgan": 5, "sngan": 6, "r3gan": 4, "stylegan2": 6}
 SMALL = {"widths": (8, 8, 4), "groups": (2, 1, 2), "blocks": (1, 2, 1)}
@@ -145,7 +146,7 @@ def test_a_network_that_no_recipe_describes_is_refused(tmp_path):
 
 def test_a_converted_run_cannot_be_trained_on_without_data(tmp_path):
     run = convert(stored(tmp_path / "g.safetensors", G=tensors_of("r3gan", 0)), "r3gan", tmp_path / "run")
-    from jaxgan import build
+    from jaxgan.training import build
 
     with pytest.raises(ValueError, match=r"data\.name: none, and a run without data can only be drawn from"):
         build.dataset(runs.read(run).recipe)

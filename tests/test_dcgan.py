@@ -16,11 +16,11 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgan.gan import make_gan
-from jaxgan.layers import leaky_relu
+from jaxgan.core.gan import make_gan
+from jaxgan.core.types import Loss, Player
 from jaxgan.nets import dcgan
-from jaxgan.network import from_linen
-from jaxgan.types import Loss, Player
+from jaxgan.nets.layers import leaky_relu
+from jaxgan.nets.network import from_linen
 
 SIZES = (8, 28, 32, 64, 128)
 

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from jaxgan import build, data, devices, generate, loop
-from jaxgan.convolutions import grouped_conv
+from jaxgan import data
+from jaxgan.nets.convolutions import grouped_conv
 from jaxgan.recipes import Recipe, named
+from jaxgan.system import devices
+from jaxgan.training import build, generate, loop
 
 WORDS = ["--generator.network", "mlp", "--generator.width", "128", "--generator.depth", "2", "--generator.latent-dim", "8"]
 WORDS += ["--discriminator.network", "mlp", "--discriminator.width", "128", "--discriminator.depth", "2", "--batch-size", "16"]

@@ -14,7 +14,7 @@ import pytest
 from goldens.seedweights import make, raw
 from PIL import Image
 
-from jaxgan.features import dinov2, published
+from jaxgan.evaluation.features import dinov2, published
 
 NAMES = {"cls_token", "mask_token", "position_embeddings"}
 

@@ -2,10 +2,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxgan.metrics import balls, distances, neighbours
-from jaxgan.metrics.balls import radii, within
-from jaxgan.metrics.distances import bounds, exact_block, prepare, squared
-from jaxgan.metrics.neighbours import nearest
+from jaxgan.evaluation.metrics import balls, distances, neighbours
+from jaxgan.evaluation.metrics.balls import radii, within
+from jaxgan.evaluation.metrics.distances import bounds, exact_block, prepare, squared
+from jaxgan.evaluation.metrics.neighbours import nearest
 
 
 def brute(a, b):

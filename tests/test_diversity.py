@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxgan.metrics.diversity import diversity, vendi_score
+from jaxgan.evaluation.metrics.diversity import diversity, vendi_score
 
 
 def by_definition(x):

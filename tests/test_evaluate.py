@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxgan import cli, evaluate, features, toy
-from jaxgan.evaluate import made
+from jaxgan import cli, toy
+from jaxgan.commands import evaluate
+from jaxgan.commands.evaluate import made
+from jaxgan.commands.sample import sample
+from jaxgan.evaluation import features
 from jaxgan.recipes import Data, Discriminator, Generator, Recipe
-from jaxgan.sample import sample
-from jaxgan.train import train
+from jaxgan.training.train import train
 
 RING = Recipe(
     data=Data("ring"),

@@ -11,13 +11,16 @@ import pytest
 from PIL import Image
 
 import jaxgan
-from jaxgan import cli, data, evaluate, features, quality, recipes, runs, verdict
-from jaxgan.metrics.frechet import frechet_distance
-from jaxgan.metrics.moments import moments
-from jaxgan.metrics.prdc import prdc
+from jaxgan import cli, data, recipes
+from jaxgan.commands import evaluate
+from jaxgan.commands.sample import sample
+from jaxgan.evaluation import features, quality, verdict
+from jaxgan.evaluation.metrics.frechet import frechet_distance
+from jaxgan.evaluation.metrics.moments import moments
+from jaxgan.evaluation.metrics.prdc import prdc
 from jaxgan.recipes import Recipe
-from jaxgan.sample import sample
-from jaxgan.train import train
+from jaxgan.training import runs
+from jaxgan.training.train import train
 
 PIXELS = {"features": "pixels", "metrics": ("fid", "prdc"), "n": 60}
 

@@ -14,10 +14,12 @@ import pytest
 import safetensors.numpy
 
 import jaxgan
-from jaxgan import build, checkpoint, cli, recipes, runs, weights
-from jaxgan.export import export
+from jaxgan import cli, recipes
+from jaxgan.commands.export import export
+from jaxgan.core.types import Weights
 from jaxgan.recipes import Recipe
-from jaxgan.types import Weights
+from jaxgan.training import build, checkpoint, runs
+from jaxgan.training import tensors as weights
 
 
 def files(*folders: Path) -> list[tuple[Path, int]]:

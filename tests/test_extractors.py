@@ -9,8 +9,9 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
-from jaxgan import features, pictures
-from jaxgan.features import dinov2, extractors, inputs, published
+from jaxgan import pictures
+from jaxgan.evaluation import features
+from jaxgan.evaluation.features import dinov2, extractors, inputs, published
 
 RNG = np.random.default_rng(0)
 

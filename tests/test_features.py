@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxgan import data, features
-from jaxgan.features import cache, stacked, training
-from jaxgan.features import classifiers as module
-from jaxgan.metrics.modes import mode_coverage_floor
+from jaxgan import data
+from jaxgan.evaluation import features
+from jaxgan.evaluation.features import cache, stacked, training
+from jaxgan.evaluation.features import classifiers as module
+from jaxgan.evaluation.metrics.modes import mode_coverage_floor
 
 # The bundled 8x8 digits, 1,400 to learn from and 397 to be judged by, and a smaller network than the library's.
 DIGITS = module.TRAININGS["digits"]._replace(widths=(16, 32), features=24, epochs=8, learning_rate=1e-2)

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxgan.metrics import moments as module
-from jaxgan.metrics.frechet import frechet_distance
-from jaxgan.metrics.moments import Moments, covariance, merge, moments, streamed
+from jaxgan.evaluation.metrics import moments as module
+from jaxgan.evaluation.metrics.frechet import frechet_distance
+from jaxgan.evaluation.metrics.moments import Moments, covariance, merge, moments, streamed
 
 # What the implementations that the field uses give on fixed random features.
 GOLDENS = np.load(Path(__file__).parent / "goldens" / "metrics.npz", allow_pickle=False)

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from jaxgan import host_memory
+from jaxgan.system import host_memory
 
 FAULTS = """
 import ctypes, resource, threading
-from jaxgan import host_memory
+from jaxgan.system import host_memory
 library = ctypes.CDLL(None)
 library.malloc.restype, library.malloc.argtypes, library.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 kept = host_memory.keep() if {keep} else None

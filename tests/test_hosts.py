@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxgan import checkpoint
+from jaxgan.training import checkpoint
 
 PATIENCE = 300  # seconds, on a machine that is busy with other tests
 OPTIONS = {

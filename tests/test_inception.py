@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from goldens.seedweights import make
 
-from jaxgan.features import inception, inception_layers, resize
+from jaxgan.evaluation.features import inception, inception_layers, resize
 
 GOLDENS = Path(__file__).parent / "goldens" / "inception_fid.npz"
 SIZES = ("in32", "in48x80", "in299")

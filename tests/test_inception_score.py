@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxgan.metrics.inception_score import inception_score
+from jaxgan.evaluation.metrics.inception_score import inception_score
 
 # What torch-fidelity gives on fixed random logits.
 GOLDENS = np.load(Path(__file__).parent / "goldens" / "metrics.npz", allow_pickle=False)

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxgan.metrics.kernel import kernel_distance
+from jaxgan.evaluation.metrics.kernel import kernel_distance
 
 # What torch-fidelity (float32 kernels) and clean-fid give on fixed random features.
 GOLDENS = np.load(Path(__file__).parent / "goldens" / "metrics.npz", allow_pickle=False)

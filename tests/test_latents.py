@@ -5,8 +5,8 @@ import optax
 import pytest
 from scipy import stats
 
-from jaxgan import latents, losses, types
-from jaxgan.gan import make_gan
+from jaxgan.core import latents, losses, types
+from jaxgan.core.gan import make_gan
 
 KEY = jax.random.key(0)
 # Compiled as a whole: operation by operation takes ten times as long.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxgan import layers
-from jaxgan.convolutions import conv, conv_transpose, direct, winograd
+from jaxgan.nets import layers
+from jaxgan.nets.convolutions import conv, conv_transpose, direct, winograd
 
 
 def dilated(x, kernel, *, stride, padding):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import losses
+from jaxgan.core import losses
 
 ALL = {
     "minimax": losses.minimax,

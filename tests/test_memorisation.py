@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from jaxgan.metrics.memorisation import memorisation, nearest
+from jaxgan.evaluation.metrics.memorisation import memorisation, nearest
 
 
 def by_definition(train, fake, unseen_to_train, spacing, unseen_spacing):

@@ -9,8 +9,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgan import ada, losses, make_gan, penalties, sweep
-from jaxgan.types import Adaptive, Network
+from jaxgan import make_gan
+from jaxgan.core import ada, losses, penalties, sweep
+from jaxgan.core.types import Adaptive, Network
 
 SIDE, LATENT, STYLE, LAYERS, BATCH, RATE = 3, 2, 4, 2, 6, 0.05
 KEY = jax.random.key(0)

@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 
 from jaxgan import recipes
-from jaxgan.evaluate import evaluate
+from jaxgan.commands.evaluate import evaluate
 from jaxgan.recipes import Penalty
-from jaxgan.train import train
+from jaxgan.training.train import train
 
 
 def test_two_gans_find_the_ring(tmp_path: Path) -> None:

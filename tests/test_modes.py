@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from jaxgan.metrics.modes import mode_coverage, mode_coverage_floor
+from jaxgan.evaluation.metrics.modes import mode_coverage, mode_coverage_floor
 
 # How often each digit comes in MNIST's training set.
 MNIST = np.array([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]) / 60_000

@@ -7,11 +7,12 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgan import penalties, toy
-from jaxgan.gan import make_gan
+from jaxgan import toy
+from jaxgan.core import penalties
+from jaxgan.core.gan import make_gan
+from jaxgan.core.types import Loss, Network
 from jaxgan.nets import mlp
-from jaxgan.network import from_linen, pack
-from jaxgan.types import Loss, Network
+from jaxgan.nets.network import from_linen, pack
 
 KEY = jax.random.key(0)
 X = jnp.arange(6.0).reshape(3, 2)

@@ -13,9 +13,12 @@ import optax
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from jaxgan import build, cli, gan, layers, losses, penalties, recipes
-from jaxgan.build import Shape
+from jaxgan import cli, recipes
+from jaxgan.core import gan, losses, penalties
+from jaxgan.nets import layers
 from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe
+from jaxgan.training import build
+from jaxgan.training.build import Shape
 
 BATCH, WIDTH, CLASSES = 8, 4, 3
 KEY, LABELS = jax.random.key(3), np.zeros(BATCH, np.int32)

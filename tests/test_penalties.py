@@ -5,9 +5,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgan import losses, penalties, types
-from jaxgan.gan import make_gan
-from jaxgan.network import from_linen
+from jaxgan.core import losses, penalties, types
+from jaxgan.core.gan import make_gan
+from jaxgan.nets.network import from_linen
 
 ALL = {
     "none": penalties.none,

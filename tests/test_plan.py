@@ -7,9 +7,13 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxgan import build, cost, layers, loop, losses, plan, recipes
-from jaxgan.build import Shape
+from jaxgan import recipes
+from jaxgan.commands import plan
+from jaxgan.core import cost, losses
+from jaxgan.nets import layers
 from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe
+from jaxgan.training import build, loop
+from jaxgan.training.build import Shape
 
 BATCH, LATENT, WIDTH, PIXELS = 6, 5, 7, 64
 MLP = Recipe(

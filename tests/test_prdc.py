@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxgan.metrics import distances
-from jaxgan.metrics.prdc import prdc
+from jaxgan.evaluation.metrics import distances
+from jaxgan.evaluation.metrics.prdc import prdc
 
 # What the metric's authors' implementation gives on fixed random features.
 GOLDENS = np.load(Path(__file__).parent / "goldens" / "metrics.npz", allow_pickle=False)

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxgan.metrics.prdc import prdc
-from jaxgan.metrics.precision_recall import precision_recall
+from jaxgan.evaluation.metrics.prdc import prdc
+from jaxgan.evaluation.metrics.precision_recall import precision_recall
 
 # What torch-fidelity gives on fixed random features; it reports float32.
 GOLDENS = np.load(Path(__file__).parent / "goldens" / "metrics.npz", allow_pickle=False)

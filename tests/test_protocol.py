@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import build, checkpoint, recipes
-from jaxgan.build import Shape
+from jaxgan import recipes
 from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe
+from jaxgan.training import build, checkpoint
+from jaxgan.training.build import Shape
 
 POINTS = ("ring", "grid")
 SIDES = {"digits": 8, "mnist": 28, "fashion_mnist": 28, "cifar10": 32}

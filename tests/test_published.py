@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxgan.features import cache, published
-from jaxgan.features.published import Published, load
+from jaxgan.evaluation.features import cache, published
+from jaxgan.evaluation.features.published import Published, load
 
 GOLDENS = Path(__file__).parent / "goldens"
 TENSORS = {"fc.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "fc.bias": np.ones(2, np.float32)}

@@ -16,14 +16,15 @@ import optax
 import pytest
 from goldens.seedweights import make
 
-from jaxgan import convolutions, foreign, losses, penalties, schedules
-from jaxgan.convolutions import direct, winograd
-from jaxgan.gan import make_gan
-from jaxgan.layers import leaky_relu
-from jaxgan.nets import r3gan
-from jaxgan.network import from_linen
-from jaxgan.resample import downsample, upsample
-from jaxgan.types import Player
+from jaxgan.core import losses, penalties, schedules
+from jaxgan.core.gan import make_gan
+from jaxgan.core.resample import downsample, upsample
+from jaxgan.core.types import Player
+from jaxgan.nets import convolutions, r3gan
+from jaxgan.nets.convolutions import direct, winograd
+from jaxgan.nets.layers import leaky_relu
+from jaxgan.nets.network import from_linen
+from jaxgan.weights import foreign
 
 GOLDENS = Path(__file__).parent / "goldens"
 NARROW = {"widths": (32, 32, 32, 32), "groups": (4, 4, 4, 4)}

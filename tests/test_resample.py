@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import resample
-from jaxgan.resample import low_pass
+from jaxgan.core import resample
+from jaxgan.core.resample import low_pass
 
 with np.load(Path(__file__).parent / "goldens" / "stylegan2_resample.npz", allow_pickle=False) as file:
     GOLDENS = dict(file)

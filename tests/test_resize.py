@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.features import resize
+from jaxgan.evaluation.features import resize
 
 GOLDENS = Path(__file__).parent / "goldens"
 SIZES = ("32x32", "64x48", "512x400")

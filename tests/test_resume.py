@@ -8,9 +8,10 @@ from pathlib import Path
 import kill_and_resume
 import pytest
 
-from jaxgan import recipes, runs
+from jaxgan import recipes
 from jaxgan.recipes import Recipe
-from jaxgan.train import train
+from jaxgan.training import runs
+from jaxgan.training.train import train
 
 
 @pytest.mark.parametrize("steps_per_dispatch", [1, 4])

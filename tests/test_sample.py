@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 import jaxgan
-from jaxgan import latents, pictures, runs
-from jaxgan.generate import generate
-from jaxgan.sample import interpolate, sample
+from jaxgan import pictures
+from jaxgan.commands.sample import interpolate, sample
+from jaxgan.core import latents
+from jaxgan.training import runs
+from jaxgan.training.generate import generate
 
 
 def drawn(run: Path, out: Path, **options: object) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgan.schedules import cosine, linear, ramp, scheduled
+from jaxgan.core.schedules import cosine, linear, ramp, scheduled
 
 
 def at(schedule, *images):

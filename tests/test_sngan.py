@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan.losses import hinge
+from jaxgan.core.losses import hinge
 from jaxgan.nets import sngan
-from jaxgan.network import from_linen
+from jaxgan.nets.network import from_linen
 
 GOLDENS = Path(__file__).parent / "goldens"
 FIELDS = [{}, {"classes": 3}, {"channels": 1, "classes": 2}]

@@ -8,14 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import data, features
-from jaxgan.features import references as module
-from jaxgan.features import statistics
-from jaxgan.features.references import picked, reference
-from jaxgan.features.statistics import features_of, gather, in_batches, joined
-from jaxgan.generate import over_devices
-from jaxgan.metrics.moments import moments
+from jaxgan import data
+from jaxgan.evaluation import features
+from jaxgan.evaluation.features import references as module
+from jaxgan.evaluation.features import statistics
+from jaxgan.evaluation.features.references import picked, reference
+from jaxgan.evaluation.features.statistics import features_of, gather, in_batches, joined
+from jaxgan.evaluation.metrics.moments import moments
 from jaxgan.recipes import Data
+from jaxgan.training.generate import over_devices
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (101, 4, 4, 1), np.uint8)
 PIXELS = features.extractor("pixels", (4, 4, 1))

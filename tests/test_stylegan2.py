@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import stylegan2_by_definition as definition
 
-from jaxgan import losses, penalties
+from jaxgan.core import losses, penalties
 from jaxgan.nets import stylegan2
+from jaxgan.nets.network import from_linen
 from jaxgan.nets.stylegan2_layers import activated, minibatch_deviation, modulated_conv, resampled_conv
-from jaxgan.network import from_linen
 
 
 @functools.cache

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import losses, penalties
+from jaxgan.core import losses, penalties
 from jaxgan.nets import stylegan2
-from jaxgan.network import from_linen
+from jaxgan.nets.network import from_linen
 
 
 @pytest.fixture(scope="module")

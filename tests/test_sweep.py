@@ -12,12 +12,14 @@ import pytest
 from PIL import Image
 
 import jaxgan
-from jaxgan import build, loop, recipes, runs, sweep
-from jaxgan.evaluate import evaluate
+from jaxgan import recipes
+from jaxgan.commands.evaluate import evaluate
+from jaxgan.commands.sample import sample
+from jaxgan.core import sweep
+from jaxgan.core.sweep import summary
 from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe
-from jaxgan.sample import sample
-from jaxgan.sweep import summary
-from jaxgan.train import outcome, train
+from jaxgan.training import build, loop, runs
+from jaxgan.training.train import outcome, train
 
 RING = Recipe(
     data=Data("ring"),

@@ -15,11 +15,12 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgan import losses, penalties, schedules, toy
-from jaxgan.gan import make_gan
+from jaxgan import toy
+from jaxgan.core import losses, penalties, schedules
+from jaxgan.core.gan import make_gan
+from jaxgan.core.types import GAN, GANState, Network
 from jaxgan.nets import mlp
-from jaxgan.network import from_linen
-from jaxgan.types import GAN, GANState, Network
+from jaxgan.nets.network import from_linen
 
 SEEDS = (0, 1)
 DATA = toy.gaussian_mixture([-1.5, 1.5], 0.5, [0.4, 0.6])

@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxgan import torch_file
-from jaxgan.torch_file import Name, Record, init_kwargs, read, state_dicts
+from jaxgan.weights import torch_file
+from jaxgan.weights.torch_file import Name, Record, init_kwargs, read, state_dicts
 
 GOLDENS = Path(__file__).parent / "goldens"
 FILES = ("torch_zip.pth", "torch_legacy.pth", "torch_persistent.pkl")

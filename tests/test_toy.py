@@ -7,7 +7,8 @@ import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from scipy import stats
 
-from jaxgan import losses, penalties, toy
+from jaxgan import toy
+from jaxgan.core import losses, penalties
 
 KEY = jax.random.key(0)
 LINE = toy.quadrature([-7.0], [7.0], 2_000)

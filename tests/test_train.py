@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 import jaxgan
-from jaxgan import data, runs
+from jaxgan import data
 from jaxgan.recipes import Data, Discriminator, Generator, Optimizer, Recipe
-from jaxgan.train import Diverged, train
+from jaxgan.training import runs
+from jaxgan.training.train import Diverged, train
 
 
 def test_a_run_directory_holds_what_it_should(tiny_run: Path) -> None:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxgan.types import GAN, GANState, Loss, Network, Player, Weights
+from jaxgan.core.types import GAN, GANState, Loss, Network, Player, Weights
 
 softplus = jax.nn.softplus
 

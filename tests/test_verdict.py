@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxgan import runs, verdict
+from jaxgan.commands.sample import sample
+from jaxgan.evaluation import verdict
 from jaxgan.recipes import Optimizer, Recipe
-from jaxgan.sample import sample
-from jaxgan.train import Stopped, train
+from jaxgan.training import runs
+from jaxgan.training.train import Stopped, train
 
 RNG = np.random.default_rng(0)
 

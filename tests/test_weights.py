@@ -15,10 +15,12 @@ import pytest
 import safetensors
 import safetensors.numpy
 
-from jaxgan import build, recipes, weights
-from jaxgan.build import Shape
+from jaxgan import recipes
+from jaxgan.core.types import GANState, Weights
 from jaxgan.recipes import Data, Discriminator, Generator, Recipe
-from jaxgan.types import GANState, Weights
+from jaxgan.training import build
+from jaxgan.training import tensors as weights
+from jaxgan.training.build import Shape
 
 SHAPE = Shape((8, 8, 1), 10)
 RECIPE = recipes.check(

@@ -23,7 +23,9 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
 import jax
 import jax.numpy as jnp
 
-from jaxgan import build, cli, verdict
+from jaxgan import cli
+from jaxgan.evaluation import verdict
+from jaxgan.training import build
 
 GOOD = ("converged", "still improving")
 NO_PENALTY = ["--penalty.name", "none", "--penalty.gamma", "0"]

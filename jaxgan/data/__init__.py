@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from jaxgan.core.types import Dataset
 from jaxgan.data.source import Arrays, Source
-from jaxgan.recipes import did_you_mean
-from jaxgan.types import Dataset
+from jaxgan.system.messages import did_you_mean
 
 __all__ = ["NAMES", "arrays", "from_array", "load", "prepare"]
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding
 
-from jaxgan.types import Batch, Dataset, Key
+from jaxgan.core.types import Batch, Dataset, Key
 
 
 def mirrored(dataset: Dataset) -> Dataset:

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxgan.data import originals, tfds
 from jaxgan.data.source import Arrays
-from jaxgan.recipes import did_you_mean
+from jaxgan.system.messages import did_you_mean
 
 _log = logging.getLogger("jaxgan")
 _ORIGINALS = ("mnist", "fashion_mnist", "cifar10")

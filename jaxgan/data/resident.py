@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
-from jaxgan import devices
+from jaxgan.core.types import Batch, Dataset
 from jaxgan.data.source import Arrays, check_draw, check_step, over_steps, rows, to_float
-from jaxgan.types import Batch, Dataset
+from jaxgan.system import devices
 
 _AHEAD = 16  # batches gathered at once
 _AHEAD_BYTES = 2**24  # that they may take on the devices

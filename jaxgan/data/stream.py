@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
+from jaxgan.core.types import Batch, Dataset
 from jaxgan.data.source import Arrays, Source, check_draw, check_step, over_steps, rows, to_float
-from jaxgan.types import Batch, Dataset
 
 _READ_AHEAD = 8  # batches
 _STEPS = 2**31 - 1

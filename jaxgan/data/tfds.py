@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxgan.data import cache, fit
 from jaxgan.data.source import Arrays, Source
-from jaxgan.recipes import did_you_mean
+from jaxgan.system.messages import did_you_mean
 
 _log = logging.getLogger("jaxgan")
 _CHUNK = 1024  # images decoded at a time

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.foreign import Arrays, Tensor, adopt, convolution
-from jaxgan.layers import (
+from jaxgan.core.types import PyTree
+from jaxgan.nets.layers import (
     BatchNorm,
     Conv,
     ConvTranspose,
@@ -28,7 +28,7 @@ from jaxgan.layers import (
     recomputed,
     variance_scaled,
 )
-from jaxgan.types import PyTree
+from jaxgan.weights.foreign import Arrays, Tensor, adopt, convolution
 
 
 class Plan(NamedTuple):

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.layers import BatchNorm, Dense, full_precision, leaky_relu, matched, recomputed, variance_scaled
+from jaxgan.nets.layers import BatchNorm, Dense, full_precision, leaky_relu, matched, recomputed, variance_scaled
 
 
 class Generator(nn.Module):

@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.convolutions import full_precision, grouped_conv, pointwise
-from jaxgan.foreign import Arrays, Tensor, adopt, convolution, linear
-from jaxgan.layers import in_full, leaky_relu, matched, recomputed
-from jaxgan.resample import downsample, low_pass, upsample
-from jaxgan.types import PyTree
+from jaxgan.core.resample import downsample, low_pass, upsample
+from jaxgan.core.types import PyTree
+from jaxgan.nets.convolutions import full_precision, grouped_conv, pointwise
+from jaxgan.nets.layers import in_full, leaky_relu, matched, recomputed
+from jaxgan.weights.foreign import Arrays, Tensor, adopt, convolution, linear
 
 FILTER = low_pass((1, 3, 3, 1))
 

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.foreign import Arrays, Tensor, adopt, convolution, linear
-from jaxgan.layers import (
+from jaxgan.core.types import PyTree
+from jaxgan.nets.layers import (
     BatchNorm,
     ConditionalBatchNorm,
     Conv,
@@ -25,7 +25,7 @@ from jaxgan.layers import (
     recomputed,
     upsample_bilinear,
 )
-from jaxgan.types import PyTree
+from jaxgan.weights.foreign import Arrays, Tensor, adopt, convolution, linear
 
 G_BLOCKS = 3  # each doubles the side, 4 to 32
 D_HALVES = (True, True, False, False)  # which of D's blocks halve the side, 32 to 8

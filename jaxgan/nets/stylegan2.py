@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxgan import foreign
-from jaxgan.layers import recomputed
+from jaxgan.core.types import PyTree
+from jaxgan.nets.layers import recomputed
 from jaxgan.nets.stylegan2_layers import (
     LOW_PASS,
     DiscriminatorBlock,
@@ -26,7 +26,7 @@ from jaxgan.nets.stylegan2_layers import (
     Noise,
     SynthesisBlock,
 )
-from jaxgan.types import PyTree
+from jaxgan.weights import foreign
 
 ARCHITECTURES = ("skip", "resnet", "orig")
 W_AVERAGE_DECAY = 0.995  # a batch

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxgan import layers
-from jaxgan.convolutions import conv, conv_transpose
-from jaxgan.resample import downsample, low_pass, upfirdn, upsample
+from jaxgan.core.resample import downsample, low_pass, upfirdn, upsample
+from jaxgan.nets import layers
+from jaxgan.nets.convolutions import conv, conv_transpose
 
 LOW_PASS = low_pass((1, 3, 3, 1))
 SQRT_2 = math.sqrt(2.0)  # keeps the variance of a signal across a leaky ReLU

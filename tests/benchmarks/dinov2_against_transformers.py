@@ -17,8 +17,8 @@ import torch
 from safetensors.numpy import save_file
 from transformers import Dinov2Config, Dinov2Model
 
-from jaxgan import torch_file
-from jaxgan.features import dinov2
+from jaxgan.evaluation.features import dinov2
+from jaxgan.weights import torch_file
 
 TESTS = Path(__file__).parent.parent
 by_name = runpy.run_path(str(TESTS / "goldens" / "seedweights.py"))

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxgan.convolutions import grouped_conv
+from jaxgan.nets.convolutions import grouped_conv
 
 SIZES = {  # batch, side, channels, groups
     "narrow 8x8": (16, 8, 64, 4),

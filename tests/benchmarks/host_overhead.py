@@ -27,8 +27,8 @@ def stub(recipe: Any, shape: Any) -> Any:
     import jax
     import jax.numpy as jnp
 
-    from jaxgan import build
-    from jaxgan.types import GAN
+    from jaxgan.core.types import GAN
+    from jaxgan.training import build
 
     real = build.build(recipe, shape)
     abstract = jax.eval_shape(lambda: real.init(build.key(recipe)))
@@ -62,7 +62,9 @@ def measure(name: str, steps: int, blocks: int) -> None:
     import jax
     import numpy as np
 
-    from jaxgan import build, data, host_memory, loop, recipes
+    from jaxgan import data, recipes
+    from jaxgan.system import host_memory
+    from jaxgan.training import build, loop
 
     host_memory.keep()  # as the command line does
 

@@ -34,7 +34,7 @@ SECONDS = 3.0  # of a turn, about
 
 
 def weights() -> dict[str, np.ndarray]:
-    from jaxgan.features.inception import torch_layout
+    from jaxgan.evaluation.features.inception import torch_layout
 
     return {name: np.asarray(make(name, tensor.shape)) for name, tensor in torch_layout().items()}
 
@@ -50,7 +50,7 @@ def smooth_images(seed: int, count: int) -> np.ndarray:
 def ours() -> Callable[[np.ndarray], np.ndarray]:
     import jax
 
-    from jaxgan.features import inception, resize
+    from jaxgan.evaluation.features import inception, resize
 
     params = jax.device_put(inception.from_torch(weights()))
     run = jax.jit(lambda params, images: inception.apply(params, resize.tf1(images))["2048"])
@@ -99,8 +99,8 @@ def side(settings: dict) -> None:
 
 
 def compare(features: list[np.ndarray]) -> None:
-    from jaxgan.metrics.frechet import frechet_distance
-    from jaxgan.metrics.moments import moments
+    from jaxgan.evaluation.metrics.frechet import frechet_distance
+    from jaxgan.evaluation.metrics.moments import moments
 
     difference = np.abs(features[0] - features[1]).max() / np.abs(features[1]).max()
     ours, theirs = (frechet_distance(moments(a.astype(np.float64)), moments(b.astype(np.float64))) for a, b in features)

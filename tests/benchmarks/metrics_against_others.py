@@ -18,12 +18,12 @@ import torch
 from pytorch_fid.fid_score import calculate_frechet_distance
 from torch_fidelity import metric_fid, metric_isc, metric_kid, metric_prc
 
-from jaxgan.metrics.frechet import frechet_distance
-from jaxgan.metrics.inception_score import inception_score
-from jaxgan.metrics.kernel import kernel_distance
-from jaxgan.metrics.moments import moments
-from jaxgan.metrics.prdc import prdc
-from jaxgan.metrics.precision_recall import precision_recall
+from jaxgan.evaluation.metrics.frechet import frechet_distance
+from jaxgan.evaluation.metrics.inception_score import inception_score
+from jaxgan.evaluation.metrics.kernel import kernel_distance
+from jaxgan.evaluation.metrics.moments import moments
+from jaxgan.evaluation.metrics.prdc import prdc
+from jaxgan.evaluation.metrics.precision_recall import precision_recall
 
 Row = tuple[str, float, float]
 

@@ -41,7 +41,7 @@ def peak() -> float:
 def serve(side: str, n: int, size: int) -> None:
     """Answers each line of its input with one measurement."""
     if side == "jaxgan":
-        from jaxgan.metrics.prdc import prdc
+        from jaxgan.evaluation.metrics.prdc import prdc
 
         def run(real: np.ndarray, fake: np.ndarray) -> list[float]:
             return list(prdc(real, fake, nearest=NEAREST))

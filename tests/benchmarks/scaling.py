@@ -34,7 +34,9 @@ def worker(workload: str, device: str, count: int, weak: bool, steps: int) -> di
     import jax
     import numpy as np
 
-    from jaxgan import data, host_memory, loop
+    from jaxgan import data
+    from jaxgan.system import host_memory
+    from jaxgan.training import loop
 
     if device == "cpu":
         host_memory.keep()
@@ -77,7 +79,7 @@ def started(recipe: Any, dataset: Any) -> Any:
     """What the loop needs, and a state."""
     import jax
 
-    from jaxgan import build, loop
+    from jaxgan.training import build, loop
 
     prepared = loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)

@@ -47,8 +47,9 @@ def main() -> None:
     import jax
     import numpy as np
 
-    from jaxgan import build, data, loop
+    from jaxgan import data
     from jaxgan.recipes import named
+    from jaxgan.training import build, loop
 
     if options.forms == "accelerators":
         jax.lax.platform_dependent = lambda *arguments, default, **_: default(*arguments)

@@ -17,11 +17,13 @@ from jax import lax
 from turns import Task, fastest, process_peak, serve
 from workloads import recipe_of
 
-from jaxgan import build, cost, host_memory
-from jaxgan.foreign import adopt
+from jaxgan.core import cost
+from jaxgan.core.types import Batch, GANState, PyTree
 from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
 from jaxgan.recipes import Recipe
-from jaxgan.types import Batch, GANState, PyTree
+from jaxgan.system import host_memory
+from jaxgan.training import build
+from jaxgan.weights.foreign import adopt
 
 SAMPLES = (1, 64, 512)
 FOREIGN: dict[str, ModuleType] = {"dcgan": dcgan, "sngan": sngan, "r3gan": r3gan, "stylegan2": stylegan2}

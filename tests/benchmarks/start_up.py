@@ -58,7 +58,7 @@ def start(recipe: str, run: Path, cache: Path) -> dict[str, float]:
 def slowest_imports(count: int = 12) -> list[str]:
     """Modules by the seconds of their own, of all that training imports."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import jaxgan.train"], capture_output=True, text=True, check=True
+        [sys.executable, "-X", "importtime", "-c", "import jaxgan.training.train"], capture_output=True, text=True, check=True
     )
     rows = [
         line.removeprefix("import time:").split("|") for line in done.stderr.splitlines() if line.startswith("import time:")

@@ -11,9 +11,9 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from jaxgan import build, loop
-from jaxgan.build import Shape
 from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe, check
+from jaxgan.training import build, loop
+from jaxgan.training.build import Shape
 
 SIDE, BATCH, PARTS = 32, 64, 8
 R3GAN = {"widths": (64, 64, 64, 64), "groups": (8, 8, 8, 8)}

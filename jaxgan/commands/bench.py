@@ -1,0 +1,259 @@
+"""How fast this machine trains and samples a recipe, on synthetic data: the program that trains, timed."""
+
+import os
+import platform
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from statistics import quantiles
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan import data, toy
+from jaxgan.commands import plan as planning
+from jaxgan.commands.plan import Plan, gib
+from jaxgan.core.types import GAN, Batch, Dataset, GANState, Key
+from jaxgan.recipes import Recipe, members
+from jaxgan.training import build, loop
+from jaxgan.training.build import Shape
+
+BUSY = 0.8  # of the cores a CPU measurement must have had, or others had them
+BLOCKS = 10
+_PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "numpy")
+
+
+class Spread(NamedTuple):
+    """Quartiles of what the blocks took."""
+
+    low: float
+    median: float
+    high: float
+
+
+class Timed(NamedTuple):
+    """Seconds of one call, and the cores that worked at it."""
+
+    seconds: Spread
+    cores: float  # CPU seconds over wall seconds
+
+
+class Bench(NamedTuple):
+    """What was measured."""
+
+    plan: Plan
+    steps: int
+    step: Timed  # one step
+    sample_one: Timed  # one image
+    sample_many: Timed  # 64 images
+    compile_seconds: float  # of the training program
+    peaks: dict[str, float]  # FLOP/s of a matrix product on one device, by its precision
+    compiled_bytes: int  # as XLA counts what the training program holds on a device
+    peak_bytes: int  # as the device counts it, or on CPU the process
+
+    @property
+    def images_per_second(self) -> float:
+        recipe = self.plan.recipe
+        return recipe.batch_size * recipe.disc_steps * len(members(recipe)) / self.step.seconds.median
+
+    @property
+    def flops_per_second(self) -> float:
+        return self.plan.step_flops / self.step.seconds.median
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of the peak of all devices; those of a CPU share its cores."""
+        count = 1 if jax.default_backend() == "cpu" else self.plan.devices
+        return {name: self.flops_per_second / (count * peak) for name, peak in self.peaks.items()}
+
+    @property
+    def shared(self) -> bool:
+        """Whether others had the cores, so that the figures count for nothing."""
+        return jax.default_backend() == "cpu" and self.step.cores < BUSY * _cores()
+
+
+def bench(recipe: Recipe, *, steps: int = 100) -> Bench:
+    """Times training and sampling on synthetic data of the recipe's shape.
+
+    What it says of compiling is true where no compile cache is in use.
+
+    Args:
+        recipe: what to train; no data need be there.
+        steps: to time, after warming up; whole dispatches.
+
+    Returns:
+        A `Bench`.
+
+    Raises:
+        ValueError, FileNotFoundError: as `plan.plan`; when `steps` is out of range.
+    """
+    if not 1 <= steps <= 1_000_000:
+        raise ValueError(f"steps: {steps}, but it must be from 1 to 1,000,000")
+    planned = planning.plan(recipe)
+    prepared = loop.prepare(recipe, _synthetic(recipe, planned.shape), planned.shape)
+    each, key = recipe.steps_per_dispatch, build.key(recipe)
+    placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
+    state = jax.jit(prepared.gan.init, out_shardings=placed)(key)
+    advance = loop.program(prepared, recipe)
+    lowered = advance.lower(state, prepared.batches(0, each), each)
+    began = time.perf_counter()
+    compiled = lowered.compile()
+    compile_seconds = time.perf_counter() - began
+    run = _Run(advance, prepared.batches, state, each)
+    dispatches = max(1, steps // each)
+    blocks = min(BLOCKS, dispatches)
+    timed = _timed(run.go, run.wait, dispatches // blocks, blocks)
+    memory: Any = compiled.memory_analysis()
+    held = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    peak_bytes = _peak_bytes()  # before the large matrices
+    one, many = (_sampling(prepared.gan, run.state, key, count) for count in (1, 64))
+    return Bench(
+        plan=planned,
+        steps=dispatches // blocks * blocks * each,
+        step=Timed(Spread(*(seconds / each for seconds in timed.seconds)), timed.cores),
+        sample_one=one,
+        sample_many=many,
+        compile_seconds=compile_seconds,
+        peaks=_peaks(),
+        compiled_bytes=held,
+        peak_bytes=peak_bytes,
+    )
+
+
+def report(found: Bench) -> str:
+    """What was measured, as aligned lines."""
+    about, plan = machine(), found.plan
+    low, middle, high = (1e3 * seconds for seconds in found.step.seconds)
+    rows = [
+        ("command", about["command"]),
+        ("device", f"{about['devices']} {about['device']}, {about['cores']} cores"),
+        ("versions", ", ".join(f"{name} {number}" for name, number in about["versions"].items())),
+        ("a step", f"{middle:.3g} ms, quartiles {low:.3g} to {high:.3g}; batch {plan.recipe.batch_size}, {found.steps} steps"),
+        ("training", f"{found.images_per_second:,.0f} images/s"),
+        ("sampling 1", f"{1 / found.sample_one.seconds.median:,.0f} images/s"),
+        ("sampling 64", f"{64 / found.sample_many.seconds.median:,.0f} images/s"),
+        ("model", f"{found.flops_per_second / 1e9:,.3g} GFLOP/s"),
+    ]
+    for name, share in found.shares.items():
+        rows.append((f"  of {name}", f"{share:.1%} of {found.peaks[name] / 1e9:,.4g} GFLOP/s, this device's products"))
+    rows += [
+        ("compilation", f"{found.compile_seconds:.1f} s, nothing cached"),
+        ("memory", f"{gib(found.compiled_bytes)} by the compiled program; predicted {gib(_predicted(plan))}"),
+        ("  at its peak", f"{gib(found.peak_bytes)}, {'the process' if jax.default_backend() == 'cpu' else 'the device'}"),
+        ("cores at work", f"{found.step.cores:.2f} of {about['cores']}"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name.ljust(width)}  {value}" for name, value in rows]
+    if found.shared:
+        lines.append(f"WARNING: below {BUSY:g} of the cores, so something else had them: these figures count for nothing.")
+    return "\n".join(lines)
+
+
+def as_json(found: Bench) -> dict[str, Any]:
+    """What was measured, as plain values; times in seconds."""
+    fields = found._asdict() | {"plan": planning.as_json(found.plan)}
+    for name in ("step", "sample_one", "sample_many"):
+        fields[name] = {"seconds": fields[name].seconds._asdict(), "cores": fields[name].cores}
+    more = {"images_per_second": found.images_per_second, "flops_per_second": found.flops_per_second, "shares": found.shares}
+    return machine() | fields | more | {"shared": found.shared}
+
+
+def machine() -> dict[str, Any]:
+    """What measures, and with what."""
+    return {
+        "command": shlex.join(["jaxgan", *sys.argv[1:]]),
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+        "cores": _cores(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+    }
+
+
+class _Run:
+    """Training under way: a state that each dispatch replaces."""
+
+    def __init__(self, advance: loop.Program, batches: Callable[..., Batch], state: GANState, each: int) -> None:
+        self.advance, self.batches, self.state, self.each = advance, batches, state, each
+        self.step = 0
+
+    def go(self) -> None:
+        self.state, _ = self.advance(self.state, self.batches(self.step, self.each), self.each)
+        self.step += self.each
+
+    def wait(self) -> None:
+        jax.block_until_ready(self.state)
+
+
+def _synthetic(recipe: Recipe, shape: Shape) -> Dataset:
+    """As many images as one batch takes, at least 1,024, of noise."""
+    if recipe.data.name in build.MIXTURES:
+        return toy.dataset(build.MIXTURES[recipe.data.name](), name=recipe.data.name)
+    random, count = np.random.default_rng(0), max(1_024, build.batch_rows(recipe))
+    images = random.integers(0, 256, (count, *shape.sample), dtype=np.uint8)
+    names = tuple(map(str, range(shape.classes)))
+    labels = random.integers(0, shape.classes, count) if names else None
+    return data.from_array(images, labels, name="noise", class_names=names)
+
+
+def _sampling(gan: GAN, state: GANState, key: Key, count: int) -> Timed:
+    sample, labels = jax.jit(gan.sample), jnp.zeros(count, jnp.int32)
+    one = key if key.ndim == 0 else key[0]
+
+    def wait() -> None:
+        pass  # for each picture already: so does one who asks for it
+
+    return _timed(lambda: jax.block_until_ready(sample(state, one, labels)), wait, 10, BLOCKS)
+
+
+def _timed(run: Callable[[], Any], wait: Callable[[], None], count: int, blocks: int) -> Timed:
+    for _ in range(2):
+        run()
+    wait()
+    took, cpu, began = [], time.process_time(), time.perf_counter()
+    for _ in range(blocks):
+        start = time.perf_counter()
+        for _ in range(count):
+            run()
+        wait()
+        took.append((time.perf_counter() - start) / count)
+    cores = (time.process_time() - cpu) / (time.perf_counter() - began)
+    return Timed(Spread(*quantiles(took, n=4, method="inclusive")) if blocks > 1 else Spread(*took * 3), cores)
+
+
+def _peaks() -> dict[str, float]:
+    """FLOP/s of matrix products on one device, the best of several: float32 as it is, and on accelerators bfloat16."""
+    backend = jax.default_backend()
+    side = 2_048 if backend == "cpu" else 8_192
+    found = {}
+    for dtype in ("float32",) if backend == "cpu" else ("float32", "bfloat16"):
+        x = jnp.ones((side, side), dtype)
+        product = jax.jit(lambda x: jnp.matmul(x, x, precision="highest" if x.dtype == jnp.float32 else None))
+        jax.block_until_ready(product(x))
+        took = []
+        for _ in range(BLOCKS):
+            start = time.perf_counter()
+            jax.block_until_ready(product(x))
+            took.append(time.perf_counter() - start)
+        found[dtype] = 2 * side**3 / min(took)
+    return found
+
+
+def _predicted(plan: Plan) -> int:
+    """What of the plan is the compiled program's: neither the data set nor the process."""
+    return plan.needs.total - plan.needs.data - planning.STARTED
+
+
+def _peak_bytes() -> int:
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        return int(stats["peak_bytes_in_use"])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

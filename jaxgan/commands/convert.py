@@ -1,0 +1,189 @@
+"""Weights made elsewhere, in PyTorch's names, become a run that everything here takes."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan import recipes
+from jaxgan.core.types import Dataset, PyTree
+from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
+from jaxgan.recipes import Data, Discriminator, Generator, Recipe
+from jaxgan.system.messages import did_you_mean
+from jaxgan.training import build, checkpoint, runs
+from jaxgan.training.build import Shape
+from jaxgan.weights import torch_file
+
+_log = logging.getLogger(__name__)
+
+Net = tuple[Any, PyTree, PyTree]  # module, params, stats
+# Each takes the state dict of a G or of a D, and which of the two it is follows from its names.
+KINDS: dict[str, Callable[..., Net]] = {
+    "dcgan": dcgan.from_torch,
+    "sngan": sngan.from_torch,
+    "r3gan": r3gan.from_torch,
+    "stylegan2": stylegan2.from_torch,
+}
+_GENERATORS = (dcgan.Generator, sngan.Generator, r3gan.Generator, stylegan2.Generator)
+
+
+def convert(
+    file: str | Path,
+    kind: str,
+    out: str | Path,
+    *,
+    discriminator: str | Path | None = None,
+    data: str = "none",
+    overwrite: bool = False,
+) -> Path:
+    """Makes a run of weights from PyTorch, to sample, interpolate, evaluate and export; nothing in the file is executed.
+
+    Args:
+        file: `.safetensors`, `.pth`, `.pt` or `.pkl` with the state dict of a generator, or with those of several networks:
+            G_ema, or else G, becomes the averaged generator, and D the discriminator.
+        kind: the architecture, one of `KINDS`; its sizes follow from the names and shapes.
+        out: the run directory.
+        discriminator: a file with the state dict of D, where it is not in the same.
+        data: what the weights were trained on, as a recipe has it; needed to evaluate or to train on.
+        overwrite: start anew where a run is.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        ValueError: when a file cannot be read or its tensors do not fit: all of them are named. Nothing is written then.
+        FileNotFoundError: when it is not there.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"as: {kind!r} is not one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+    networks = _networks(file, kind)
+    if discriminator is not None:
+        others = _networks(discriminator, kind)
+        if "D" not in others:
+            raise ValueError(f"discriminator: {discriminator} holds none")
+        networks |= {"D": others["D"]}
+    if not {"G", "G_ema"} & set(networks):
+        raise ValueError(f"file: {file} holds no generator, and a run needs one")
+    average = networks.get("G_ema", networks.get("G"))
+    now, d = networks.get("G", average), networks.get("D")
+    assert average is not None
+    assert now is not None
+    if average[0] != now[0]:
+        raise ValueError(f"file: {file} holds a G and a G_ema of different sizes: {now[0]}; {average[0]}")
+    recipe, shape = _described(kind, average, d, data)
+    _check_pair(shape, d, str(discriminator or file))
+
+    gan = build.build(recipes.check(recipe), shape)
+    # Run once, and mostly overwritten: compiling it well would take longer than everything else here.
+    state = jax.jit(gan.init, compiler_options={"xla_backend_optimization_level": 0})(build.key(recipe))
+    g = state.g._replace(params=_as(now[1], state.g.params), stats=_as(now[2], state.g.stats))
+    ema = state.ema._replace(params=_as(average[1], state.ema.params), stats=_as(average[2], state.ema.stats))
+    state = state._replace(g=g, ema=ema)
+    if d is None:
+        _log.warning("%s holds no discriminator: the run's is an untrained one", file)
+    else:
+        state = state._replace(d=state.d._replace(params=_as(d[1], state.d.params), stats=_as(d[2], state.d.stats)))
+    names = tuple(str(i) for i in range(shape.classes))
+    run = runs.start(out, recipe, Dataset(data, "train", shape.sample, names, None, _no_batches), overwrite=overwrite)
+    with checkpoint.open_checkpoints(run.checkpoints) as checkpoints:
+        checkpoints.save(state, wait=True)
+    return run.path
+
+
+def _networks(file: str | Path, kind: str) -> dict[str, Net]:
+    """The networks of a file by player: G, D, G_ema."""
+    structure = torch_file.read(file)
+    settings, found = torch_file.init_kwargs(structure), {}
+    for name, tensors in torch_file.state_dicts(structure).items():
+        if name not in ("", "G", "D", "G_ema"):
+            continue  # a classifier's, an optimizer's
+        try:
+            network = KINDS[kind](tensors, **_settings(kind, settings.get(name, {})))
+        except ValueError as error:
+            of = f", {name}" if name else ""
+            raise ValueError(f"file: {file}{of}, as {kind}: {str(error).removeprefix('tensors: ')}") from error
+        found[name or ("G" if isinstance(network[0], _GENERATORS) else "D")] = network
+    return found
+
+
+def _settings(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a network was made with that its tensors do not tell."""
+    if kind != "stylegan2":
+        return {}
+    inner = {**arguments.get("synthesis_kwargs", {}), **arguments}
+    settings = {"conv_clamp": inner.get("conv_clamp")}
+    group = arguments.get("epilogue_kwargs", {})
+    return settings | ({"mbstd_group": group["mbstd_group_size"]} if "mbstd_group_size" in group else {})
+
+
+def _described(kind: str, g: Net, d: Net | None, data: str) -> tuple[Recipe, Shape]:
+    """The recipe that builds these networks; of the training it knows nothing."""
+    g_module, params, _ = g
+    d_module = None if d is None else d[0]
+    size = g_module.image_size
+    if kind == "dcgan":
+        width = g_module.width if d_module is None else d_module.width
+        pair = (
+            Generator("dcgan", g_module.width, norm="batch", latent_dim=params["up_0"]["kernel"].shape[2]),
+            Discriminator("dcgan", width, norm="batch"),
+        )
+    elif kind == "sngan":
+        width = g_module.width if d_module is None else d_module.width
+        latent_dim = params["start"]["kernel"].shape[0]
+        pair = (Generator("sngan", g_module.width, latent_dim=latent_dim), Discriminator("sngan", width))
+    elif kind == "r3gan":
+        pair = _r3gan(g_module, d_module, params)
+    else:
+        pair = _stylegan2(g_module, d_module, params)
+    shape = Shape((size, size, g_module.channels), g_module.classes)
+    recipe = Recipe(Data(data, image_size=size, channels=g_module.channels, conditional=shape.classes > 0), *pair)
+    return recipe, shape
+
+
+def _r3gan(g: r3gan.Generator, d: r3gan.Discriminator | None, params: PyTree) -> tuple[Generator, Discriminator]:
+    def sizes(module: r3gan.Generator | r3gan.Discriminator) -> dict[str, Any]:
+        blocks = (module.blocks,) * len(module.widths) if isinstance(module.blocks, int) else module.blocks
+        return {"widths": module.widths, "groups": module.groups, "blocks": blocks, "expansion": module.expansion}
+
+    latent_dim = params["linear"]["kernel"].shape[0] - (g.embedding if g.classes else 0)
+    generator = Generator("r3gan", latent_dim=latent_dim, embedding=g.embedding, **sizes(g))
+    return generator, Discriminator("r3gan", embedding=None if d is None else d.embedding, **sizes(g if d is None else d))
+
+
+def _stylegan2(g: stylegan2.Generator, d: stylegan2.Discriminator | None, params: PyTree) -> tuple[Generator, Discriminator]:
+    def sizes(module: stylegan2.Generator | stylegan2.Discriminator) -> dict[str, Any]:
+        fields = ("channel_base", module.channel_base), ("channel_max", module.channel_max), ("clamp", module.conv_clamp)
+        return {"depth": module.mapping_layers, **dict(fields)}
+
+    latent_dim = params["mapping"]["dense_0"]["kernel"].shape[0] - (g.w_dim if g.classes else 0)
+    architecture: dict[str, Any] = {"architecture": g.architecture}
+    generator = Generator("stylegan2", latent_dim=latent_dim, style_dim=g.w_dim, **sizes(g), **architecture)
+    if d is None:
+        return generator, Discriminator("stylegan2", **sizes(g))
+    group: dict[str, Any] = {"architecture": d.architecture, "group": d.mbstd_group or 0, "group_features": d.mbstd_features}
+    return generator, Discriminator("stylegan2", **sizes(d), **group)
+
+
+def _check_pair(shape: Shape, d: Net | None, file: str) -> None:
+    if d is not None:
+        seen = (d[0].image_size, d[0].image_size, d[0].channels), d[0].classes
+        if seen != (shape.sample, shape.classes):
+            raise ValueError(
+                f"discriminator: {file} judges images of shape {seen[0]} in {seen[1]} classes, "
+                f"but the generator makes {shape.sample} in {shape.classes}"
+            )
+
+
+def _as(made: PyTree, wanted: PyTree) -> PyTree:
+    """The arrays in the order and dtypes of the network's own."""
+    forms: list[Any] = [jax.tree.structure(made), jax.tree.structure(wanted)]
+    if forms[0] != forms[1]:  # a generator without noise, say
+        raise ValueError("file: its network is of a form that no recipe describes")
+    return jax.tree.map(lambda x, like: jnp.asarray(x, like.dtype).reshape(like.shape), made, wanted)
+
+
+def _no_batches(*_: Any) -> Any:
+    raise ValueError("data: a converted run has none")

@@ -1,0 +1,107 @@
+"""Data whose modes are known: how many of them a run's samples show, and what a perfect sampler would score."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxgan import toy
+from jaxgan.commands.evaluate.made import Made
+from jaxgan.commands.evaluate.report import Floor, Value, finite, value
+from jaxgan.evaluation import features
+from jaxgan.evaluation.metrics.modes import ModeCoverage, mode_coverage_floor
+from jaxgan.training import build, runs
+
+log = logging.getLogger("jaxgan")
+
+KNOWN = (*build.MIXTURES, "stacked_mnist")
+_SHOWN = {
+    "modes": ("modes found", "higher"),
+    "high_quality": ("share of high quality", "higher"),
+    "reverse_kl": ("reverse KL over the modes, nats", "lower"),
+}
+
+
+class Measure(NamedTuple):
+    """How the modes of one kind of data are counted."""
+
+    judge: Callable[[np.ndarray], dict[str, float]]  # samples -> figures
+    floor: Callable[[int], dict[str, tuple[float, float]]]  # n -> mean and deviation of each
+    how: dict[str, Any]  # how it was obtained
+
+
+def protocol(data: str) -> tuple[int, int]:
+    """The modes there are to find in a data set, and how many samples the field looks at.
+
+    Raises:
+        ValueError: when they are not known.
+    """
+    if data in build.MIXTURES:
+        return len(build.MIXTURES[data]().centres), 2_500
+    if data == "stacked_mnist":
+        return features.stacked.MODES, 26_000
+    raise ValueError(f"metrics: modes, but the modes of {data} are not known; those of {', '.join(KNOWN)} are")
+
+
+def measure(run: runs.Run) -> Measure:
+    """How the modes of this run's data are counted; for stacked_mnist its classifier is loaded, or trained now.
+
+    References:
+        Lin et al. 2018, PacGAN, sections 4.1 and 4.2.
+    """
+    return _mixture(run) if run.recipe.data.name in build.MIXTURES else _stacked_mnist(run)
+
+
+def of_run(made: Made, n: int) -> dict[str, Value]:
+    """The modes that n samples of each GAN of a run show."""
+    run, how = made.run, measure(made.run)
+    z, labels = made.latents(n), np.resize(np.arange(max(run.shape.classes, 1), dtype=np.int32), n)
+    found = [how.judge(made.images(weights, z, labels)) for weights in made.weights]
+    said = {"n": n, "split": run.recipe.data.split, **made.how(), **how.how}
+    values = {}
+    for name, (mean, deviation) in how.floor(n).items():
+        floor = Floor("a perfect sampler", finite(mean), finite(deviation), n)
+        title, better = _SHOWN[name]
+        members = [each[name] for each in found]
+        definition = f"{title}, of {n:,} samples of {run.recipe.data.name}, as PacGAN counts them"
+        values[name] = value(members, (floor,), title=title, better=better, how={**said, "definition": definition})
+    return values
+
+
+def _mixture(run: runs.Run) -> Measure:
+    density = build.MIXTURES[run.recipe.data.name]()
+
+    def judge(points: np.ndarray) -> dict[str, float]:
+        return _without_n(toy.coverage(points, density))
+
+    def floor(n: int) -> dict[str, tuple[float, float]]:
+        found = toy.coverage_floor(density, n)
+        return _pairs(found.mean, found.deviation)
+
+    return Measure(judge, floor, {"features": None, "resize": None})
+
+
+def _stacked_mnist(run: runs.Run) -> Measure:
+    classifier = features.classifier("mnist")
+    log.info("modes told by the classifier mnist, %.2f %% right on its test set", 100 * classifier.accuracy)
+
+    def judge(images: np.ndarray) -> dict[str, float]:
+        return _without_n(features.stacked_mnist_coverage(images, classifier))
+
+    def floor(n: int) -> dict[str, tuple[float, float]]:
+        found = mode_coverage_floor(features.stacked.MODES, n, drawn=features.stacked.mode_shares())
+        return _pairs(found.mean, found.deviation)
+
+    about = {"name": "mnist", "sha256": classifier.checksum, "accuracy": classifier.accuracy}
+    resize = "none: the padding of 2 pixels is cut away" if run.shape.sample[0] == 32 else None
+    return Measure(judge, floor, {"features": about, "resize": resize})
+
+
+def _without_n(found: toy.Coverage | ModeCoverage) -> dict[str, float]:
+    return {name: value for name, value in found._asdict().items() if name != "n"}
+
+
+def _pairs(mean: toy.Coverage | ModeCoverage, deviation: toy.Coverage | ModeCoverage) -> dict[str, tuple[float, float]]:
+    deviations = _without_n(deviation)
+    return {name: (value, deviations[name]) for name, value in _without_n(mean).items()}

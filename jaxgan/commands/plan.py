@@ -1,0 +1,385 @@
+"""What a recipe would take, from shapes alone: parameters, FLOPs, bytes on each device, and whether it fits."""
+
+import functools
+import math
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AbstractMesh
+
+from jaxgan.core import cost
+from jaxgan.core.types import GAN, Batch, GANState, Info, Key, PyTree
+from jaxgan.evaluation import verdict
+from jaxgan.recipes import Recipe, check, check_divides, divides, members
+from jaxgan.system.devices import cut as laid_out
+from jaxgan.training import build
+from jaxgan.training.build import Shape
+
+GIB = 2**30
+# Sets whose shape is known without reading them: one sample, classes, images in the training split.
+KNOWN: dict[str, tuple[tuple[int, ...], int, int | None]] = {
+    "digits": ((8, 8, 1), 10, 1_797),
+    "mnist": ((28, 28, 1), 10, 60_000),
+    "fashion_mnist": ((28, 28, 1), 10, 60_000),
+    "cifar10": ((32, 32, 3), 10, 50_000),
+    "stacked_mnist": ((28, 28, 3), 1_000, 128_000),
+    "ring": ((2,), 0, None),
+    "grid": ((2,), 0, None),
+}
+RESIDENT = 2**30  # bytes of uint8 up to which a set lives on the device
+AHEAD = 3  # dispatches whose batches are there at once
+# What a compiler holds beyond `cost.peak`, and what is there before any array; both measured, see `tests/test_plan.py`.
+COMPILED = 0.4
+STARTED = GIB // 2
+_UNCONDITIONAL = "it must be False, --data.no-conditional"
+REMEDIES = "a smaller --batch-size, --accumulate N, or --remat or --precision bfloat16"
+
+
+class Needs(NamedTuple):
+    """Bytes on each device."""
+
+    parameters: int  # and statistics, of both players
+    optimizer: int  # its moments
+    ema: int  # the averaged generator, and what else is remembered
+    data: int  # the whole set, where it lives on the device
+    batches: int
+    gradients: int  # of the larger player
+    activations: int  # the other intermediate values, at the peak of a step, or of the samples looked at if these take more
+    allowance: int
+
+    @property
+    def total(self) -> int:
+        return sum(self)
+
+
+class Plan(NamedTuple):
+    """What a recipe would take."""
+
+    recipe: Recipe
+    shape: Shape
+    devices: int
+    kind: str  # of the devices: CPU or accelerator
+    g_parameters: int  # of one GAN
+    d_parameters: int
+    sample_flops: int  # to draw an image
+    image_flops: int  # to train on an image shown to D
+    step_flops: int  # of all devices; penalties that act now and then with their share
+    needs: Needs
+    looked_at: int  # bytes of intermediate values while the samples are drawn that figures are computed of
+    memory: int  # bytes of a device
+    largest: int | None  # batch size that fits; None where any step is too much
+
+    @property
+    def fits(self) -> bool:
+        return self.needs.total <= self.memory
+
+
+def plan(
+    recipe: Recipe,
+    shape: Shape | None = None,
+    *,
+    devices: int | None = None,
+    memory: float | None = None,
+    accelerator: bool | None = None,
+) -> Plan:
+    """Says what training a recipe would take; nothing is computed, and no data need be there.
+
+    FLOPs are those of `cost.flops`: matrix products and convolutions in their direct form. Memory is what lies there between
+    steps, the intermediate values that `cost.peak` finds, and an allowance of two fifths of these, which is what XLA was
+    seen to hold beyond, and half a GiB for the process, compiled programs and libraries. The figures' samples count too,
+    which are drawn at once.
+
+    Args:
+        recipe: what to train; each device has its share of the batch, and the whole state or what `shard` leaves of it.
+        shape: of its data; from `data_shape` when None.
+        devices: how many; those there are when None.
+        memory: bytes of a device; this one's when None.
+        accelerator: whether the devices are GPUs or TPUs; as they are here when None. On CPUs convolutions are matrix
+            products of patches, and take several times the memory.
+
+    Returns:
+        A `Plan`.
+
+    Raises:
+        ValueError: when the recipe cannot be, or cannot be divided among the devices.
+        FileNotFoundError: when the shape of its data cannot be known without them.
+    """
+    check(recipe)
+    count = jax.device_count() if devices is None else devices
+    if not 1 <= count <= 1_000_000:
+        raise ValueError(f"devices: {count}, but it must be from 1 to 1,000,000")
+    if memory is not None and not 0 < memory < math.inf:
+        raise ValueError(f"memory: {memory / GIB:g} GiB, but it must be a finite number above 0")
+    platform = "cpu" if (jax.default_backend() == "cpu" if accelerator is None else not accelerator) else None
+    if memory is None and platform != _platform():
+        raise ValueError("memory: None, but of devices of another kind than this it must be given")
+    every = members(recipe)
+    check_divides(recipe, count)
+    shape, size = data_shape(recipe) if shape is None else (shape, KNOWN.get(recipe.data.name, (0, 0, None))[2])
+    abstract = _abstract(recipe, shape)[1]
+    step_flops = _step_flops(recipe, shape)
+    drawn = cost.program(_sampling(every[0], shape, verdict.SAMPLES))
+    bytes_of = functools.partial(_needs, recipe, shape, size, abstract, count, _temporaries(recipe, shape, count, platform))
+    limit = of_device() if memory is None else int(memory)
+    g, d = (sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(player.params)) for player in (abstract.g, abstract.d))
+    needs = bytes_of(recipe.batch_size)
+    return Plan(
+        recipe=recipe,
+        shape=shape,
+        devices=count,
+        kind="CPU" if platform == "cpu" else "accelerator",
+        g_parameters=g // len(every),
+        d_parameters=d // len(every),
+        sample_flops=cost.flops(drawn) // verdict.SAMPLES,
+        image_flops=step_flops // (recipe.batch_size * recipe.disc_steps * len(every)),
+        step_flops=step_flops,
+        needs=needs,
+        looked_at=_looked_at(recipe, shape, platform),
+        memory=limit,
+        largest=recipe.batch_size if needs.total <= limit else _largest(recipe, count, limit, bytes_of),
+    )
+
+
+def data_shape(recipe: Recipe) -> tuple[Shape, int | None]:
+    """What networks must know of a recipe's data, and how many images: of known sets from a table, of others from themselves.
+
+    Of a set that is not there `data.image_size` and `data.channels`, 3 by default, tell the shape; how many is not known.
+
+    Raises:
+        ValueError, FileNotFoundError: when none of these tells it.
+    """
+    wanted = recipe.data
+    if wanted.name in KNOWN:
+        sample, classes, size = KNOWN[wanted.name]
+        if len(sample) == 3:
+            side = (wanted.image_size,) * 2 if wanted.image_size else sample[:2]
+            sample = (*side, wanted.channels or sample[2])
+        if wanted.conditional and not classes:
+            raise ValueError(f"data.conditional: True, but {wanted.name} has no labels; {_UNCONDITIONAL}")
+        return Shape(sample, classes if wanted.conditional else 0), size
+    if wanted.name != "none":
+        try:
+            found = build.dataset(recipe)
+            return build.shape_of(recipe, found), found.size
+        except FileNotFoundError:  # then the recipe must tell
+            pass
+    if wanted.image_size is None:
+        raise ValueError(f"data.image_size: None, but {wanted.name} is not there to be asked, so it must be given")
+    if wanted.conditional:
+        raise ValueError(
+            f"data.conditional: True, but {wanted.name} is not there to be asked for its classes; {_UNCONDITIONAL}"
+        )
+    return Shape((wanted.image_size, wanted.image_size, wanted.channels or 3), 0), None
+
+
+def of_device() -> int:
+    """Bytes of a device's memory that programs can have; of a CPU that of the machine, or of the container's limit."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return int(stats["bytes_limit"])
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else ""
+    return min(machine, int(text)) if text.isdigit() else machine
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had no memory left: XLA says so in its own words, while compiling too."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    )
+
+
+def told(recipe: Recipe, shape: Shape | None = None, *, batch: int | None = None) -> str:
+    """What to do about having run out of memory, in one line.
+
+    Args:
+        recipe: of what was training, or has been trained.
+        shape: of its data; as `plan` has it when None.
+        batch: images drawn at a time; None when it was training.
+    """
+    shape = data_shape(recipe)[0] if shape is None else shape
+    side = f"images of side {shape.sample[0]}" if len(shape.sample) == 3 else "points"
+    has = f"the device has {gib(of_device())}"
+    if batch is None:
+        count = jax.device_count() if divides(recipe, jax.device_count()) else 1
+        need = plan(recipe, shape, devices=count).needs.total
+        return f"out of memory: batch {recipe.batch_size} of {side} needs about {gib(need)}, {has}; take {REMEDIES}"
+    alone = members(recipe)[0]
+    held = cost.peak(cost.program(_sampling(alone, shape, batch), platform=_platform()))
+    need = cost.tree_bytes(_abstract(alone, shape)[1].ema) + int(held * (1 + COMPILED)) + STARTED
+    return f"out of memory: {batch} {side} at a time need about {gib(need)}, {has}; take a smaller --batch"
+
+
+def gib(count: int) -> str:
+    """Bytes in words: `3.1 GiB`, `12.0 MiB`."""
+    return f"{count / GIB:.2f} GiB" if count >= GIB else f"{count / 2**20:.1f} MiB"
+
+
+def table(found: Plan) -> str:
+    """A plan as aligned lines."""
+    recipe, needs = found.recipe, found.needs
+    count = len(members(recipe))
+    rows = [
+        (
+            "parameters",
+            f"G {found.g_parameters:,}, D {found.d_parameters:,}" + (f", each of {count} GANs" if count > 1 else ""),
+        ),
+        ("FLOPs to draw an image", _si(found.sample_flops)),
+        ("FLOPs to train on an image", _si(found.image_flops)),
+        ("FLOPs of a step", f"{_si(found.step_flops)}, batch {recipe.batch_size}"),
+        ("on each of" if found.devices > 1 else "on", f"{found.devices} {found.kind}{'s' if found.devices > 1 else ''}"),
+    ]
+    rows += [(f"  {name}", gib(value)) for name, value in needs._asdict().items()]
+    rows += [("  in all", gib(needs.total)), ("memory of a device", gib(found.memory)), ("fits", "yes" if found.fits else "no")]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name.ljust(width)}  {value}" for name, value in rows]
+    if not found.fits:
+        least = "No batch does, however small: it takes smaller networks, or a device with more memory."
+        if found.looked_at * (1 + COMPILED) > found.memory - STARTED:
+            least = (
+                f"No batch does, however small: the {verdict.SAMPLES} samples looked at together need {gib(found.looked_at)}."
+            )
+        lines.append(f"The largest batch that does is about {found.largest}." if found.largest else least)
+        lines.append(f"What helps: {REMEDIES}.")
+    return "\n".join(lines)
+
+
+def as_json(found: Plan) -> dict[str, Any]:
+    """A plan as plain values."""
+    fields = found._asdict() | {"fits": found.fits, "batch_size": found.recipe.batch_size, "shape": list(found.shape.sample)}
+    fields["needs"] = found.needs._asdict() | {"total": found.needs.total}
+    del fields["recipe"]
+    return fields
+
+
+def _step_flops(recipe: Recipe, shape: Shape) -> int:
+    """Of one step, of all devices. What acts at every n-th step only counts an n-th."""
+    program, penalty = cost.program(_step(recipe, shape)), recipe.penalty
+    acts = penalty.name != "none" and (penalty.gamma or penalty.final_gamma or penalty.gammas)
+    intervals = (penalty.interval if acts else 1, penalty.path_interval if penalty.path_length else 1)
+    lazy = [interval for interval in intervals if interval > 1]
+    rests = [span * (n - 1) // n for span, n in zip(cost.conditional_flops(program), lazy, strict=True)]
+    return cost.flops(program) - sum(rests)
+
+
+def _needs(
+    recipe: Recipe,
+    shape: Shape,
+    size: int | None,
+    abstract: GANState,
+    devices: int,
+    temporaries: Callable[[int], int],
+    batch_size: int,
+) -> Needs:
+    several = len(members(recipe))
+    parts = devices if several == 1 else math.gcd(devices, several)  # the devices in use
+    state = parts if several > 1 else 1  # what the state of all GANs is divided by; one GAN's is whole on each, or cut
+    held_by_each = functools.partial(_on_each, devices=1 if several > 1 else devices)
+    some, most = recipe.shard != "none", recipe.shard == "state"
+    g, d = (held_by_each((player.params, player.stats), cut=most) for player in (abstract.g, abstract.d))
+    # Cut parameters are whole while a step uses them.
+    gathered = cost.tree_bytes((abstract.g.params, abstract.d.params)) if most else 0
+    stored = 0 if size is None else size * math.prod(shape.sample)
+    rows = build.batch_rows(replace(recipe, batch_size=batch_size)) * several * recipe.steps_per_dispatch
+    gradients = max(cost.tree_bytes(abstract.g.params), cost.tree_bytes(abstract.d.params)) // state
+    held = temporaries(batch_size)
+    return Needs(
+        parameters=(g + d) // state,
+        optimizer=held_by_each((abstract.g.opt, abstract.d.opt), cut=some) // state,
+        ema=(held_by_each(abstract.ema, cut=some) + cost.tree_bytes(abstract.memory)) // state,
+        data=(stored + 4 * size if size else 0) if stored <= RESIDENT else 0,
+        batches=AHEAD * rows * 4 * (math.prod(shape.sample) + 1) // parts,
+        gradients=gradients,
+        activations=max(0, held - gradients) + gathered,
+        allowance=int(COMPILED * max(held, gradients)) + STARTED,
+    )
+
+
+def _on_each(tree: PyTree, *, devices: int, cut: bool) -> int:
+    """Bytes of a tree on each device, whole or cut as training cuts it."""
+    mesh = AbstractMesh((devices,), ("data",))
+
+    def held(leaf: jax.ShapeDtypeStruct) -> int:
+        return math.prod(laid_out(leaf.shape, mesh).shard_shape(leaf.shape) if cut else leaf.shape) * leaf.dtype.itemsize
+
+    return sum(map(held, jax.tree.leaves(tree)))
+
+
+def _temporaries(recipe: Recipe, shape: Shape, devices: int, platform: str | None) -> Callable[[int], int]:
+    """(batch size) -> bytes of intermediate values on a device: on a line through those of two batches."""
+    several = len(members(recipe))
+    looked_at = _looked_at(recipe, shape, platform)
+
+    @functools.cache
+    def whole(batch_size: int) -> int:
+        return cost.peak(cost.program(_step(replace(recipe, batch_size=batch_size), shape), platform=platform))
+
+    def held(batch_size: int) -> int:
+        base = recipe.batch_size
+        here = batch_size / devices if several == 1 else batch_size
+        slope = 0.0 if here == base else (whole(2 * base) - whole(base)) / base
+        step = whole(base) + slope * (here - base)
+        return max(int(step) // (math.gcd(devices, several) if several > 1 else 1), looked_at)
+
+    return held
+
+
+def _looked_at(recipe: Recipe, shape: Shape, platform: str | None) -> int:
+    """Bytes of intermediate values while the samples are drawn that figures are computed of, of one GAN at a time."""
+    return cost.peak(cost.program(_sampling(members(recipe)[0], shape, verdict.SAMPLES), platform=platform))
+
+
+def _largest(recipe: Recipe, devices: int, memory: int, bytes_of: Callable[[int], Needs]) -> int | None:
+    """By halving: bytes grow with the batch."""
+    unit = recipe.accumulate * math.lcm(recipe.discriminator.pack, devices if len(members(recipe)) == 1 else 1)
+    low, high = 0, recipe.batch_size // unit
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if bytes_of(middle * unit).total <= memory else (low, middle)
+    return low * unit or None
+
+
+def _abstract(recipe: Recipe, shape: Shape) -> tuple[GAN, GANState]:
+    gan = build.build(recipe, shape)
+    return gan, jax.eval_shape(lambda: gan.init(build.key(recipe)))
+
+
+@functools.lru_cache(maxsize=4)
+def _step(recipe: Recipe, shape: Shape) -> Any:
+    """The jaxpr of a step."""
+    gan, abstract = _abstract(recipe, shape)
+    lead = (len(members(recipe)),) if len(members(recipe)) > 1 else ()
+    rows = build.batch_rows(recipe)
+    batch = {
+        "image": jax.ShapeDtypeStruct((*lead, rows, *shape.sample), jnp.float32),
+        "label": jax.ShapeDtypeStruct((*lead, rows), jnp.int32),
+    }
+
+    def step(state: GANState, batch: Batch, key: Key) -> tuple[GANState, Info]:
+        return gan.step(state, batch, key)
+
+    return jax.make_jaxpr(step)(abstract, batch, build.key(recipe))
+
+
+@functools.lru_cache(maxsize=4)
+def _sampling(recipe: Recipe, shape: Shape, batch: int) -> Any:
+    """The jaxpr that draws so many images."""
+    gan, abstract = _abstract(recipe, shape)
+    return jax.make_jaxpr(gan.sample)(abstract, jax.random.key(0), jax.ShapeDtypeStruct((batch,), jnp.int32))
+
+
+def _platform() -> str | None:
+    return "cpu" if jax.default_backend() == "cpu" else None  # no code is of another platform's own
+
+
+def _si(count: float) -> str:
+    for unit, name in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= unit:
+            return f"{count / unit:.3g}{name}"
+    return f"{count:g}"

@@ -1,0 +1,20 @@
+"""The GAN as formulas: pure functions over parameter pytrees."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=(
+        "ada",
+        "augment",
+        "cost",
+        "gan",
+        "latents",
+        "losses",
+        "penalties",
+        "resample",
+        "schedules",
+        "sweep",
+        "types",
+    ),
+)

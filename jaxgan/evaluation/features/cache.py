@@ -1,0 +1,93 @@
+"""Trained classifiers kept as safetensors, each with the sha256 of its file beside it."""
+
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors.numpy
+from flax.traverse_util import flatten_dict, unflatten_dict
+from safetensors import SafetensorError
+
+from jaxgan.core.types import PyTree
+
+
+class Damaged(ValueError):
+    """A kept classifier is not what was written; the message is one line that names the file."""
+
+
+class Kept(NamedTuple):
+    """What a file holds."""
+
+    params: PyTree  # plain nested dicts of numpy arrays
+    about: dict[str, Any]
+    checksum: str  # sha256 of the file, 64 hexadecimal digits
+
+
+def packed(params: PyTree, about: dict[str, Any]) -> tuple[bytes, str]:
+    """A file's bytes, the same for the same parameters and words, and their sha256.
+
+    Args:
+        params: nested dicts of arrays.
+        about: what JSON can say of them.
+    """
+    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(params, sep="/").items()}
+    # One word of metadata: safetensors writes several in any order.
+    content = safetensors.numpy.save(tensors, {"jaxgan": json.dumps(about, sort_keys=True)})
+    return content, hashlib.sha256(content).hexdigest()
+
+
+def write(path: Path, content: bytes, checksum: str) -> None:
+    """Writes a file and then, as PATH.sha256, its checksum; whoever reads meanwhile sees the old or the new, never a part.
+
+    Raises:
+        OSError: when it cannot; what was there is intact.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, content)
+    _replace(_seal(path), f"{checksum}  {path.name}\n".encode())
+
+
+def read(path: Path) -> Kept:
+    """Reads what `write` wrote, and nothing else.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        Damaged: when its checksum is another than the one beside it, there is none, or it is no such file.
+    """
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    try:
+        expected = _seal(path).read_text(encoding="ascii", errors="replace").split(maxsplit=1)
+    except FileNotFoundError:
+        raise Damaged(f"{path}: no {_seal(path).name} beside it, its sha256 is {found}") from None
+    if expected[:1] != [found]:
+        raise Damaged(f"{path}: its sha256 must be {expected[0] if expected else 'empty'}, but it is {found}")
+    try:
+        header = int.from_bytes(content[:8], "little")
+        about = json.loads(json.loads(content[8 : 8 + header])["__metadata__"]["jaxgan"])
+        tensors = safetensors.numpy.load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        raise Damaged(f"{path}: its checksum is right, but it holds no classifier") from None
+    return Kept(unflatten_dict(tensors, sep="/"), about, found)
+
+
+def _seal(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    # Not tempfile's, which only its owner could read.
+    temporary = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,162 @@
+"""Feature extractors by name: one function from images, as a file holds them, to the features that a metric compares."""
+
+import hashlib
+import math
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan.core.types import PyTree
+from jaxgan.evaluation.features import dinov2, inception, published, resize
+from jaxgan.evaluation.features.classifiers import NAMES as CLASSIFIERS
+from jaxgan.evaluation.features.classifiers import classifier
+from jaxgan.evaluation.features.inputs import Fit, fit
+from jaxgan.system.messages import did_you_mean
+
+_Path = str | os.PathLike[str]
+
+# Inception's features by the way that images become 299 pixels wide; the first is what FID was defined with.
+PIPELINES: dict[str, tuple[Callable[[jax.Array], jax.Array], str]] = {
+    "inception": (resize.tf1, "bilinear as TensorFlow 1 does it"),
+    "inception:half_pixel": (resize.half_pixel, "bilinear, half-pixel centres, no antialiasing (pytorch-fid)"),
+    "inception:clean": (resize.clean, "bicubic with antialiasing (clean-fid)"),
+}
+DINOV2 = {"dinov2": (published.DINOV2_L, dinov2.LARGE), "dinov2:base": (published.DINOV2_B, dinov2.BASE)}
+NAMES = ("pixels", *CLASSIFIERS, *PIPELINES, *DINOV2)
+
+
+class Extracted(NamedTuple):
+    """What a network says of images."""
+
+    features: jax.Array  # [B, F] float32
+    logits: jax.Array | None  # [B, K] float32, of a classifier
+
+
+class Extractor(NamedTuple):
+    """One function `images -> features`, its name and its checksum."""
+
+    name: str
+    checksum: str  # sha256: of the weights' file, as published or as trained; of pixels, of the shape they are put in
+    size: int  # F
+    resize: str  # in words, what is done to the images first
+    accuracy: float | None  # of a classifier that the library trained, on its test split
+    batch: int  # images at a time that suit it
+    params: PyTree
+    apply: Callable[[PyTree, jax.Array], Extracted]  # (params, images [B, H, W, C] uint8) -> Extracted
+
+    def features(self, images: jax.Array) -> jax.Array:
+        """Images `[B, H, W, C]` uint8 to features `[B, F]` float32."""
+        return self.apply(self.params, images).features
+
+
+def own(data: str) -> str:
+    """The extractor that suits a data set: the classifier trained on it where there is one, else Inception."""
+    name = data.removeprefix("tfds:")
+    return name if name in CLASSIFIERS else "inception"
+
+
+def extractor(
+    name: str,
+    shape: tuple[int, int, int],
+    *,
+    reference: tuple[int, int, int] | None = None,
+    weights: _Path | None = None,
+    data_dir: _Path | None = None,
+    cache_dir: _Path | None = None,
+) -> Extractor:
+    """The extractor of that name for images of one shape.
+
+    Args:
+        name: `pixels`; a classifier that the library trains itself, `digits`, `mnist`, `fashion_mnist`, `cifar10`;
+            `inception`, FID's network, or `inception:half_pixel`, `inception:clean` for other input pipelines;
+            `dinov2` (ViT-L/14) or `dinov2:base` (ViT-B/14).
+        shape: `(H, W, C)` of the images.
+        reference: `(H, W, C)` that pixels are brought to, of the images that these are compared with; their own when None.
+        weights: file of a published network's weights; from the cache, or else from the network, when None.
+        data_dir: of TFDS sets, to train a classifier with; as for `data.load`.
+        cache_dir: as for `data.load`.
+
+    Returns:
+        An `Extractor`.
+
+    Raises:
+        ValueError: for an unknown name, images that do not fit, or a file that is not the published one.
+        FileNotFoundError: when weights are not there and cannot be had, with the file and where to put it; or when data to
+            train a classifier with are not prepared.
+    """
+    if name not in NAMES:
+        raise ValueError(f"features: {name!r} is not one of {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
+    if weights is not None and name not in (*PIPELINES, *DINOV2):
+        raise ValueError(f"weights: {weights}, but {name} takes none; inception and dinov2 do")
+    if name == "pixels":
+        return _pixels(fit(shape, reference or shape), reference or shape)
+    if name in CLASSIFIERS:
+        return _classifier(name, shape, data_dir, cache_dir)
+    fitted = fit(shape, (None, None, 3))
+    if name in PIPELINES:
+        return _inception(name, fitted, shape, weights, cache_dir)
+    return _dinov2(name, fitted, shape, weights, cache_dir)
+
+
+def _pixels(fitted: Fit, shape: tuple[int, int, int]) -> Extractor:
+    def apply(_: PyTree, images: jax.Array) -> Extracted:
+        x = fitted.apply(images)
+        return Extracted(x.reshape(len(x), -1) / 127.5 - 1.0, None)
+
+    words = f"pixels of {'x'.join(map(str, shape))} in [-1, 1], row by row"
+    checksum = hashlib.sha256(words.encode()).hexdigest()
+    return Extractor("pixels", checksum, math.prod(shape), fitted.words, None, 500, {}, apply)
+
+
+def _classifier(name: str, shape: tuple[int, int, int], data_dir: _Path | None, cache_dir: _Path | None) -> Extractor:
+    judge = classifier(name, data_dir=data_dir, cache_dir=cache_dir)
+    fitted = fit(shape, judge.shape)
+
+    def apply(params: PyTree, images: jax.Array) -> Extracted:
+        logits, features = judge.apply(params, fitted.apply(images) / 127.5 - 1.0)
+        return Extracted(features, logits)
+
+    size = judge.params["hidden"]["bias"].shape[0]
+    return Extractor(name, judge.checksum, size, fitted.words, judge.accuracy, 500, judge.params, apply)
+
+
+def _inception(
+    name: str, fitted: Fit, shape: tuple[int, int, int], weights: _Path | None, cache_dir: _Path | None
+) -> Extractor:
+    kept = published.load(published.INCEPTION, inception.from_torch, file=weights, cache_dir=cache_dir)
+    scale, words = PIPELINES[name]
+
+    def apply(params: PyTree, images: jax.Array) -> Extracted:
+        found = inception.apply(params, scale(fitted.apply(images)))
+        return Extracted(found["2048"], found["logits_unbiased"])
+
+    words = _resized(fitted, shape, resize.SIDE, words)
+    params, checksum = jax.tree.map(jnp.asarray, kept.params), kept.about["source_sha256"]
+    return Extractor(name, checksum, 2048, words, None, _at_a_time(inception.BATCH), params, apply)
+
+
+def _dinov2(name: str, fitted: Fit, shape: tuple[int, int, int], weights: _Path | None, cache_dir: _Path | None) -> Extractor:
+    source, module = DINOV2[name]
+    kept = published.load(source, lambda tensors: dinov2.from_torch(tensors, module), file=weights, cache_dir=cache_dir)
+
+    def apply(params: PyTree, images: jax.Array) -> Extracted:
+        features: Any = module.apply({"params": params}, dinov2.preprocess(fitted.apply(images)))
+        return Extracted(features, None)
+
+    words = _resized(fitted, shape, dinov2.SIDE, "bicubic with antialiasing")
+    params, checksum = jax.tree.map(jnp.asarray, kept.params), kept.about["source_sha256"]
+    return Extractor(name, checksum, module.width, words, None, _at_a_time(8), params, apply)
+
+
+def _at_a_time(on_cpu: int) -> int:
+    """Images of a large network: what a CPU's caches bear, or what keeps accelerators busy."""
+    return on_cpu if jax.default_backend() == "cpu" else 128 * jax.device_count()
+
+
+def _resized(fitted: Fit, shape: tuple[int, int, int], side: int, words: str) -> str:
+    """Without the sides that stay as they are: here the network's own pipeline changes them."""
+    colour = fitted.words.partition("; ")[2]
+    return "; ".join(filter(None, (colour, f"{shape[0]}x{shape[1]} to {side}x{side}, {words}")))

@@ -1,0 +1,123 @@
+"""First and second moments of features in float64, block by block: 50,000 samples never lie in memory at once."""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from jaxgan.evaluation.metrics.checks import checked
+
+Covariance = Literal["sample", "population"]
+
+_ROWS = 512  # collected before the scatter is touched: at D = 2,048 an update costs 64 MiB of traffic whatever its rows
+
+
+class Moments(NamedTuple):
+    """All that a Gaussian fit needs of n samples."""
+
+    n: int
+    mean: np.ndarray  # [D] float64
+    scatter: np.ndarray  # [D, D] float64, sum over samples of the outer product of their deviation from the mean
+
+
+def moments(features: np.ndarray) -> Moments:
+    """Moments of samples that lie in memory: `scatter = sum_i (x_i - mean) (x_i - mean)^T`.
+
+    Args:
+        features: x, `[N, D]`, of any real type; N at least 1.
+
+    Returns:
+        `Moments`.
+
+    Raises:
+        ValueError: when the shape does not fit or a feature is not finite.
+    """
+    x = checked("features", features).astype(np.float64)
+    mean = x.mean(axis=0)
+    x -= mean
+    return Moments(len(x), mean, x.T @ x)
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """Moments of two sets of samples together, as if they had been taken at once.
+
+    With delta = mean_b - mean_a and n = n_a + n_b:
+
+        mean = mean_a + delta n_b / n        scatter = scatter_a + scatter_b + delta delta^T n_a n_b / n
+
+    Args:
+        a: of one set.
+        b: of the other.
+
+    Returns:
+        `Moments` of both; the order matters only to rounding.
+
+    Raises:
+        ValueError: when the sets differ in the number of features.
+
+    References:
+        Chan, Golub and LeVeque 1979, Updating formulae and a pairwise algorithm for computing sample variances,
+        equation 2.1, for vectors.
+    """
+    if a.mean.shape != b.mean.shape:
+        raise ValueError(f"a, b: {len(a.mean)} and {len(b.mean)} features a sample, but they must be as many")
+    n, delta = a.n + b.n, b.mean - a.mean
+    scatter = np.outer(delta * (a.n * b.n / n), delta)
+    scatter += a.scatter
+    scatter += b.scatter
+    return Moments(n, a.mean + delta * (b.n / n), scatter)
+
+
+def streamed(blocks: Iterable[np.ndarray]) -> Moments:
+    """Moments of samples that come a block at a time; as `moments` of all of them.
+
+    Args:
+        blocks: features, each `[n, D]`; n may differ from block to block. Small blocks are collected first.
+
+    Returns:
+        `Moments`.
+
+    Raises:
+        ValueError: when there is no block, or one does not fit.
+    """
+    total: Moments | None = None
+    waiting: list[np.ndarray] = []
+    size = 0
+
+    def merged() -> Moments:
+        found = moments(np.concatenate(waiting))
+        waiting.clear()
+        return found if total is None else merge(total, found)
+
+    for block in blocks:
+        waiting.append(checked("blocks", block))
+        size = size or waiting[0].shape[1]
+        if waiting[-1].shape[1] != size:
+            raise ValueError(f"blocks: {size} and {waiting[-1].shape[1]} features a sample, but they must be as many")
+        if sum(map(len, waiting)) >= _ROWS:
+            total = merged()
+    if waiting:
+        total = merged()
+    if total is None:
+        raise ValueError("blocks: none, but there must be at least 1")
+    return total
+
+
+def covariance(m: Moments, *, kind: Covariance = "sample") -> np.ndarray:
+    """`scatter / (n - 1)` of a sample, `scatter / n` of a population.
+
+    Args:
+        m: of at least 2 samples.
+        kind: `"sample"`, without bias, or `"population"`.
+
+    Returns:
+        `[D, D]` float64.
+
+    Raises:
+        ValueError: when there are fewer than 2 samples or the kind is none of the two.
+    """
+    if kind not in ("sample", "population"):
+        raise ValueError(f"kind: {kind!r}, but it must be 'sample' or 'population'")
+    if m.n < 2:
+        raise ValueError(f"m: moments of {m.n} sample, but a covariance needs at least 2")
+    return m.scatter / (m.n - 1 if kind == "sample" else m.n)

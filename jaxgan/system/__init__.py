@@ -1,0 +1,13 @@
+"""The machine: devices, hosts, memory, files and messages."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=(
+        "devices",
+        "host_memory",
+        "hosts",
+        "messages",
+    ),
+)

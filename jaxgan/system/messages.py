@@ -1,0 +1,41 @@
+"""Messages for a user's mistakes: one line that names the field, its value and what is allowed."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class FieldError(ValueError):
+    """A field has a value that it may not have; reads `FIELD: VALUE, but ALLOWED`."""
+
+    def __init__(self, field: str, value: Any, allowed: str, *, link: str = ", but ") -> None:
+        """Keeps the parts of the message, so that a caller can name the field by its full path.
+
+        Args:
+            field: path of the field, for instance `generator.width`.
+            value: what it was given, in words or as a number.
+            allowed: what it may be, or why it cannot be this.
+            link: what stands between the two.
+        """
+        super().__init__(f"{field}: {value}{link}{allowed}")
+        self.field, self.value, self.allowed, self.link = field, value, allowed, link
+
+    def renamed(self, field: str) -> "FieldError":
+        """Returns the same error about a field of another name."""
+        return FieldError(field, self.value, self.allowed, link=self.link)
+
+    def within(self, prefix: str) -> "FieldError":
+        """Returns the same error about the field `PREFIX.FIELD`."""
+        return self.renamed(f"{prefix}.{self.field}")
+
+
+def not_one_of(field: str, value: Any, allowed: Iterable[str]) -> FieldError:
+    """Returns the error of a name that is unknown: `FIELD: 'VALUE' is not one of A, B; did you mean 'A'?`."""
+    allowed = list(allowed)
+    return FieldError(field, repr(value), f"{', '.join(allowed)}{did_you_mean(str(value), allowed)}", link=" is not one of ")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Returns `; did you mean 'hinge'?`, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

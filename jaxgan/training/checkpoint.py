@@ -1,0 +1,404 @@
+"""Saving and restoring `GANState` with Orbax, and noticing when what comes back is not what was saved.
+
+A run's `checkpoints/` holds one folder per saved step. In it `state` is the whole state and `generator` the averaged
+generator alone, so that sampling reads nothing else. Orbax does not notice flipped bits, so every array's checksum is
+kept beside it and compared on the way back: a restored state is the saved one, bit for bit, or it is refused.
+"""
+
+import contextlib
+import inspect
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+import zlib
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.experimental import multihost_utils
+from orbax.checkpoint import v1 as ocp
+
+from jaxgan.core.types import GANState, PyTree, Weights
+from jaxgan.system import hosts
+
+_log = logging.getLogger("jaxgan")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged, or could not be written; the message names step, folder and cause in one line."""
+
+
+class Checkpoints(NamedTuple):
+    """An open folder of checkpoints."""
+
+    save: Callable[..., None]  # (state, *, wait=False), at step int(state.step)
+    steps: Callable[[], list[int]]  # the committed ones, ascending
+    wait: Callable[[], None]  # until the last save is committed
+
+
+@dataclass
+class _Also:
+    """Orbax's protocol of a preservation policy: which checkpoints stay."""
+
+    steps: Callable[[], Container[int]]
+
+    def should_preserve(self, checkpoints: Sequence[Any], **_: Any) -> list[bool]:
+        steps = self.steps()
+        return [each.step in steps for each in checkpoints]
+
+
+def saved_steps(directory: str | os.PathLike[str]) -> list[int]:
+    """The committed checkpoints of a folder, ascending; none when there is no such folder."""
+    directory = Path(directory)
+    if not directory.is_dir():
+        return []
+    return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+@contextlib.contextmanager
+def open_checkpoints(
+    directory: str | os.PathLike[str], *, keep: int = 3, also: Callable[[], Container[int]] = tuple
+) -> Iterator[Checkpoints]:
+    """Opens a folder to save into, making it where needed and clearing away what a killed save left.
+
+    `save(state)` returns once the state is copied off the device, so its buffers may be donated at once; the writing
+    goes on in the background. An error there surfaces, as `CheckpointError`, at the next `save`, `wait` or at the
+    end of the `with`. Saving the same step twice is saving it once. Where training went on from an earlier
+    checkpoint, the first save sets those at its own step and later aside, as `STEP.superseded`.
+
+    Args:
+        directory: the folder, on a file system with atomic renames.
+        keep: how many of the latest checkpoints stay.
+        also: asked at each save for further steps to keep, for instance the best one so far.
+
+    Yields:
+        `Checkpoints`.
+
+    Raises:
+        ValueError: when `keep` is below 1, or the folder cannot be made or written to.
+        CheckpointError: when a checkpoint could not be written; those before it are intact.
+    """
+    if keep < 1:
+        raise ValueError(f"keep: {keep}, but it must be at least 1")
+    wanted = directory
+    directory = hosts.together(lambda: _writable(wanted))
+    _quiet_orbax()
+    checkpointer = ocp.training.Checkpointer(
+        directory,
+        # By default a save while another runs is skipped without a word, and nothing is ever deleted.
+        save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+        preservation_policy=ocp.training.preservation_policies.AnyPreservationPolicy(
+            [ocp.training.preservation_policies.LatestN(keep), _Also(also)]
+        ),
+    )
+    last: int | None = None
+
+    def finish() -> None:
+        with _writing(directory, last):
+            checkpointer.wait()
+
+    def save(state: GANState, *, wait: bool = False) -> None:
+        nonlocal last
+        step = int(state.step)
+        if last is not None and step < last:
+            raise ValueError(f"step: {step}, but {last} is saved already, and steps only go up")
+        hosts.together(finish)  # or one that failed would leave the others waiting in what follows
+        first, last = last is None, step
+        with _writing(directory, step):
+            if first and _set_aside(directory, step, state):
+                checkpointer.reload()
+            if step not in saved_steps(directory):
+                items, table = {"state": state, "generator": state.ema}, _table(state)
+                metadata = {"leaves": table, "digest": _digest(table)}
+                checkpointer.save_checkpointables_async(step, items, custom_metadata=metadata)
+        if wait:
+            hosts.together(finish)
+
+    try:
+        yield Checkpoints(save, lambda: saved_steps(directory), lambda: hosts.together(finish))
+    finally:
+        try:
+            finish()
+        finally:
+            try:
+                checkpointer.close()
+            except Exception as error:  # what failed has surfaced from `finish`; Orbax raises it again
+                _log.debug("closing %s: %s", directory, error)
+
+
+def restore(
+    directory: str | os.PathLike[str],
+    abstract: GANState,
+    *,
+    step: int | None = None,
+    strict: bool = False,
+    sharding: jax.sharding.Sharding | None = None,
+) -> GANState:
+    """Restores the latest good state; one that is damaged is named in a warning, and the one before it is used.
+
+    Args:
+        directory: the folder of checkpoints.
+        abstract: shapes and dtypes of the state, `jax.eval_shape(gan.init, key)`; leaves may carry shardings.
+        step: restore this one and no other; None for the latest.
+        strict: refuse a damaged checkpoint instead of using the one before.
+        sharding: of leaves that carry none; by default they go to the first local device.
+
+    Returns:
+        The state as it was saved, bit for bit, whatever the devices it was saved from.
+
+    Raises:
+        FileNotFoundError: when there is no such folder, no checkpoint or no such step in it.
+        CheckpointError: when no checkpoint is good, or a damaged one is refused.
+        ValueError: when the checkpoint is sound but of another network or optimizer; names the first difference.
+    """
+    return _restore(directory, "state", "", abstract, step, strict, sharding)[0]
+
+
+def restore_generator(
+    directory: str | os.PathLike[str],
+    abstract: Weights,
+    *,
+    step: int | None = None,
+    strict: bool = False,
+    sharding: jax.sharding.Sharding | None = None,
+) -> tuple[Weights, int]:
+    """Restores the averaged generator alone, as `restore` does the state, and says from which step it is.
+
+    Args:
+        directory: the folder of checkpoints.
+        abstract: shapes and dtypes, `jax.eval_shape(gan.init, key).ema`.
+        step: as in `restore`.
+        strict: as in `restore`.
+        sharding: as in `restore`.
+
+    Returns:
+        `(ema, step)`.
+
+    Raises:
+        FileNotFoundError, CheckpointError, ValueError: as `restore`.
+    """
+    return _restore(directory, "generator", "ema/", abstract, step, strict, sharding)
+
+
+def checksum(x: jax.Array) -> jax.Array:
+    r"""One number that depends on every bit of an array and on where it is, not on how it is laid out on devices.
+
+    `sum_i mix(w_i xor mix(i + 1)) mod 2^32` over the 32-bit words w, with a bijective `mix`: one changed word always
+    shows, any other damage with probability 1 - 2^-32. Integers, so that the order of summation does not matter.
+
+    Args:
+        x: an array of any shape and dtype, or typed PRNG keys.
+
+    Returns:
+        Scalar uint32.
+
+    References:
+        Wellons 2018, Prospecting for Hash Functions: the mixing function lowbias32.
+    """
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        x = jax.random.key_data(x)
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        x = jnp.stack([x.real, x.imag], -1)
+    if x.dtype.itemsize == 8:
+        x = lax.bitcast_convert_type(x, jnp.uint32)
+    elif jnp.issubdtype(x.dtype, jnp.floating):
+        x = lax.bitcast_convert_type(x, {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[x.dtype.itemsize])
+    index, stride = jnp.ones((), jnp.uint32), 1
+    for axis in reversed(range(x.ndim)):  # not reshape(-1), which would gather a sharded array
+        index = index + lax.broadcasted_iota(jnp.uint32, x.shape, axis) * jnp.uint32(stride % 2**32)
+        stride *= x.shape[axis]
+    return _mix(x.astype(jnp.uint32) ^ _mix(index)).sum(dtype=jnp.uint32)
+
+
+def _mix(x: jax.Array) -> jax.Array:
+    x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
+    x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
+    return x ^ (x >> 16)
+
+
+_checksum = jax.jit(checksum)  # one compilation per shape, and the optimizer's moments share their parameters' shapes
+
+
+def _leaves(tree: PyTree) -> dict[str, Any]:
+    """`{"g/params/Dense_0/kernel": leaf, ...}`"""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _kinds(tree: PyTree) -> dict[str, str]:
+    """`{"g/params/Dense_0/kernel": "float32[64,128]", ...}`"""
+    return {name: f"{x.dtype}[{','.join(map(str, x.shape))}]" for name, x in _leaves(tree).items()}
+
+
+def _table(tree: PyTree) -> dict[str, list[Any]]:
+    """What is kept beside the arrays: `{name: [kind, checksum], ...}`."""
+    leaves = _leaves(tree)
+    if any(not leaf.sharding.is_fully_replicated for leaf in leaves.values()):
+        # One by one: virtual CPU devices that wait for each other in several sums at once may wait for ever.
+        checksums = {name: jax.device_get(_checksum(leaf)) for name, leaf in leaves.items()}
+    else:
+        checksums = jax.device_get(jax.tree.map(_checksum, leaves))  # all are under way before the first is awaited
+    return {name: [kind, int(checksums[name])] for name, kind in _kinds(tree).items()}
+
+
+def _digest(table: dict[str, list[Any]]) -> int:
+    """Of the table itself: or a flipped bit in a shape would look like another network."""
+    return zlib.crc32(json.dumps(table, sort_keys=True).encode())
+
+
+def _restore(
+    directory: str | os.PathLike[str],
+    item: str,
+    prefix: str,
+    abstract: PyTree,
+    step: int | None,
+    strict: bool,
+    sharding: jax.sharding.Sharding | None,
+) -> tuple[Any, int]:
+    _quiet_orbax()
+    directory = Path(directory).absolute()
+    steps = saved_steps(directory)
+    if not steps:
+        raise FileNotFoundError(f"{directory}: no checkpoint there")
+    if step is not None and step not in steps:
+        raise FileNotFoundError(f"step: {step}, but {directory} holds {', '.join(map(str, steps))}")
+    default = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or default), abstract)
+    errors = []
+    for candidate in steps[::-1] if step is None else [step]:
+        try:
+            return _load(directory, candidate, item, prefix, abstract), candidate
+        except CheckpointError as error:
+            if strict or step is not None:
+                raise
+            _log.warning("%s; trying the one before", error)
+            errors.append(str(error))
+    raise CheckpointError(f"no good checkpoint in {directory}: {'; '.join(errors)}")
+
+
+def _load(directory: Path, step: int, item: str, prefix: str, abstract: PyTree) -> PyTree:
+    where, path = f"checkpoint {step} in {directory}", directory / str(step)
+
+    def table() -> dict[str, list[Any]]:
+        # Not by Orbax's own reader, which opens every item's arrays as well, damaged or not.
+        metadata = json.loads((path / "_CHECKPOINT_METADATA").read_text())["custom_metadata"]
+        if _digest(metadata["leaves"]) != metadata["digest"]:
+            raise ValueError("its table of checksums has changed")
+        return {name.removeprefix(prefix): row for name, row in metadata["leaves"].items() if name.startswith(prefix)}
+
+    saved = _read(where, table)
+    _check_same(where, {name: kind for name, (kind, _) in saved.items()}, _kinds(abstract))
+    tree = _read(where, lambda: ocp.load_checkpointables(path, {item: abstract})[item])
+    found = _table(tree)
+    damaged = [name for name in saved if found.get(name) != saved[name]]
+    if damaged:
+        raise CheckpointError(f"{where} is damaged: {len(damaged)} of {len(saved)} arrays differ, the first is {damaged[0]}")
+    return tree
+
+
+def _read(where: str, read: Callable[[], Any]) -> Any:
+    def attempt() -> Any:
+        try:
+            return read()
+        except Exception as error:  # Orbax raises whatever its parts do: KeyError, JSONDecodeError, bare Exception
+            raise CheckpointError(f"{where} is damaged: {_line(error)}") from error
+
+    try:
+        return hosts.together(attempt)
+    except hosts.Elsewhere as error:  # of several processes each reads its part
+        raise CheckpointError(f"{where} is damaged: another process could not read it") from error
+
+
+def _check_same(where: str, saved: dict[str, str], wanted: dict[str, str]) -> None:
+    for name in [*wanted, *saved]:
+        if saved.get(name) != wanted.get(name):
+            there, here = saved.get(name, "nothing"), wanted.get(name, "nothing")
+            raise ValueError(f"{where} is of another network or optimizer: {name} is {there} there, {here} here")
+
+
+def _set_aside(directory: Path, step: int, state: GANState) -> bool:
+    """Renames checkpoints at `step` and later, unless that at `step` is the same state and sound; were there any?"""
+    later = hosts.together(lambda: [other for other in saved_steps(directory) if other >= step])
+    if step in later:
+        with contextlib.suppress(ValueError):
+            abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
+            if _table(_load(directory, step, "state", "", abstract)) == _table(state):
+                later.remove(step)
+    for other in later if jax.process_index() == 0 else []:
+        aside = directory / f"{other}.superseded"
+        shutil.rmtree(aside, ignore_errors=True)
+        (directory / str(other)).rename(aside)
+        _log.warning("checkpoint %d in %s: set aside as %s, training went on from before it", other, directory, aside.name)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("jaxgan: checkpoints set aside")
+    return bool(later)
+
+
+def _writable(directory: str | os.PathLike[str]) -> Path:
+    directory = Path(directory).absolute()  # Orbax takes no other
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise ValueError(f"directory: {directory}, but it cannot be written to ({error.strerror})") from error
+    for left in directory.glob("*.orbax-checkpoint-tmp*") if jax.process_index() == 0 else []:
+        shutil.rmtree(left, ignore_errors=True)  # of a killed save; on a full disk, what fills it
+    return directory
+
+
+@contextlib.contextmanager
+def _writing(directory: Path, step: int | None) -> Iterator[None]:
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"checkpoint {step} in {directory} was not written: {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """What went wrong in the first place, in one short line: Orbax wraps it in messages of many."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}{' ...' if len(text) > 200 else ''}"
+
+
+def _quiet_orbax() -> None:
+    """Turns what Orbax prints beside the errors it raises, hundreds of tracebacks on a full disk, into debug lines.
+
+    Its event loop closes at the first failure. The other reads and writes find it closed, each on a thread of its own
+    and at any later time, so that this holds for the rest of the process. Doing it again changes nothing.
+    """
+    for logger in (logging.getLogger("absl"), logging.getLogger("asyncio")):
+        logger.addFilter(_is_not_orbax)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    if sys.unraisablehook is not _unraisable:
+        _outer.append(sys.unraisablehook)
+        sys.unraisablehook = _unraisable
+
+
+def _is_not_orbax(record: logging.LogRecord) -> bool:
+    its = "orbax" in record.pathname or (record.name == "asyncio" and "exception was never retrieved" in str(record.msg))
+    if its:
+        _log.debug("orbax: %s", record.getMessage())
+    return not its
+
+
+def _unraisable(args: "sys.UnraisableHookArgs") -> None:
+    if inspect.iscoroutine(args.object) or "Event loop is closed" in str(args.exc_value):
+        _log.debug("orbax: %s", args.exc_value)
+    else:
+        _outer[-1](args)
+
+
+_outer: list[Callable[["sys.UnraisableHookArgs"], Any]] = []

@@ -1,0 +1,113 @@
+"""From latents to samples: what everything that draws from a run has in common."""
+
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding
+
+from jaxgan.core import latents
+from jaxgan.core.types import GAN, GANState, Images, Latents, Player, Weights
+from jaxgan.recipes import Recipe
+from jaxgan.system import devices
+from jaxgan.training import build
+from jaxgan.training.build import LATENTS, Shape
+
+
+def drawn(recipe: Recipe, seed: int, indices: np.ndarray) -> Latents:
+    """The latents of samples `indices` of a seed, `[N, D]`: each depends on the seed and its index only."""
+    generator = recipe.generator
+    return latents.draw(jax.random.key(seed), jnp.asarray(indices), generator.latent_dim, latent=LATENTS[generator.latent])
+
+
+def truncating(recipe: Recipe, shape: Shape, truncation: float | None) -> tuple[Callable[[Latents], Latents], float | None]:
+    """What a truncation does: to the latents, of a generator without a mapping, or else to the styles.
+
+    Args:
+        recipe: of one GAN.
+        shape: of its data.
+        truncation: psi of styles, from 0 to 2, or threshold of z, see `latents.truncate`; None for none.
+
+    Returns:
+        What the latents pass through, and what `generate` is given.
+
+    Raises:
+        ValueError: when psi is out of range.
+    """
+    if truncation is None:
+        return lambda z: z, None
+    if build.generator(recipe, shape).map is None:
+        return lambda z: latents.truncate(z, truncation), None
+    if not 0.0 <= truncation <= 2.0:
+        raise ValueError(f"truncation: {truncation}, but of styles it must be from 0 to 2; 1 for none")
+    return lambda z: z, truncation
+
+
+def generate(
+    gan: GAN,
+    weights: Weights,
+    key: jax.Array,
+    z: jax.Array,
+    labels: np.ndarray,
+    *,
+    batch: int,
+    truncation: float | None = None,
+) -> np.ndarray:
+    """Maps latents to images, a batch at a time over all devices.
+
+    Args:
+        gan: a GAN.
+        weights: its averaged generator.
+        key: for networks that draw noise of their own.
+        z: latents, `[N, D]`.
+        labels: `[N]` int32.
+        batch: latents mapped at a time.
+        truncation: psi of a generator that has a mapping; none by default.
+
+    Returns:
+        Images `[N, H, W, C]` float32 in [-1, 1], on the host.
+    """
+    draw = sampler(gan, batch=min(batch, len(z)), truncation=truncation)
+    return np.concatenate([np.asarray(images)[:count] for images, _, count in draw(weights, key, z, labels)])
+
+
+# (weights, key, z [N, D], labels [N]) -> batches of images on the devices, their labels, and how many of each count
+Sampler = Callable[[Weights, jax.Array, jax.Array, np.ndarray], Iterator[tuple[Images, np.ndarray, int]]]
+
+
+def sampler(gan: GAN, *, batch: int, truncation: float | None = None) -> Sampler:
+    """Maps latents to images and leaves them on the devices; compiled once, however often it is called.
+
+    Args:
+        gan: a GAN.
+        batch: latents mapped at a time, rounded up to a multiple of the devices.
+        truncation: as for `generate`.
+
+    Returns:
+        A `Sampler`; the last batch is filled up with the first latents, which do not count.
+    """
+    sharding, replicated = over_devices()
+    batch = -(-batch // sharding.num_devices) * sharding.num_devices
+    nobody = Player(None, None, None)  # sampling needs the averaged generator only
+
+    @jax.jit
+    def sample_batch(ema: Weights, key: jax.Array, labels: jax.Array, z: jax.Array) -> Images:
+        state = GANState(jnp.zeros((), jnp.int32), nobody, nobody, ema, {})
+        with devices.known(sharding.mesh):
+            return gan.sample(state, key, labels, z=z, truncation=truncation)
+
+    def draw(weights: Weights, key: jax.Array, z: jax.Array, labels: np.ndarray) -> Iterator[tuple[Images, np.ndarray, int]]:
+        weights, drawn = jax.device_put(weights, replicated), np.asarray(z)
+        for start in range(0, len(drawn), batch):
+            index = np.arange(start, start + batch) % len(drawn)  # the last batch is filled up, or it would compile anew
+            put = jax.device_put((labels[index], drawn[index]), sharding)
+            yield sample_batch(weights, key, *put), labels[index], min(batch, len(drawn) - start)
+
+    return draw
+
+
+def over_devices() -> tuple[NamedSharding, NamedSharding]:
+    """How a batch lies when it is cut over all devices of this process, and how what all of them need does."""
+    mesh = devices.line(jax.local_devices())
+    return devices.in_parts(mesh), devices.whole(mesh)

@@ -1,0 +1,179 @@
+"""What one looks at while a GAN trains: pictures of the same latents, and figures that tell how it is doing."""
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from jaxgan import pictures, toy
+from jaxgan.core import sweep
+from jaxgan.core.types import Dataset, GANState, Player, Weights
+from jaxgan.evaluation import quality, verdict
+from jaxgan.evaluation.features.statistics import features_of, gather
+from jaxgan.recipes import Data, Recipe, evaluation, members
+from jaxgan.training import build
+from jaxgan.training.build import Shape
+from jaxgan.training.generate import drawn, over_devices, sampler
+
+log = logging.getLogger("jaxgan")
+
+_POINTS = 2_500  # PacGAN's protocol
+
+
+class Examiner(NamedTuple):
+    """Measures the averaged generator while it trains, by the metrics of `jaxgan evaluate`."""
+
+    figures: Callable[[GANState], list[dict[str, float]]]  # of each member
+    definitions: dict[str, str]  # of each figure, in words
+
+
+class Monitor(NamedTuple):
+    """Both take a state as training has it: of one GAN, or of all that are trained side by side."""
+
+    picture: Callable[[GANState], Image.Image]  # the same latents at every call
+    figures: Callable[[GANState], list[dict[str, float]]]  # of each member
+
+
+def monitor(recipe: Recipe, shape: Shape, dataset: Dataset) -> Monitor:
+    """Looks at the averaged generator with fixed latents, and at D's logits on what the generator in training makes.
+
+    Args:
+        recipe: what is trained.
+        shape: of its data.
+        dataset: where the real samples to compare with come from: the training split, the same ones at every call.
+
+    Returns:
+        A `Monitor`. The figures are `verdict.figures` and `verdict.overlap` of 512 samples, with the labels of the real
+        ones, and for a mixture `modes`, `high_quality` and `reverse_kl` of 2,500 (`toy.coverage`); none where there are
+        fewer than 40 real samples.
+    """
+    every = members(recipe)
+    gan, critic = build.build(every[0], shape), build.discriminator(every[0], shape)
+    points, classes = len(shape.sample) == 1, shape.classes
+    density = build.MIXTURES[recipe.data.name]() if recipe.data.name in build.MIXTURES else None
+    shown = _POINTS if points else 100 if classes == 10 else 64
+    shown_labels = jnp.arange(shown, dtype=jnp.int32) % max(classes, 1)
+    compared = min(verdict.SAMPLES, dataset.size or verdict.SAMPLES)
+    compared -= compared % recipe.discriminator.pack
+    real = jax.tree.map(lambda x: np.asarray(x[0]), dataset.batches(recipe.seed, compared)(0))
+    labels = jnp.asarray(real["label"] if classes else np.zeros(compared, np.int32))
+    drawn = np.asarray(dataset.batches(recipe.seed, shown)(0)["image"][0]) if points else None
+    key = jax.random.key(recipe.seed)
+    sample = jax.jit(gan.sample)
+
+    @jax.jit
+    def logits(state: GANState) -> tuple[jax.Array, jax.Array]:
+        now = state._replace(ema=Weights(state.g.params, state.g.stats))
+        fake = gan.sample(now, jax.random.fold_in(key, 2**32 - 2), labels)
+
+        def judged(x: jax.Array) -> jax.Array:
+            return critic.apply(state.d.params, state.d.stats, x, labels, key, train=True)[0]
+
+        return judged(jnp.asarray(real["image"])), judged(fake)
+
+    def picture(state: GANState) -> Image.Image:
+        count = shown if len(every) == 1 or points else 10
+        images = [np.asarray(sample(each, key, shown_labels[:count])) for each in _alone(state, len(every))]
+        if not points:
+            columns = 10 if classes == 10 or len(every) > 1 else 8
+            return pictures.grid(np.concatenate(images), columns=columns)
+        step = f"step {int(state.step):,}"
+        titles = [step] if len(every) == 1 else [f"{_name(each, recipe)}, {step}" for each in every]
+        pixels = 480 if len(every) == 1 else 320
+        return pictures.tile(
+            [pictures.scatter(x, real=drawn, title=title, pixels=pixels) for x, title in zip(images, titles, strict=True)]
+        )
+
+    def figures(state: GANState) -> list[dict[str, float]]:
+        found: list[dict[str, float]] = []
+        if compared < verdict.FEWEST:
+            return [{} for _ in every]
+        for each in _alone(state, len(every)):
+            fake = np.asarray(sample(each, key, labels))
+            row = dict(verdict.figures(real["image"], fake)._asdict())
+            real_logits, fake_logits = map(np.asarray, logits(each))
+            row["overlap"] = verdict.overlap(*_centred(real_logits, fake_logits, np.asarray(labels)))
+            if density is not None:
+                seen = toy.coverage(np.asarray(sample(each, key, shown_labels)), density)
+                row |= {"modes": seen.modes, "high_quality": seen.high_quality, "reverse_kl": seen.reverse_kl}
+            found.append(row)
+        return found
+
+    return Monitor(picture, figures)
+
+
+def examiner(recipe: Recipe, shape: Shape, dataset: Dataset) -> Examiner | None:
+    """Measures the averaged generator by the metrics that a recipe asks for, on the same latents at every call.
+
+    Args:
+        recipe: what is trained.
+        shape: of its data.
+        dataset: of the recipe.
+
+    Returns:
+        An `Examiner`, its network and the statistics of the real images loaded or computed; None when no metric is asked for.
+
+    Raises:
+        ValueError, FileNotFoundError: when a metric cannot be had; the field is named.
+    """
+    interval, metrics = evaluation(recipe)
+    if not interval:
+        return None
+    every, data = members(recipe), recipe.data
+    wanted = Data(data.name, data.split, data.image_size, data.channels)  # real images are not mirrored
+    real = build.dataset(Recipe(data=wanted)) if data.mirror else dataset
+    try:
+        protocol = quality.protocol(wanted, real, metrics=metrics, extractor=recipe.eval_features, n=recipe.eval_n)
+        judge = quality.judge(protocol, real, placement=over_devices(), begin=_told)
+    except ValueError as error:
+        raise ValueError(f"eval_{error}") from error
+    features = features_of(judge.extractor, placement=judge.placement)
+    draw, key = sampler(build.build(every[0], shape), batch=judge.extractor.batch), jax.random.key(recipe.seed)
+    z, labels = drawn(recipe, recipe.seed, np.arange(protocol.n)), quality.labels(judge, data.name, shape.classes)
+
+    def measured(weights: Weights) -> dict[str, float]:
+        (fake,) = gather(features(draw(weights, key, z, labels)), [protocol.n], keep=judge.keep)
+        return {name: figure.value for name, figure in quality.compare(judge, fake).items()}
+
+    def figures(state: GANState) -> list[dict[str, float]]:
+        return [measured(each.ema) for each in _alone(state, len(every))]
+
+    names = [name for name, metric in quality.OF_FIGURE.items() if metric in metrics]
+    drawn_how = f"averaged generator, latents of seed {recipe.seed}"
+    return Examiner(figures, {name: f"{quality.definition(judge, name)}; {drawn_how}" for name in names})
+
+
+def _told(what: str, count: int) -> Callable[[int], object]:
+    log.info("%s: %d images", what, count)
+    return lambda _: None
+
+
+def _alone(state: GANState, count: int) -> list[GANState]:
+    """The states of GANs that train side by side."""
+    if count == 1:
+        return [state]
+    # By way of the host: to index arrays that are divided among devices would make these talk to each other.
+    nobody = Player(None, None, None)
+    g, d = (nobody._replace(params=player.params, stats=player.stats) for player in (state.g, state.d))
+    there = jax.device_get(state._replace(g=g, d=d))
+    return [sweep.member(there, i) for i in range(count)]
+
+
+def _centred(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logits less their mean within the class: D judges within it, and what it thinks of a class says nothing."""
+    labels = labels[:: len(labels) // len(real)]  # packs are of no class
+    if (np.bincount(labels)[labels] < 16).any():
+        return real, fake  # too few of a class to know its mean
+    mean = np.bincount(labels, weights=0.5 * (real + fake)) / np.maximum(np.bincount(labels), 1)
+    return real - mean[labels], fake - mean[labels]
+
+
+def _name(member: Recipe, recipe: Recipe) -> str:
+    """What tells this GAN from the others of its run."""
+    gamma = f"gamma {member.penalty.gamma:g}" if recipe.penalty.gammas else ""
+    seed = f"seed {member.seed}" if recipe.seeds > 1 else ""
+    return ", ".join(filter(None, (gamma, seed)))

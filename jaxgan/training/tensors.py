@@ -1,0 +1,164 @@
+"""The weights of a GAN in one file that others can read: safetensors, with the recipe in it and its sha256 beside it."""
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from jaxgan import recipes
+from jaxgan.core.types import Weights
+from jaxgan.evaluation.features import cache
+from jaxgan.recipes import Recipe
+from jaxgan.training import build
+from jaxgan.training.build import Shape
+from jaxgan.weights import foreign
+
+FORMAT = "1"
+
+
+class Loaded(NamedTuple):
+    """What a file holds, in arrays of numpy."""
+
+    recipe: Recipe
+    shape: Shape
+    generator: Weights  # the averaged one
+    discriminator: Weights | None
+
+
+def save(path: str | Path, *, generator: Weights, discriminator: Weights | None, recipe: Recipe, shape: Shape) -> Path:
+    """Writes weights, the same bytes for the same weights, and then PATH.sha256, which `sha256sum -c` takes.
+
+    Tensors are named `G/COLLECTION/MODULE/../NAME`, and D's `D/..`; parameters are the collection `params`. The metadata
+    holds, as JSON, `recipe` and `shape`, and the versions `jaxgan` and `format`.
+
+    Args:
+        path: the file; one that is there is replaced, at once or not at all.
+        generator: the averaged generator.
+        discriminator: D, or None to leave it out.
+        recipe: of one GAN.
+        shape: of the data.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: when weights are not finite, by name; or when the recipe is for several GANs.
+        OSError: when the file cannot be written.
+    """
+    path = Path(path)
+    if len(recipes.members(recipe)) > 1:
+        raise ValueError("recipe: it is for several GANs, but a file holds the weights of one")
+    # Not np.ascontiguousarray, which makes vectors of scalars.
+    tensors = {name: np.asarray(x, order="C") for name, x in _named(generator, discriminator).items()}
+    broken = [name for name, x in tensors.items() if not np.isfinite(x).all()]
+    if broken:
+        raise ValueError(f"weights: not finite: {', '.join(broken)}")
+    content = _ordered(safetensors.numpy.save(tensors, _metadata(recipe, shape)))
+    cache.write(path, content, hashlib.sha256(content).hexdigest())
+    return path
+
+
+def load(path: str | Path) -> Loaded:
+    """Reads what `save` wrote, whoever changed it since.
+
+    Args:
+        path: the file.
+
+    Returns:
+        `(recipe, shape, generator, discriminator)`, the arrays in the dtypes that the recipe's networks have.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: one line, when its sha256 is not the one beside it, where there is one; when it holds no recipe; or when its
+            tensors are not the recipe's: every one that is missing, surplus, misshaped or not finite is named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: {'it is a folder' if path.is_dir() else 'there is no such file'}")
+    content = path.read_bytes()
+    _check_seal(path, content)
+    try:
+        words = _header(content)["__metadata__"]
+        written, fields, of_data = words["format"], json.loads(words["recipe"]), json.loads(words["shape"])
+        shape = Shape(tuple(int(side) for side in of_data["sample"]), int(of_data["classes"]))
+        tensors = safetensors.numpy.load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"{path}: it is no file of weights that jaxgan wrote, or damaged") from error
+    try:
+        if written != FORMAT:
+            raise ValueError(f"format: {written!r}, but this version of jaxgan reads {FORMAT!r}")
+        if len(shape.sample) not in (1, 3) or min(shape.sample) < 1 or shape.classes < 0:
+            raise ValueError(f"shape: {shape.sample} and {shape.classes} classes, but it is (H, W, C) or (2,), and 0 or more")
+        recipe = recipes.from_dict(fields)
+        generator, discriminator = _fitted(tensors, recipe, shape)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return Loaded(recipe, shape, generator, discriminator)
+
+
+def _fitted(tensors: dict[str, np.ndarray], recipe: Recipe, shape: Shape) -> tuple[Weights, Weights | None]:
+    gan = build.build(recipe, shape)
+    state = jax.eval_shape(lambda: gan.init(build.key(recipe)))
+    with_d = any(name.startswith("D/") for name in tensors)
+    weights = (state.ema, Weights(state.d.params, state.d.stats) if with_d else None)
+    wanted = _named(*weights)
+    with np.errstate(over="ignore", invalid="ignore"):  # to infinity, which is then refused by name
+        tensors = {name: x.astype(wanted[name].dtype) if name in wanted else x for name, x in tensors.items()}
+    foreign.adopt(tensors, {name: foreign.Tensor(x.shape) for name, x in wanted.items()})  # as they are: it only checks
+    return jax.tree.unflatten(jax.tree.structure(weights), [tensors[name] for name in wanted])
+
+
+def _named(generator: Weights, discriminator: Weights | None) -> dict[str, Any]:
+    """`{"G/params/layer/kernel": leaf, "G/batch_stats/..": leaf, ..}`, in the order of `jax.tree.leaves`."""
+    players = {"G": generator} | ({"D": discriminator} if discriminator is not None else {})
+    return {
+        "/".join((player, *collection, *_words(path))): leaf
+        for player, weights in players.items()
+        for collection, part in ((("params",), weights.params), ((), weights.stats))
+        for path, leaf in jax.tree.leaves_with_path(part)
+    }
+
+
+def _words(path: tuple[Any, ...]) -> list[str]:
+    return [jax.tree_util.keystr((part,), simple=True) for part in path]
+
+
+def _metadata(recipe: Recipe, shape: Shape) -> dict[str, str]:
+    """What a file says of its tensors."""
+    return {
+        "format": FORMAT,
+        "jaxgan": version("jaxgan"),
+        "recipe": json.dumps(recipes.to_dict(recipe)),
+        "shape": json.dumps({"sample": list(shape.sample), "classes": shape.classes}),
+    }
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    """The head of a safetensors file: the length of a JSON text, 8 bytes, and the text."""
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+
+
+def _ordered(content: bytes) -> bytes:
+    """The same file with its metadata in the order of their names: the library writes them in any, each time another."""
+    header = _header(content)
+    body = content[8 + int.from_bytes(content[:8], "little") :]
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def _check_seal(path: Path, content: bytes) -> None:
+    seal = path.with_name(f"{path.name}.sha256")
+    if not seal.is_file():
+        return
+    expected = seal.read_text(encoding="ascii", errors="replace").split(maxsplit=1)[:1]
+    found = hashlib.sha256(content).hexdigest()
+    if expected != [found]:
+        raise ValueError(f"{path}: its sha256 must be {''.join(expected) or 'in ' + seal.name}, but it is {found}")
