@@ -1,0 +1,71 @@
+"""The names that a recipe may use: one row for each part, value and metric of the library.
+
+A row says where the thing is, `MODULE:NAME`; its module is imported when the name is used, never before. This file and the
+recipes load nothing but the standard library, so that the command line answers at once.
+"""
+
+from typing import NamedTuple
+
+
+class Pair(NamedTuple):
+    """The parts of one architecture, a frozen dataclass for each player."""
+
+    generator: str
+    discriminator: str
+
+
+class Measure(NamedTuple):
+    """A metric, and the figures by which it can tell the better of two states."""
+
+    where: str
+    figures: tuple[str, ...]
+
+
+NETWORKS: dict[str, Pair] = {
+    "mlp": Pair("jaxgan.recipes.networks:MLP", "jaxgan.recipes.networks:MLPDiscriminator"),
+    "dcgan": Pair("jaxgan.recipes.networks:DCGAN", "jaxgan.recipes.networks:DCGANDiscriminator"),
+    "sngan": Pair("jaxgan.recipes.networks:SNGAN", "jaxgan.recipes.networks:SNGANDiscriminator"),
+    "r3gan": Pair("jaxgan.recipes.networks:R3GAN", "jaxgan.recipes.networks:R3GANDiscriminator"),
+    "stylegan2": Pair("jaxgan.recipes.networks:StyleGAN2", "jaxgan.recipes.networks:StyleGAN2Discriminator"),
+}
+OPTIMIZERS: dict[str, str] = {
+    "adam": "jaxgan.recipes.optimizers:Adam",
+}
+LOSSES: dict[str, str] = {
+    "minimax": "jaxgan.core.losses:minimax",
+    "non_saturating": "jaxgan.core.losses:non_saturating",
+    "relativistic": "jaxgan.core.losses:relativistic",
+    "relativistic_average": "jaxgan.core.losses:relativistic_average",
+    "hinge": "jaxgan.core.losses:hinge",
+    "least_squares": "jaxgan.core.losses:least_squares",
+    "wasserstein": "jaxgan.core.losses:wasserstein",
+}
+PENALTIES: dict[str, str] = {
+    "none": "jaxgan.core.penalties:none",
+    "r1": "jaxgan.core.penalties:r1",
+    "r2": "jaxgan.core.penalties:r2",
+    "r1_r2": "jaxgan.core.penalties:r1_r2",
+    "gradient_penalty": "jaxgan.core.penalties:gradient_penalty",
+    "dragan": "jaxgan.core.penalties:dragan",
+}
+LATENTS: dict[str, str] = {
+    "normal": "jaxgan.core.latents:normal",
+    "uniform": "jaxgan.core.latents:uniform",
+    "sphere": "jaxgan.core.latents:sphere",
+}
+MIXTURES: dict[str, str] = {
+    "ring": "jaxgan.toy:ring",
+    "grid": "jaxgan.toy:grid",
+}
+METRICS: dict[str, Measure] = {
+    "fid": Measure("jaxgan.evaluation.metrics.frechet:FID", ("fid",)),
+    "fid_population": Measure("jaxgan.evaluation.metrics.frechet:FID_POPULATION", ("fid_population",)),
+    "kid": Measure("jaxgan.evaluation.metrics.kernel:KID", ("kid",)),
+    "is": Measure("jaxgan.evaluation.metrics.inception_score:INCEPTION_SCORE", ("inception_score",)),
+    "prdc": Measure("jaxgan.evaluation.metrics.prdc:PRDC", ("precision", "recall", "density", "coverage")),
+    "precision_recall": Measure(
+        "jaxgan.evaluation.metrics.precision_recall:PRECISION_RECALL", ("improved_precision", "improved_recall")
+    ),
+    "diversity": Measure("jaxgan.evaluation.metrics.diversity:DIVERSITY", ()),
+    "memorisation": Measure("jaxgan.evaluation.metrics.memorisation:MEMORISATION", ()),
+}
