@@ -56,7 +56,7 @@ def network(inputs: int, outputs: int | None, norm: str = "none") -> Network:
         y = jnp.where(h > 0, h, 0.2 * h) @ params["out"]
         return (y[:, 0] if outputs is None else y), stats
 
-    return Network(init, apply, couples=norm != "none")
+    return Network(init, apply, depends_on_batch=norm != "none")
 
 
 def r1(critic, real, fake, key):
@@ -411,7 +411,7 @@ def test_augment_is_what_d_sees(compiled):
     def apply(params, stats, x, *rest, train):
         return D.apply(params, stats, 0.5 * x + 1.0, *rest, train=train)
 
-    inside = compiled(setting, discriminator=Network(D.init, apply, couples=False))
+    inside = compiled(setting, discriminator=Network(D.init, apply, depends_on_batch=False))
     outside = compiled(setting, augment=lambda key, x, strength: strength * x + 1.0, augment_strength=0.5)
     start = first_state(setting)
     close(outside.step(start, setting.batch(), KEY), inside.step(start, setting.batch(), KEY))

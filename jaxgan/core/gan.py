@@ -109,7 +109,7 @@ def make_gan(
         if augment is not None:
             x = augment(jax.random.fold_in(draw.key, 1), x, draw.strength)
         k, d_key = x.shape[0] // draw.labels.shape[0], jax.random.fold_in(draw.key, 2)
-        if not discriminator.couples:
+        if not discriminator.depends_on_batch:
             return discriminator.apply(d.params, d.stats, x, jnp.repeat(draw.labels, k), d_key, train=True)
         logits, stats = [], d.stats
         for batch in jnp.unstack(_deal(x, k)):  # apart: real and fake have batch statistics of their own

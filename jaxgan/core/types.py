@@ -29,7 +29,7 @@ class Network(NamedTuple):
     apply: Callable[..., tuple[jax.Array, PyTree]]  # (params, stats, x, labels, key, *, train) -> (y, stats)
     # Does a sample's output depend on the others in its batch (batch statistics, minibatch standard
     # deviation)? Then real and fake images must pass through D apart. True is always correct; False is faster.
-    couples: bool = True
+    depends_on_batch: bool = True
     # A generator that first maps z to styles w, and then w to images, offers both halves, so that truncation and path
     # lengths are functions of w: map (params, stats, z, labels, key, *, train, truncation=None) -> (w, stats) and
     # synthesize (params, stats, w, key, *, train) -> images.
