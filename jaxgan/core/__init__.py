@@ -12,6 +12,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "latents",
         "losses",
         "penalties",
+        "play",
+        "regularise",
         "resample",
         "schedules",
         "sweep",
