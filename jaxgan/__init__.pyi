@@ -3,6 +3,12 @@ from . import nets as nets
 from . import pictures as pictures
 from . import recipes as recipes
 from . import toy as toy
+from .commands.convert import convert as convert
+from .commands.evaluate import evaluate as evaluate
+from .commands.export import export as export
+from .commands.plan import plan as plan
+from .commands.sample import interpolate as interpolate
+from .commands.sample import sample as sample
 from .core import ada as ada
 from .core import augment as augment
 from .core import latents as latents
@@ -25,8 +31,12 @@ from .evaluation import verdict as verdict
 from .nets import layers as layers
 from .nets.network import from_linen as from_linen
 from .nets.network import pack as pack
+from .recipes import Recipe as Recipe
 from .system import devices as devices
 from .system import host_memory as host_memory
 from .training import checkpoint as checkpoint
 from .training import runs as runs
+from .training.callbacks import Callback as Callback
+from .training.callbacks import Moment as Moment
 from .training.runs import load as load
+from .training.train import train as train

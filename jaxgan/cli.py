@@ -1,244 +1,57 @@
 """The command line. Recipes and tyro load at once; everything heavier loads when a command runs."""
 
-import contextlib
 import dataclasses
-import io
 import json
 import logging
 import os
-import re
 import sys
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Any, NoReturn
 
-import tyro
-
-from jaxgan.recipes import RECIPES, Metric, Recipe, check, did_you_mean, members, named
-
-
-@dataclass(frozen=True)
-class Train:
-    """Trains a GAN: `jaxgan train [RECIPE]`, by default digits. The same command again resumes."""
-
-    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
-    run: Path | None = None
-    """Run directory; runs/RECIPE by default."""
-    overwrite: bool = False
-    """Start anew where a run is."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    tensorboard: bool = False
-    """Also write tensorboard/; needs the tensorboard extra."""
-    distributed: bool = False
-    """Train with other processes that are given the same command: one on each host, found through the cluster (Slurm, Open MPI,
-    Kubernetes, Cloud TPU) or by the three options below."""
-    coordinator: str | None = None
-    """HOST:PORT of process 0; JAX_COORDINATOR_ADDRESS is heeded too."""
-    processes: int | None = None
-    """How many take part."""
-    process: int | None = None
-    """Which of them this is, from 0."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
+from jaxgan.commands import arguments as of
+from jaxgan.commands import options
+from jaxgan.recipes import NAMES, UserCodeError, check, members, preset, sources
+from jaxgan.recipes.formats import type_name
+from jaxgan.recipes.presets import about
+from jaxgan.system.messages import FieldError, did_you_mean
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Draws images from the averaged generator; image i depends on the seed, its label and i only."""
-
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory."""
-    n: int = 64
-    """How many."""
-    seed: int = 0
-    """Seed of the latents."""
-    labels: tuple[int, ...] | None = None
-    """Classes to draw, in turn; every class by default."""
-    truncation: float | None = None
-    """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
-    batch: int = 64
-    """Images generated at a time; it does not change them."""
-    out: Path | None = None
-    """.png: one grid; .npz: arrays images and labels; a folder: one PNG each. By default a grid in the run."""
-    member: int = 0
-    """Of a run of several GANs, the one to take."""
-    best: bool = False
-    """Of the checkpoint that keep-best keeps rather than of the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
-
-
-@dataclass(frozen=True)
-class Interpolate:
-    """Draws the way through latent space from image to image."""
-
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory."""
-    out: Path
-    """.png: a strip; .gif or .webp: an animation."""
-    seeds: tuple[int, ...] = (3, 7, 12)
-    """Seeds of the images to pass through."""
-    frames: int = 9
-    """Images from one seed to the next, both included."""
-    path: Literal["slerp", "lerp"] = "slerp"
-    """Along the great circle or the straight line."""
-    labels: tuple[int, ...] | None = None
-    """Classes that walk the same way, a row each; class 0 by default."""
-    member: int = 0
-    """Of a run of several GANs, the one to take."""
-    best: bool = False
-    """Of the checkpoint that keep-best keeps rather than of the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """Measures runs or folders of images: every figure with how it was obtained, and what real images would score."""
-
-    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN")]
-    """Run directories, of several GANs all are measured; or folders or .npz files of images. Several are compared."""
-    metrics: tuple[Metric, ...] = ()
-    """Which; by default modes of ring, grid and stacked_mnist, of other images fid, kid, prdc, diversity and memorisation."""
-    n: int | None = None
-    """Samples; by default 10,000 or as many as there are real images, and for modes as many as PacGAN takes."""
-    features: str | None = None
-    """pixels, digits, mnist, fashion_mnist, cifar10, inception, inception:half_pixel, inception:clean, dinov2, dinov2:base."""
-    weights: Path | None = None
-    """File of inception's or dinov2's published weights, where it is not in the cache."""
-    data: str | None = None
-    """Real images to compare with, as --data.name of a recipe; by default those trained on."""
-    split: str | None = None
-    """Split of the real images; by default the one trained on."""
-    seed: int = 0
-    """Seed of the latents."""
-    batch: int = 500
-    """Samples generated at a time; it does not change them."""
-    averaged: bool = True
-    """Of the averaged generator rather than the one in training."""
-    truncation: float | None = None
-    """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
-    out: Path | None = None
-    """JSON file; by default evaluation.json in the run, beside images, or of several in the current folder."""
-    best: bool = False
-    """Of the checkpoint that keep-best keeps rather than of the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
-
-
-@dataclass(frozen=True)
-class Export:
-    """Writes the averaged generator and the discriminator as safetensors, the recipe in it and beside it."""
-
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory."""
-    out: Path
-    """.safetensors"""
-    member: int = 0
-    """Of a run of several GANs, the one to take."""
-    best: bool = False
-    """Of the checkpoint that keep-best keeps rather than of the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
-
-
-@dataclass(frozen=True)
-class Convert:
-    """Makes a run of weights from PyTorch; nothing in the file is executed."""
-
-    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
-    """State dict of a generator, or of G, D and G_ema: .safetensors, .pth, .pt or .pkl."""
-    kind: Annotated[Literal["dcgan", "sngan", "r3gan", "stylegan2"], tyro.conf.arg(name="as")]
-    """Architecture: of PyTorch's examples, of mimicry, of R3GAN, of StyleGAN2-ADA."""
-    out: Path
-    """Run directory."""
-    discriminator: Path | None = None
-    """File with the state dict of D, where it is not in the same."""
-    data: str = "none"
-    """What the weights were trained on, as a recipe has it; needed to evaluate."""
-    overwrite: bool = False
-    """Start anew where a run is."""
-
-
-@dataclass(frozen=True)
-class Prepare:
-    """Prepares a data set for use without a network: digits, mnist, fashion_mnist, cifar10 without TensorFlow."""
-
-    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
-    """Name of a TensorFlow Datasets image set."""
-    source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
-    """Folder with the original files; from the network by default."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Says from shapes alone what a recipe takes: parameters, FLOPs, bytes on each device, and whether it fits."""
-
-    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
-    devices: int | None = None
-    """How many; those there are by default."""
-    memory: float | None = None
-    """GiB of a device; this one's by default."""
-    accelerator: bool = False
-    """The devices are GPUs or TPUs, on which convolutions take less memory than on CPUs; by default they are as here."""
-    out: Path | None = None
-    """JSON file of the same."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Times training and sampling on synthetic data: `jaxgan bench [RECIPE]`, by default digits. Leave the machine alone."""
-
-    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
-    out: Path | None = None
-    """JSON file of the same."""
-
-
-@dataclass(frozen=True)
-class Recipes:
-    """Lists the recipes: data, networks, objective, what each needs and what it reached."""
-
-
-def train(arguments: Train, name: str) -> Path:
+def train(arguments: of.Train, found: sources.Found) -> Path:
     from jaxgan.system import hosts
 
     who = (arguments.coordinator, arguments.processes, arguments.process)
     if arguments.distributed:
         hosts.join(*who)
     elif any(each is not None for each in who):
-        raise ValueError("distributed: False, but --coordinator, --processes and --process are for it")
+        raise FieldError("distributed", False, "--coordinator, --processes and --process are for it")
     from jaxgan.training.train import train
 
-    _share_cores(len(members(check(arguments.recipe))))
-    run = arguments.run or Path("runs", name)
-    options = {"overwrite": arguments.overwrite, "strict": arguments.strict, "tensorboard": arguments.tensorboard}
-    return train(arguments.recipe, run, **options).path
+    recipe = check(arguments.recipe)
+    _share_cores(len(members(recipe)))
+    if found.changed and not arguments.accept_code:
+        raise FieldError("code", f"{', '.join(found.changed)} changed since the run was trained", "go on with --accept-code")
+    run = arguments.run or found.run or Path("runs", found.name)
+    names = ("overwrite", "change", "accept_code", "strict", "tensorboard")
+    wishes = {name: getattr(arguments, name) for name in names}
+    return train(recipe, run, writers=found.writers, callbacks=found.callbacks, **wishes).path
 
 
-def sample(arguments: Sample) -> Path:
+def sample(arguments: of.Sample) -> Path:
     from jaxgan.commands.sample import sample
 
     return sample(arguments.run, **_options(arguments))
 
 
-def interpolate(arguments: Interpolate) -> Path:
+def interpolate(arguments: of.Interpolate) -> Path:
     from jaxgan.commands.sample import interpolate
 
     options = _options(arguments)
     return interpolate(arguments.run, way=options.pop("path"), **options)
 
 
-def evaluate(arguments: Evaluate) -> Path:
+def evaluate(arguments: of.Evaluate) -> Path:
     from jaxgan.commands.evaluate import compare, table
 
     options = _options(arguments)
@@ -247,26 +60,26 @@ def evaluate(arguments: Evaluate) -> Path:
     return out
 
 
-def export(arguments: Export) -> Path:
+def export(arguments: of.Export) -> Path:
     from jaxgan.commands.export import export
 
     return export(arguments.run, **_options(arguments))
 
 
-def convert(arguments: Convert) -> Path:
+def convert(arguments: of.Convert) -> Path:
     from jaxgan.commands.convert import convert
 
     a = arguments
     return convert(a.file, a.kind, a.out, discriminator=a.discriminator, data=a.data, overwrite=a.overwrite)
 
 
-def prepare(arguments: Prepare) -> Path:
+def prepare(arguments: of.Prepare) -> Path:
     from jaxgan import data
 
     return data.prepare(arguments.name, source=arguments.source)
 
 
-def plan(arguments: Plan, _: str) -> Path | None:
+def plan(arguments: of.Plan, _: sources.Found) -> Path | None:
     from jaxgan.commands.plan import GIB, as_json, plan, table
 
     out = _json_file(arguments.out)
@@ -276,7 +89,7 @@ def plan(arguments: Plan, _: str) -> Path | None:
     return _write_json(as_json(found), out)
 
 
-def bench(arguments: Bench, _: str) -> Path | None:
+def bench(arguments: of.Bench, _: sources.Found) -> Path | None:
     import jax
 
     from jaxgan.commands.bench import as_json, bench, report
@@ -289,45 +102,34 @@ def bench(arguments: Bench, _: str) -> Path | None:
     return _write_json(as_json(found), out)
 
 
-def _json_file(out: Path | None) -> Path | None:
-    """Refuses before the work what could not be written after it."""
-    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
-        raise ValueError(f"out: {out}, but it must be a file in a folder that exists")
-    return out
-
-
-def _write_json(content: dict[str, Any], out: Path | None) -> Path | None:
-    if out is not None:
-        out.write_text(json.dumps(content, indent=2) + "\n")
-    return out
-
-
-def recipes(_: Recipes) -> None:
+def recipes(_: of.Recipes) -> None:
     rows = [("recipe", "data", "networks", "objective", "needs", "reached")]
-    for name, entry in RECIPES.items():
-        recipe = entry.recipe
+    for name in NAMES:
+        recipe, words = preset(name), about(name)
         g = recipe.generator
-        width = {"r3gan": max(g.widths, default=0), "stylegan2": g.channel_max}.get(g.network, g.width)
-        networks = f"{g.network} {width}"
+        width = max(getattr(g, "widths", None) or (getattr(g, "channel_max", None) or g.width,))
+        networks = f"{type_name(g, 'generator')} {width}"
         objective = f"{recipe.loss} + {recipe.penalty.name} {recipe.penalty.gamma:g}"
-        rows.append((name, entry.about, networks, objective, entry.needs, entry.reached or "-"))
+        reached = "-" if words.reached == "not measured yet" else words.reached
+        rows.append((name, words.data, networks, objective, words.needs, reached))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
-    "train": (Train, train),
-    "sample": (Sample, sample),
-    "interpolate": (Interpolate, interpolate),
-    "evaluate": (Evaluate, evaluate),
-    "export": (Export, export),
-    "convert": (Convert, convert),
-    "plan": (Plan, plan),
-    "bench": (Bench, bench),
-    "recipes": (Recipes, recipes),
-    "data prepare": (Prepare, prepare),
+    "train": (of.Train, train),
+    "sample": (of.Sample, sample),
+    "interpolate": (of.Interpolate, interpolate),
+    "evaluate": (of.Evaluate, evaluate),
+    "export": (of.Export, export),
+    "convert": (of.Convert, convert),
+    "plan": (of.Plan, plan),
+    "bench": (of.Bench, bench),
+    "recipes": (of.Recipes, recipes),
+    "data prepare": (of.Prepare, prepare),
 }
+_OF_RECIPES = (of.Train, of.Plan, of.Bench)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -343,19 +145,15 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(0)
     command, words = _command(words)
     kind, function = COMMANDS[command]
-    extra: tuple[Any, ...] = ()
-    defaults: dict[str, Any] = {}
-    if kind in (Train, Plan, Bench):
-        name, words = (words[0], words[1:]) if words and not words[0].startswith("-") else ("digits", words)
-        try:
-            recipe = named(name)
-            if kind is Bench:  # what a run takes would be too many
-                recipe = dataclasses.replace(recipe, steps=max(100, 10 * recipe.steps_per_dispatch))
-            defaults, extra = {"default": kind(recipe)}, (name,)
-        except ValueError as error:
-            _fail(command, str(error))
-    arguments = _parse(command, kind, words, **defaults)
-    if argv is None and (kind is Bench or hasattr(arguments, "compile_cache")):  # a process of its own, that computes
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("jaxgan").setLevel(logging.INFO)
+    try:
+        arguments, extra = _arguments(command, kind, words)
+    except (options.Mistake, ValueError, OSError) as error:
+        _fail(command, str(error))
+    except UserCodeError as error:
+        _fail_in_user_code(command, error)
+    if argv is None and (kind is of.Bench or hasattr(arguments, "compile_cache")):  # a process of its own, that computes
         from jaxgan.system import host_memory
 
         if host_memory.programs_run_here():
@@ -363,15 +161,25 @@ def main(argv: list[str] | None = None) -> None:
     _run(command, function, arguments, *extra)
 
 
+def _arguments(command: str, kind: type, words: list[str]) -> tuple[Any, tuple[Any, ...]]:
+    if kind not in _OF_RECIPES:
+        return options.parse(command, kind, words), ()
+    found, words = options.named(words)
+    recipe = found.recipe
+    if kind is of.Bench:  # what a run takes would be too many
+        recipe = dataclasses.replace(recipe, steps=max(100, 10 * recipe.steps_per_dispatch))
+    return options.parse_with_recipe(command, kind, recipe, words), (found,)
+
+
 def _run(command: str, function: Callable[..., Path | None], *arguments: Any) -> None:
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("jaxgan").setLevel(logging.INFO)
     if getattr(arguments[0], "compile_cache", False):
         _use_compile_cache()
     try:
         made = function(*arguments)
     except KeyboardInterrupt:  # before or after training, which saves on its own
         _fail(command, "interrupted", 130)
+    except UserCodeError as error:
+        _fail_in_user_code(command, error)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         from jaxgan.commands.plan import is_out_of_memory
         from jaxgan.system import hosts
@@ -392,33 +200,55 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
 
 
 def _out_of_memory(arguments: Any) -> str:
-    """Of whatever recipe the command was busy with: one to train, or that of a run."""
+    """Returns the remedy for whatever recipe the command was busy with: one to train, or that of a run."""
     from jaxgan.commands import plan
+    from jaxgan.recipes import record
     from jaxgan.training import runs
 
-    if isinstance(arguments, (Train, Bench, Plan)):
+    if isinstance(arguments, _OF_RECIPES):
         return plan.told(arguments.recipe)
-    paths = arguments.runs if isinstance(arguments, Evaluate) else (getattr(arguments, "run", None),)
+    paths = arguments.runs if isinstance(arguments, of.Evaluate) else (getattr(arguments, "run", None),)
     batch = getattr(arguments, "batch", None)
     for path in paths:
-        if path is not None and (path / "recipe.json").is_file():
-            run = runs.read(path)
+        if path is not None and record.is_run(path):
+            run = runs.read(path, _allowed(arguments))
             return plan.told(run.recipe, run.shape, batch=batch or run.recipe.batch_size)
     return f"out of memory: the device has {plan.gib(plan.of_device())}; take fewer or smaller images at a time"
+
+
+def _allowed(arguments: Any) -> Any:
+    from jaxgan.recipes.record import Allowed
+
+    return Allowed(getattr(arguments, "code", None), getattr(arguments, "trust_run_code", False))
+
+
+def _json_file(out: Path | None) -> Path | None:
+    """Refuses before the work what could not be written after it."""
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        raise FieldError("out", out, "it must be a file in a folder that exists")
+    return out
+
+
+def _write_json(content: dict[str, Any], out: Path | None) -> Path | None:
+    from jaxgan.system import files
+
+    if out is not None:
+        files.write(out.absolute(), json.dumps(content, indent=2) + "\n")
+    return out
 
 
 def _use_compile_cache() -> None:
     import jax
 
-    from jaxgan.data.cache import directory
+    from jaxgan.system.files import cache_folder
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(directory(None) / "xla"))
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def _share_cores(count: int) -> None:
-    """Several GANs on a CPU: as many of its cores as divide them become devices of their own."""
+    """Makes devices of a CPU's cores for several GANs: as many as divide them."""
     import jax
 
     if count > 1 and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
@@ -447,37 +277,14 @@ def _options(arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in ("run", "compile_cache")}
 
 
-def _parse(command: str, kind: type, words: list[str], **defaults: Any) -> Any:
-    """tyro's parser, its framed error text folded into one line."""
-    told = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(told):
-            return tyro.cli(kind, args=words, prog=f"jaxgan {command}", **defaults)
-    except SystemExit as stop:
-        if stop.code:
-            _fail(command, _folded(told.getvalue()))
-        raise
-
-
-def _folded(framed: str) -> str:
-    # In a frame of box-drawing characters, or of blanks where the terminal has none: title, text, rules.
-    lines = [line.strip("│╭╮╰╯─ ") for line in framed.splitlines()]
-    body = [line for line in lines if line.strip("-")][1:]
-    text = " ".join(body)
-    if unknown := re.match(r"Unrecognized options: (\S+?),? ", text + " "):
-        meant = re.search(r"Perhaps you meant:\s+(--\S+)", text)
-        return f"{unknown[1]}: no such option" + (f"; did you mean {meant[1]}?" if meant else "")
-    if choice := re.match(r"invalid choice '(.*?)' for argument '(.*?)'. Expected one of \((.*?)\)", text):
-        allowed = re.findall(r"'([^']*)'", choice[3])
-        return f"{choice[2]}: {choice[1]!r} is not one of {', '.join(allowed)}{did_you_mean(choice[1], allowed)}"
-    if value := re.match(r"Error parsing (--\S+): .*'(.*?)'", text):
-        takes = next((line for line in body[1:] if line.startswith(f"{value[1]} ")), value[1])
-        return f"{value[1]}: {value[2]!r} is not allowed; it is {takes}"
-    if missing := re.match(r"Missing from .*?: (\S+)", text):
-        return f"{missing[1]}: missing, but it is required"
-    if missing := re.match(r"Missing value for argument '(.*?)'", text):
-        return f"{missing[1]}: a value is missing"
-    return re.sub(r"\s*For full helptext.*", "", text)
+def _fail_in_user_code(command: str, error: UserCodeError) -> NoReturn:
+    """Prints the traceback of the user's own code, from its first frame on, and ends."""
+    frames = traceback.TracebackException.from_exception(error.cause, compact=True)
+    ours = str(Path(__file__).parent)
+    kept = [frame for frame in frames.stack if not frame.filename.startswith((ours, "<frozen importlib"))]
+    frames.stack = traceback.StackSummary.from_list(kept)
+    print("".join(frames.format(chain=False)), end="", file=sys.stderr)
+    _fail(command, str(error))
 
 
 def _fail(command: str, message: str, status: int = 2) -> NoReturn:

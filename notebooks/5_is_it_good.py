@@ -251,7 +251,7 @@ print(f"copied {near.copied:.2f} (unseen 0.01), median distance {near.ratio:.2f}
 
 # %%
 folder = Path(tempfile.mkdtemp())
-usual = dataclasses.replace(recipes.named("digits"), steps=STEPS, decay_images=STEPS * 128, ema_half_life=10_000.0)
+usual = dataclasses.replace(recipes.preset("digits"), steps=STEPS, decay_images=STEPS * 128, ema_half_life=10_000.0)
 hinge = dataclasses.replace(usual, loss="hinge", penalty=recipes.Penalty("none", 0.0))
 runs = []
 for name, recipe in {"relativistic": usual, "hinge": hinge}.items():

@@ -19,7 +19,7 @@ import jax
 import pytest
 
 from jaxgan import recipes
-from jaxgan.recipes import Data, Discriminator, Generator, Recipe
+from jaxgan.recipes import MLP, Data, MLPDiscriminator, Recipe
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -37,8 +37,8 @@ def tiny_recipe() -> Recipe:
     return recipes.check(
         Recipe(
             data=Data("digits", conditional=True),
-            generator=Generator("mlp", width=8, depth=1, latent_dim=8),
-            discriminator=Discriminator("mlp", width=8, depth=1),
+            generator=MLP(width=8, depth=1, latent_dim=8),
+            discriminator=MLPDiscriminator(width=8, depth=1),
             batch_size=8,
             steps=12,
             log_interval=4,

@@ -47,7 +47,7 @@ MISTAKES = [
     ("train --keep-best reech", "'reech' is not one of none, reach,", "did you mean 'reach'?"),
     ("train --keep-best modes", "keep_best: modes", "ring, grid only"),
     ("train --augment colour", "augment: 'colour'", "did you mean 'color'?"),
-    ("train --discriminator.pack 2", "discriminator.pack: 2", "--data.no-conditional"),
+    ("train --pack 2", "discriminator.pack: 2", "--data.no-conditional"),
     ("train ring --penalty.gammas 0.1 -1", "penalty.gammas: -1.0", "from 0 to"),
     ("evaluate", "RUN", "required"),
     ("evaluate nowhere", "is not a run", "recipe.json"),
@@ -57,7 +57,7 @@ MISTAKES = [
     ("train --penalty.gamma nan", "penalty.gamma: nan", "from 0 to"),
     ("train --g-optimizer.learning-rate 1e30", "g_optimizer.learning_rate: 1e+30", "from 0 to 10"),
     ("train --seed -1", "seed: -1", "from 0 to 4,294,967,295"),
-    ("train --generator.network dcgan --data.image-size 20", "image_size: 20", "8, 28, 32"),
+    ("train --generator dcgan --data.image-size 20", "image_size: 20", "8, 28, 32"),
     ("train --data.name rong", "data.name: 'rong' is not one of ring, grid, digits,", "tfds:NAME"),
     ("train --data.split tset", "data.split: 'tset'", "train"),
     ("train --data.channels 2", "data.channels: 2", "1, 3 or 4"),
@@ -65,7 +65,7 @@ MISTAKES = [
     ("train --data.name tfds:mnistt", "mnistt", "did you mean"),
     ("train mnist", "mnist", "jaxgan data prepare mnist"),
     ("train ring --data.conditional", "data.conditional: True", "no labels"),
-    ("train ring --generator.network dcgan", "generator.network: dcgan", "use mlp"),
+    ("train ring --generator dcgan", "generator.network: dcgan", "use mlp"),
     ("train --run afile", "run: ", "is a file"),
     ("train --run afile/below", "run: ", "cannot be written"),
     ("train --run occupied", "run: ", "holds files but no recipe.json"),
@@ -95,7 +95,7 @@ MISTAKES = [
     ("plan digits --devices 3", "batch_size: 128", "multiple of the 3 devices"),
     ("plan digits --data.name folder:nowhere", "data.image_size: None", "must be given"),
     ("plan digits --data.name digitz", "data.name: 'digitz'", "did you mean 'digits'?"),
-    ("plan mnist --generator.network stylegan2", "28", ""),
+    ("plan mnist --generator stylegan2", "28", ""),
     ("plan digits --out new/x.json", "out: new/x.json", "folder that exists"),
     ("bench digits --steps 0", "steps: 0", "from 1 to"),
     ("bench digits --out .", "out: .", "must be a file"),
@@ -155,7 +155,7 @@ def test_an_interrupt_outside_training_is_one_line(
     assert run(capsys, "sample", tiny_run) == (130, "", ["jaxgan sample: interrupted"])
 
 
-TINY = ("digits", "--generator.network", "mlp", "--generator.width", 8, "--discriminator.network", "mlp")
+TINY = ("digits", "--generator", "mlp", "--generator.width", 8, "--discriminator", "mlp")
 TINY += ("--discriminator.width", 8, "--batch-size", 8, "--steps", 12)
 TINY += ("--log-interval", 3, "--sample-interval", 12, "--checkpoint-interval", 6)
 

@@ -20,8 +20,8 @@ from jaxgan.recipes import Recipe, named
 from jaxgan.system import devices
 from jaxgan.training import build, generate, loop
 
-WORDS = ["--generator.network", "mlp", "--generator.width", "128", "--generator.depth", "2", "--generator.latent-dim", "8"]
-WORDS += ["--discriminator.network", "mlp", "--discriminator.width", "128", "--discriminator.depth", "2", "--batch-size", "16"]
+WORDS = ["--generator", "mlp", "--generator.width", "128", "--generator.depth", "2", "--generator.latent-dim", "8"]
+WORDS += ["--discriminator", "mlp", "--discriminator.width", "128", "--discriminator.depth", "2", "--batch-size", "16"]
 WORDS += ["--log-interval", "1", "--sample-interval", "1000000"]
 
 

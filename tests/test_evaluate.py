@@ -12,13 +12,13 @@ from jaxgan.commands import evaluate
 from jaxgan.commands.evaluate import made
 from jaxgan.commands.sample import sample
 from jaxgan.evaluation import features
-from jaxgan.recipes import Data, Discriminator, Generator, Recipe
+from jaxgan.recipes import MLP, Data, MLPDiscriminator, Recipe
 from jaxgan.training.train import train
 
 RING = Recipe(
     data=Data("ring"),
-    generator=Generator("mlp", width=8, depth=1, latent_dim=4),
-    discriminator=Discriminator("mlp", width=8, depth=1),
+    generator=MLP(width=8, depth=1, latent_dim=4),
+    discriminator=MLPDiscriminator(width=8, depth=1),
     batch_size=16,
     steps=2,
     log_interval=1,
@@ -68,7 +68,7 @@ def test_modes_of_stacked_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     images = np.zeros((2_000, 28, 28, 3), np.uint8)
     np.savez(tmp_path / "stand_in.npz", images=images[:64])
     small = {"batch_size": 8, "steps": 1, "log_interval": 1, "sample_interval": 1, "checkpoint_interval": 1}
-    nets = {"generator": Generator("mlp", 8, 1, latent_dim=4), "discriminator": Discriminator("mlp", 8, 1)}
+    nets = {"generator": MLP(8, 1, latent_dim=4), "discriminator": MLPDiscriminator(8, 1)}
     run = train(Recipe(data=Data(f"npz:{tmp_path / 'stand_in.npz'}"), **nets, **small), tmp_path / "run").path
     content = json.loads((run / "recipe.json").read_text())
     content["recipe"]["data"]["name"] = "stacked_mnist"
@@ -123,7 +123,7 @@ def test_a_run_without_a_checkpoint(ring: Path, tmp_path: Path) -> None:
 def test_packed_and_augmented_recipes_train(tiny_recipe: Recipe, tmp_path: Path) -> None:
     """What a recipe can say reaches the step: D sees pairs, and what it sees was augmented."""
     packed = dataclasses.replace(
-        tiny_recipe, data=Data("digits"), discriminator=Discriminator("mlp", 8, 1, pack=2), augment="color,translation,cutout",
+        tiny_recipe, data=Data("digits"), discriminator=MLPDiscriminator(8, 1, pack=2), augment="color,translation,cutout",
         steps=2, log_interval=1,
     )  # fmt: skip
     run = train(packed, tmp_path / "run")
@@ -131,7 +131,7 @@ def test_packed_and_augmented_recipes_train(tiny_recipe: Recipe, tmp_path: Path)
     with pytest.raises(ValueError, match="augment: 'colour' is not one of color, translation, cutout; did you mean 'color'"):
         train(dataclasses.replace(packed, augment="colour"), tmp_path / "other")
     with pytest.raises(ValueError, match=r"discriminator\.pack: 3, but it must divide the batch size, 8"):
-        train(dataclasses.replace(packed, discriminator=Discriminator("mlp", 8, 1, pack=3)), tmp_path / "other")
+        train(dataclasses.replace(packed, discriminator=MLPDiscriminator(8, 1, pack=3)), tmp_path / "other")
     with pytest.raises(ValueError, match=r"discriminator\.pack: 2, but a pack has no label of its own"):
         train(dataclasses.replace(packed, data=Data("digits", conditional=True)), tmp_path / "other")
     with pytest.raises(ValueError, match="augment: 'color', but the data are points in the plane"):

@@ -248,7 +248,7 @@ def test_when_a_run_is_measured_and_by_what() -> None:
         ({"keep_best": "reach"}, (0, ())),
     ]
     for fields, expected in asked:
-        assert recipes.evaluation(dataclasses.replace(recipes.named("digits"), **fields)) == expected
+        assert recipes.evaluation(dataclasses.replace(recipes.preset("digits"), **fields)) == expected
     assert set(recipes.MEASURED) | set(recipes.LOOKED_AT) == set(verdict.BETTER)
     assert {name for name in verdict.BETTER if not verdict.BETTER[name]} == {
         "nearest_real", "reverse_kl", *(name for name, shown in quality.FIGURES.items() if shown.better == "lower"),

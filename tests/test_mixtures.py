@@ -12,7 +12,7 @@ from jaxgan.training.train import train
 def test_two_gans_find_the_ring(tmp_path: Path) -> None:
     """Measured with these seeds: 8 modes, 26 and 27 % of high quality, reverse KL 0.004 and 0.008 (0.0014 at best)."""
     short = dataclasses.replace(
-        recipes.named("ring"), seeds=2, steps=2_000, decay_images=3_000 * 256, ema_half_life=20_000.0,
+        recipes.preset("ring"), seeds=2, steps=2_000, decay_images=3_000 * 256, ema_half_life=20_000.0,
         penalty=Penalty("r1_r2", 0.1), log_interval=1_000, sample_interval=2_000,
     )  # fmt: skip
     _, values = evaluate(train(short, tmp_path / "ring").path, batch=2_500)

@@ -12,25 +12,39 @@ import numpy as np
 import optax
 import pytest
 from jax.extend.core import jaxprs_in_params
+from jaxgan.training.build import Shape
 
 from jaxgan import cli, recipes
 from jaxgan.core import gan, losses, penalties
 from jaxgan.nets import layers
-from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe
+from jaxgan.recipes import (
+    DCGAN,
+    MLP,
+    R3GAN,
+    SNGAN,
+    Data,
+    DCGANDiscriminator,
+    MLPDiscriminator,
+    Penalty,
+    R3GANDiscriminator,
+    Recipe,
+    SNGANDiscriminator,
+    StyleGAN2,
+    StyleGAN2Discriminator,
+)
 from jaxgan.training import build
-from jaxgan.training.build import Shape
 
 BATCH, WIDTH, CLASSES = 8, 4, 3
 KEY, LABELS = jax.random.key(3), np.zeros(BATCH, np.int32)
 R3GAN = {"widths": (WIDTH, WIDTH), "groups": (2, 2), "blocks": (1, 1)}
 PAIRS = {  # the networks at their smallest and the side of the images
-    "mlp": (Generator("mlp", width=WIDTH, latent_dim=4), Discriminator("mlp", width=WIDTH), 8),
-    "dcgan": (Generator("dcgan", width=WIDTH, norm="batch", latent_dim=4), Discriminator("dcgan", width=WIDTH), 8),
-    "sngan": (Generator("sngan", width=WIDTH, latent_dim=4), Discriminator("sngan", width=WIDTH), 32),
-    "r3gan": (Generator("r3gan", latent_dim=4, **R3GAN), Discriminator("r3gan", **R3GAN), 8),
+    "mlp": (MLP(width=WIDTH, latent_dim=4), MLPDiscriminator(width=WIDTH), 8),
+    "dcgan": (DCGAN(width=WIDTH, norm="batch", latent_dim=4), DCGANDiscriminator(width=WIDTH), 8),
+    "sngan": (SNGAN(width=WIDTH, latent_dim=4), SNGANDiscriminator(width=WIDTH), 32),
+    "r3gan": (R3GAN(latent_dim=4, **R3GAN), R3GANDiscriminator(**R3GAN), 8),
     "stylegan2": (
-        Generator("stylegan2", latent_dim=4, style_dim=4, channel_max=WIDTH),
-        Discriminator("stylegan2", depth=1, channel_max=WIDTH),
+        StyleGAN2(latent_dim=4, style_dim=4, channel_max=WIDTH),
+        StyleGAN2Discriminator(depth=1, channel_max=WIDTH),
         8,
     ),
 }
@@ -321,8 +335,8 @@ def test_a_recipe_s_microbatches_reach_the_step():
 # --- remat ------------------------------------------------------------------------------------------------------------------
 
 ROOMY = {  # deep enough for their layers to outweigh their inputs; only traced
-    "mlp": (Generator("mlp", width=256, depth=4, norm="batch"), Discriminator("mlp", width=256, depth=4, norm="batch"), 8),
-    "dcgan": (Generator("dcgan", width=8, norm="batch"), Discriminator("dcgan", width=8, norm="batch"), 32),
+    "mlp": (MLP(width=256, depth=4, norm="batch"), MLPDiscriminator(width=256, depth=4, norm="batch"), 8),
+    "dcgan": (DCGAN(width=8, norm="batch"), DCGANDiscriminator(width=8, norm="batch"), 32),
 }
 
 
@@ -384,7 +398,7 @@ def test_a_step_with_remat_is_the_step(name):
 def temporary_bytes(remat: bool) -> int | None:
     """Of the gradient of D's loss on 64 images of 8 by 8 pixels, of four residual blocks at each resolution."""
     sizes = {"widths": (8, 8), "groups": (2, 2), "blocks": (4, 4)}
-    recipe = Recipe(Data("none"), Generator("r3gan", **sizes), Discriminator("r3gan", **sizes), remat=remat)
+    recipe = Recipe(Data("none"), R3GAN(**sizes), R3GANDiscriminator(**sizes), remat=remat)
     network = build.discriminator(recipe, Shape((8, 8, 3), 0))
     params, stats = jax.eval_shape(network.init, KEY)
 
@@ -431,8 +445,8 @@ def test_a_bad_value_is_refused_in_one_line(field, value, allowed):
 @pytest.mark.parametrize(
     ("discriminator", "accumulate", "told"),
     [
-        (Discriminator("mlp", pack=4), 4, "discriminator.pack, 4, does not divide the 2 images of a microbatch"),
-        (Discriminator("stylegan2", group=3), 2, "discriminator.group, 3, does not divide the 4 images of a microbatch"),
+        (MLPDiscriminator(pack=4), 4, "discriminator.pack, 4, does not divide the 2 images of a microbatch"),
+        (StyleGAN2Discriminator(group=3), 2, "discriminator.group, 3, does not divide the 4 images of a microbatch"),
     ],
 )
 def test_a_microbatch_must_hold_whole_packs_and_groups(discriminator, accumulate, told):
@@ -477,6 +491,6 @@ def test_bfloat16_is_refused_where_it_is_too_coarse_or_said_twice():
     with pytest.raises(ValueError, match=r"^precision: bfloat16, but the data are points in the plane"):
         build.build(points, Shape((2,), 0))
     sizes = {"widths": (WIDTH,) * 3, "groups": (1,) * 3, "half": 1}
-    twice = Recipe(Data("none"), Generator("r3gan", **sizes), Discriminator("r3gan", **sizes), precision="bfloat16")
+    twice = Recipe(Data("none"), R3GAN(**sizes), R3GANDiscriminator(**sizes), precision="bfloat16")
     with pytest.raises(ValueError, match=r"^generator\.half: 1, but precision bfloat16 means all 2 resolutions above 4x4"):
         build.build(twice, Shape((16, 16, 3), 0))

@@ -6,26 +6,26 @@ import json
 import jax
 import jax.numpy as jnp
 import pytest
+from jaxgan.training.build import Shape
 
 from jaxgan import recipes
 from jaxgan.commands import plan
 from jaxgan.core import cost, losses
 from jaxgan.nets import layers
-from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe
+from jaxgan.recipes import DCGAN, MLP, Data, DCGANDiscriminator, MLPDiscriminator, Penalty, Recipe
 from jaxgan.training import build, loop
-from jaxgan.training.build import Shape
 
 BATCH, LATENT, WIDTH, PIXELS = 6, 5, 7, 64
 MLP = Recipe(
     data=Data("digits"),
-    generator=Generator("mlp", width=WIDTH, depth=1, latent_dim=LATENT),
-    discriminator=Discriminator("mlp", width=WIDTH, depth=1),
+    generator=MLP(width=WIDTH, depth=1, latent_dim=LATENT),
+    discriminator=MLPDiscriminator(width=WIDTH, depth=1),
     loss="non_saturating",
     penalty=Penalty("none", 0.0),
     batch_size=BATCH,
 )
 DCGAN = dataclasses.replace(
-    MLP, data=Data("mnist"), generator=Generator(width=8), discriminator=Discriminator(width=8), penalty=Penalty("r1_r2", 1.0)
+    MLP, data=Data("mnist"), generator=DCGAN(width=8), discriminator=DCGANDiscriminator(width=8), penalty=Penalty("r1_r2", 1.0)
 )
 G, D, G_LAST, D_LAST = WIDTH * (LATENT + PIXELS), WIDTH * (PIXELS + 1), WIDTH * PIXELS, WIDTH  # multiplications of a sample
 
@@ -189,7 +189,7 @@ def test_each_device_has_its_share():
 
 @pytest.mark.parametrize("name", [name for name in recipes.RECIPES if name in ("digits", "mnist", "ring", "grid")])
 def test_named_recipes_need_no_data(name):
-    found = plan.plan(recipes.named(name), devices=1)
+    found = plan.plan(recipes.preset(name), devices=1)
     assert json.loads(json.dumps(plan.as_json(found)))["needs"]["total"] == found.needs.total
 
 
@@ -276,7 +276,7 @@ def test_out_of_memory_is_known_by_what_is_raised():
 
 
 def test_what_is_cut_over_the_devices_takes_its_part_on_each():
-    wide = dataclasses.replace(MLP, discriminator=Discriminator("mlp", width=512, depth=2), batch_size=8)
+    wide = dataclasses.replace(MLP, discriminator=MLPDiscriminator(width=512, depth=2), batch_size=8)
     none, optimizer, state = (
         plan.plan(dataclasses.replace(wide, shard=shard), devices=8).needs for shard in ("none", "optimizer", "state")
     )

@@ -7,11 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxgan.training.build import Shape
 
 from jaxgan import recipes
-from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe
+from jaxgan.recipes import (
+    R3GAN,
+    SNGAN,
+    Data,
+    Penalty,
+    R3GANDiscriminator,
+    Recipe,
+    SNGANDiscriminator,
+    StyleGAN2,
+    StyleGAN2Discriminator,
+)
 from jaxgan.training import build, checkpoint
-from jaxgan.training.build import Shape
 
 POINTS = ("ring", "grid")
 SIDES = {"digits": 8, "mnist": 28, "fashion_mnist": 28, "cifar10": 32}
@@ -32,7 +42,7 @@ def batch_of(recipe: Recipe, shape: Shape, make) -> dict:
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_shapes(name):
-    recipe = recipes.check(recipes.named(name))
+    recipe = recipes.check(recipes.preset(name))
     shape = shape_of(recipe)
     gan, key = build.build(recipe, shape), jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(gan.init, key)
@@ -45,11 +55,11 @@ def test_shapes(name):
 
 NARROW = {"widths": (4, 4), "groups": (1, 1)}
 SMALLEST = {  # the recipe, its networks at their smallest, and the side of the images
-    "sngan_cifar10": (Generator("sngan", width=2, latent_dim=4), Discriminator("sngan", width=2), 32),
-    "r3gan_cifar10": (Generator("r3gan", latent_dim=4, half=1, **NARROW), Discriminator("r3gan", half=1, **NARROW), 8),
+    "sngan_cifar10": (SNGAN(width=2, latent_dim=4), SNGANDiscriminator(width=2), 32),
+    "r3gan_cifar10": (R3GAN(latent_dim=4, half=1, **NARROW), R3GANDiscriminator(half=1, **NARROW), 8),
     "stylegan2_64": (
-        Generator("stylegan2", depth=2, latent_dim=4, style_dim=4, channel_max=4, style_mixing=0.9, half=1),
-        Discriminator("stylegan2", depth=1, channel_max=4, half=1),
+        StyleGAN2(depth=2, latent_dim=4, style_dim=4, channel_max=4, style_mixing=0.9, half=1),
+        StyleGAN2Discriminator(depth=1, channel_max=4, half=1),
         8,
     ),
 }
@@ -57,7 +67,7 @@ SMALLEST = {  # the recipe, its networks at their smallest, and the side of the 
 
 @pytest.mark.parametrize("name", SMALLEST)
 def test_one_compile_only_what_should_change_and_the_same_bits_again(name, tmp_path):
-    named = recipes.named(name)
+    named = recipes.preset(name)
     generator, discriminator, side = SMALLEST[name]
     data = Data("none", image_size=side, conditional=named.data.conditional)
     penalty = dataclasses.replace(named.penalty, interval=min(named.penalty.interval, 2), path_interval=2)
@@ -100,7 +110,7 @@ def test_one_compile_only_what_should_change_and_the_same_bits_again(name, tmp_p
 
 
 def test_lazy_penalties_make_smaller_steps():
-    lazy = dataclasses.replace(recipes.named("stylegan2_64"), penalty=Penalty("r1", 1.0, interval=16, path_length=2.0))
+    lazy = dataclasses.replace(recipes.preset("stylegan2_64"), penalty=Penalty("r1", 1.0, interval=16, path_length=2.0))
     assert lazy.d_optimizer.beta2 == 0.99
     grads, opt = {"w": jnp.ones(3)}, None
     for interval, share in ((1, 1.0), (16, 16 / 17)):

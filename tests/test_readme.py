@@ -35,7 +35,7 @@ def test_every_command_it_shows_parses() -> None:
         defaults = {}
         if kind in (cli.Train, cli.Plan, cli.Bench):
             name, words = (words[0], words[1:]) if words and not words[0].startswith("-") else ("digits", words)
-            defaults = {"default": kind(recipes.named(name))}
+            defaults = {"default": kind(recipes.preset(name))}
         assert isinstance(cli._parse(command, kind, words, **defaults), kind)
 
 

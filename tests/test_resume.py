@@ -31,7 +31,7 @@ def test_training_in_two_parts_equals_training_in_one(tiny_recipe: Recipe, tmp_p
 
 def options(recipe: Recipe) -> list[str]:
     """The words of the command line that make this recipe out of digits."""
-    base, words = recipes.to_dict(recipes.named("digits")), []
+    base, words = recipes.to_dict(recipes.preset("digits")), []
     for name, value in recipes.to_dict(recipe).items():
         for inner, new in value.items() if isinstance(value, dict) else [("", value)]:
             if new != (base[name][inner] if inner else base[name]):

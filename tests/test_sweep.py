@@ -17,14 +17,14 @@ from jaxgan.commands.evaluate import evaluate
 from jaxgan.commands.sample import sample
 from jaxgan.core import sweep
 from jaxgan.core.sweep import summary
-from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe
+from jaxgan.recipes import MLP, Data, MLPDiscriminator, Penalty, Recipe
 from jaxgan.training import build, loop, runs
 from jaxgan.training.train import outcome, train
 
 RING = Recipe(
     data=Data("ring"),
-    generator=Generator("mlp", width=8, depth=1, latent_dim=4),
-    discriminator=Discriminator("mlp", width=8, depth=1),
+    generator=MLP(width=8, depth=1, latent_dim=4),
+    discriminator=MLPDiscriminator(width=8, depth=1),
     penalty=Penalty("r1_r2", 0.1),
     batch_size=16,
     steps=8,

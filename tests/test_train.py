@@ -11,7 +11,7 @@ from PIL import Image
 
 import jaxgan
 from jaxgan import data
-from jaxgan.recipes import Data, Discriminator, Generator, Optimizer, Recipe
+from jaxgan.recipes import DCGAN, MLP, Adam, Data, DCGANDiscriminator, MLPDiscriminator, Recipe
 from jaxgan.training import runs
 from jaxgan.training.train import Diverged, train
 
@@ -64,10 +64,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
 
 
 def test_divergence_stops_and_keeps_the_last_checkpoint(tiny_recipe: Recipe, tmp_path: Path) -> None:
-    wild = dataclasses.replace(
-        tiny_recipe, loss="wasserstein", g_optimizer=Optimizer(10.0), d_optimizer=Optimizer(10.0), steps=400
-    )
-    wild = dataclasses.replace(wild, discriminator=Discriminator(width=64), checkpoint_interval=1, log_interval=1)
+    wild = dataclasses.replace(tiny_recipe, loss="wasserstein", g_optimizer=Adam(10.0), d_optimizer=Adam(10.0), steps=400)
+    wild = dataclasses.replace(wild, discriminator=DCGANDiscriminator(width=64), checkpoint_interval=1, log_interval=1)
     with pytest.raises(Diverged, match=r"is (nan|inf|-inf)"):
         train(wild, tmp_path / "run")
     _, state = jaxgan.load(tmp_path / "run", strict=True)
@@ -87,10 +85,10 @@ def test_points_and_arrays_of_one_s_own(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
     np.savez(tmp_path / "mine.npz", images=images)
     small = {"batch_size": 8, "steps": 2, "log_interval": 1, "sample_interval": 2, "checkpoint_interval": 2}
-    nets = {"generator": Generator(width=4, latent_dim=8), "discriminator": Discriminator(width=4)}
+    nets = {"generator": DCGAN(width=4, latent_dim=8), "discriminator": DCGANDiscriminator(width=4)}
     run = train(Recipe(data=Data(f"npz:{tmp_path / 'mine.npz'}"), **nets, **small), tmp_path / "mine")
     assert run.shape == ((8, 8, 3), 0)
-    mlps = {"generator": Generator("mlp", 8, 1, latent_dim=2), "discriminator": Discriminator("mlp", 8, 1)}
+    mlps = {"generator": MLP(8, 1, latent_dim=2), "discriminator": MLPDiscriminator(8, 1)}
     run = train(Recipe(data=Data("ring"), **mlps, **small, steps_per_dispatch=2), tmp_path / "ring")
     assert run.shape == ((2,), 0)
     assert len(runs.history(run)) == 2

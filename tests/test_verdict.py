@@ -12,7 +12,7 @@ import pytest
 
 from jaxgan.commands.sample import sample
 from jaxgan.evaluation import verdict
-from jaxgan.recipes import Optimizer, Recipe
+from jaxgan.recipes import Adam, Recipe
 from jaxgan.training import runs
 from jaxgan.training.train import Stopped, train
 
@@ -178,7 +178,7 @@ LONG = {"steps": 64, "log_interval": 4, "sample_interval": 8, "checkpoint_interv
 def test_training_tells_stops_and_keeps_the_best(tiny_recipe: Recipe, tmp_path: Path) -> None:
     """G never moves and D has no penalty: the tiny generator's images are all alike, and the run stops for that."""
     still = dataclasses.replace(
-        tiny_recipe, **LONG, g_optimizer=Optimizer(0.0), d_optimizer=Optimizer(0.05), keep_best="overlap",
+        tiny_recipe, **LONG, g_optimizer=Adam(0.0), d_optimizer=Adam(0.05), keep_best="overlap",
         penalty=dataclasses.replace(tiny_recipe.penalty, name="none", gamma=0.0), stop_on="collapse,discriminator",
     )  # fmt: skip
     with pytest.raises(Stopped, match=r"stopped at step \d+ and saved: (discriminator wins|mode collapse); "):

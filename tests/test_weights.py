@@ -14,20 +14,20 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+from jaxgan.training.build import Shape
 
 from jaxgan import recipes
 from jaxgan.core.types import GANState, Weights
-from jaxgan.recipes import Data, Discriminator, Generator, Recipe
+from jaxgan.recipes import DCGAN, Data, DCGANDiscriminator, Recipe
 from jaxgan.training import build
 from jaxgan.training import tensors as weights
-from jaxgan.training.build import Shape
 
 SHAPE = Shape((8, 8, 1), 10)
 RECIPE = recipes.check(
     Recipe(
         data=Data("digits", conditional=True),
-        generator=Generator(width=8, norm="batch", latent_dim=4),
-        discriminator=Discriminator(width=8, norm="spectral"),
+        generator=DCGAN(width=8, norm="batch", latent_dim=4),
+        discriminator=DCGANDiscriminator(width=8, norm="spectral"),
     )
 )
 

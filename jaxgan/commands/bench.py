@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from statistics import quantiles
 from typing import Any, NamedTuple
 
@@ -15,13 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import data, toy
+from jaxgan import data
 from jaxgan.commands import plan as planning
 from jaxgan.commands.plan import Plan, gib
 from jaxgan.core.types import GAN, Batch, Dataset, GANState, Key, Weights
-from jaxgan.recipes import Recipe, members
-from jaxgan.training import build, loop
-from jaxgan.training.build import Shape
+from jaxgan.recipes import Data, Recipe, check, check_divides, members, sources
+from jaxgan.recipes.table import MIXTURES
+from jaxgan.system.messages import FieldError
+from jaxgan.training import loop
+from jaxgan.training.experiment import Shape, build, open_data
 
 BUSY = 0.8  # of the cores a CPU measurement must have had, or others had them
 BLOCKS = 10
@@ -77,7 +80,7 @@ class Bench(NamedTuple):
         return jax.default_backend() == "cpu" and self.step.cores < BUSY * _cores()
 
 
-def bench(recipe: Recipe, *, steps: int = 100) -> Bench:
+def bench(recipe: Recipe | str | Path, *, steps: int = 100) -> Bench:
     """Times training and sampling on synthetic data of the recipe's shape.
 
     What it says of compiling is true where no compile cache is in use.
@@ -93,13 +96,18 @@ def bench(recipe: Recipe, *, steps: int = 100) -> Bench:
         ValueError, FileNotFoundError: as `plan.plan`; when `steps` is out of range.
     """
     if not 1 <= steps <= 1_000_000:
-        raise ValueError(f"steps: {steps}, but it must be from 1 to 1,000,000")
-    planned = planning.plan(recipe)
-    prepared = loop.prepare(recipe, _synthetic(recipe, planned.shape), planned.shape)
-    each, key = recipe.steps_per_dispatch, build.key(recipe)
+        raise FieldError("steps", steps, "it must be from 1 to 1,000,000")
+    recipe = check(recipe if isinstance(recipe, Recipe) else sources.find(recipe).recipe)
+    count, limit, platform = planning.devices_here()
+    check_divides(recipe, count)
+    shape, size = planning.data_shape(recipe)
+    experiment = build(recipe, dataset=_synthetic(recipe, shape))
+    planned = planning.of(experiment, size, count, limit, platform)
+    prepared = loop.prepare(experiment)
+    each, key = recipe.steps_per_dispatch, experiment.key
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
     state = jax.jit(prepared.gan.init, out_shardings=placed)(key)
-    advance = loop.program(prepared, recipe)
+    advance = loop.program(prepared, experiment)
     lowered = advance.lower(state, prepared.batches(0, each), each)
     began = time.perf_counter()
     compiled = lowered.compile()
@@ -191,10 +199,13 @@ class _Run:
 
 def _synthetic(recipe: Recipe, shape: Shape) -> Dataset:
     """As many images as one batch takes, at least 1,024, of noise."""
-    if recipe.data.name in build.MIXTURES:
-        return toy.dataset(build.MIXTURES[recipe.data.name](), name=recipe.data.name)
-    random, count = np.random.default_rng(0), max(1_024, build.batch_rows(recipe))
-    images = random.integers(0, 256, (count, *shape.sample), dtype=np.uint8)
+    if isinstance(recipe.data, Data) and recipe.data.name in MIXTURES:
+        return open_data(recipe)
+    random, count = np.random.default_rng(0), max(1_024, recipe.batch_size * (recipe.disc_steps + 1))
+    if len(shape.sample) == 1:
+        images: Any = random.standard_normal((count, *shape.sample), dtype=np.float32)
+    else:
+        images = random.integers(0, 256, (count, *shape.sample), dtype=np.uint8)
     names = tuple(map(str, range(shape.classes)))
     labels = random.integers(0, shape.classes, count) if names else None
     return data.from_array(images, labels, name="noise", class_names=names)

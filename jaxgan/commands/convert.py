@@ -11,10 +11,21 @@ import jax.numpy as jnp
 from jaxgan import recipes
 from jaxgan.core.types import Dataset, PyTree
 from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
-from jaxgan.recipes import Data, Discriminator, Generator, Recipe
+from jaxgan.recipes import (
+    DCGAN,
+    R3GAN,
+    SNGAN,
+    Data,
+    DCGANDiscriminator,
+    R3GANDiscriminator,
+    Recipe,
+    SNGANDiscriminator,
+    StyleGAN2,
+    StyleGAN2Discriminator,
+)
 from jaxgan.system.messages import did_you_mean
-from jaxgan.training import build, checkpoint, runs
-from jaxgan.training.build import Shape
+from jaxgan.training import checkpoint, runs
+from jaxgan.training.experiment import Shape, build
 from jaxgan.weights import torch_file
 
 _log = logging.getLogger(__name__)
@@ -76,9 +87,11 @@ def convert(
     recipe, shape = _described(kind, average, d, data)
     _check_pair(shape, d, str(discriminator or file))
 
-    gan = build.build(recipes.check(recipe), shape)
+    names = tuple(str(i) for i in range(shape.classes))
+    dataset = Dataset(data, "train", shape.sample, names, None, _no_batches)
+    experiment = build(recipes.check(recipe), dataset=dataset)
     # Run once, and mostly overwritten: compiling it well would take longer than everything else here.
-    state = jax.jit(gan.init, compiler_options={"xla_backend_optimization_level": 0})(build.key(recipe))
+    state = jax.jit(experiment.gan.init, compiler_options={"xla_backend_optimization_level": 0})(experiment.key)
     g = state.g._replace(params=_as(now[1], state.g.params), stats=_as(now[2], state.g.stats))
     ema = state.ema._replace(params=_as(average[1], state.ema.params), stats=_as(average[2], state.ema.stats))
     state = state._replace(g=g, ema=ema)
@@ -86,8 +99,7 @@ def convert(
         _log.warning("%s holds no discriminator: the run's is an untrained one", file)
     else:
         state = state._replace(d=state.d._replace(params=_as(d[1], state.d.params), stats=_as(d[2], state.d.stats)))
-    names = tuple(str(i) for i in range(shape.classes))
-    run = runs.start(out, recipe, Dataset(data, "train", shape.sample, names, None, _no_batches), overwrite=overwrite)
+    run = runs.start(out, experiment, runs.Wish(overwrite))
     with checkpoint.open_checkpoints(run.checkpoints) as checkpoints:
         checkpoints.save(state, wait=True)
     return run.path
@@ -126,14 +138,14 @@ def _described(kind: str, g: Net, d: Net | None, data: str) -> tuple[Recipe, Sha
     size = g_module.image_size
     if kind == "dcgan":
         width = g_module.width if d_module is None else d_module.width
-        pair = (
-            Generator("dcgan", g_module.width, norm="batch", latent_dim=params["up_0"]["kernel"].shape[2]),
-            Discriminator("dcgan", width, norm="batch"),
+        pair: tuple[Any, Any] = (
+            DCGAN(g_module.width, norm="batch", latent_dim=params["up_0"]["kernel"].shape[2]),
+            DCGANDiscriminator(width, norm="batch"),
         )
     elif kind == "sngan":
         width = g_module.width if d_module is None else d_module.width
         latent_dim = params["start"]["kernel"].shape[0]
-        pair = (Generator("sngan", g_module.width, latent_dim=latent_dim), Discriminator("sngan", width))
+        pair = (SNGAN(g_module.width, latent_dim=latent_dim), SNGANDiscriminator(width))
     elif kind == "r3gan":
         pair = _r3gan(g_module, d_module, params)
     else:
@@ -143,28 +155,30 @@ def _described(kind: str, g: Net, d: Net | None, data: str) -> tuple[Recipe, Sha
     return recipe, shape
 
 
-def _r3gan(g: r3gan.Generator, d: r3gan.Discriminator | None, params: PyTree) -> tuple[Generator, Discriminator]:
+def _r3gan(g: r3gan.Generator, d: r3gan.Discriminator | None, params: PyTree) -> tuple[R3GAN, R3GANDiscriminator]:
     def sizes(module: r3gan.Generator | r3gan.Discriminator) -> dict[str, Any]:
         blocks = (module.blocks,) * len(module.widths) if isinstance(module.blocks, int) else module.blocks
         return {"widths": module.widths, "groups": module.groups, "blocks": blocks, "expansion": module.expansion}
 
     latent_dim = params["linear"]["kernel"].shape[0] - (g.embedding if g.classes else 0)
-    generator = Generator("r3gan", latent_dim=latent_dim, embedding=g.embedding, **sizes(g))
-    return generator, Discriminator("r3gan", embedding=None if d is None else d.embedding, **sizes(g if d is None else d))
+    generator = R3GAN(latent_dim=latent_dim, embedding=g.embedding, **sizes(g))
+    return generator, R3GANDiscriminator(embedding=None if d is None else d.embedding, **sizes(g if d is None else d))
 
 
-def _stylegan2(g: stylegan2.Generator, d: stylegan2.Discriminator | None, params: PyTree) -> tuple[Generator, Discriminator]:
+def _stylegan2(
+    g: stylegan2.Generator, d: stylegan2.Discriminator | None, params: PyTree
+) -> tuple[StyleGAN2, StyleGAN2Discriminator]:
     def sizes(module: stylegan2.Generator | stylegan2.Discriminator) -> dict[str, Any]:
         fields = ("channel_base", module.channel_base), ("channel_max", module.channel_max), ("clamp", module.conv_clamp)
         return {"depth": module.mapping_layers, **dict(fields)}
 
     latent_dim = params["mapping"]["dense_0"]["kernel"].shape[0] - (g.w_dim if g.classes else 0)
     architecture: dict[str, Any] = {"architecture": g.architecture}
-    generator = Generator("stylegan2", latent_dim=latent_dim, style_dim=g.w_dim, **sizes(g), **architecture)
+    generator = StyleGAN2(latent_dim=latent_dim, style_dim=g.w_dim, **sizes(g), **architecture)
     if d is None:
-        return generator, Discriminator("stylegan2", **sizes(g))
+        return generator, StyleGAN2Discriminator(**sizes(g))
     group: dict[str, Any] = {"architecture": d.architecture, "group": d.mbstd_group or 0, "group_features": d.mbstd_features}
-    return generator, Discriminator("stylegan2", **sizes(d), **group)
+    return generator, StyleGAN2Discriminator(**sizes(d), **group)
 
 
 def _check_pair(shape: Shape, d: Net | None, file: str) -> None:

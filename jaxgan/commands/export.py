@@ -2,16 +2,30 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from jaxgan import recipes
+from jaxgan.core import sweep
 from jaxgan.core.types import Weights
+from jaxgan.recipes.record import Allowed
+from jaxgan.system import files
+from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 from jaxgan.training import tensors as weights
 
 
-def export(path: str | Path, *, out: str | Path, member: int = 0, best: bool = False, strict: bool = False) -> Path:
+def export(
+    path: str | Path,
+    *,
+    out: str | Path,
+    member: int = 0,
+    best: bool = False,
+    strict: bool = False,
+    code: str | Path | None = None,
+    trust_run_code: bool = False,
+) -> Path:
     """Writes a run's averaged generator as G and its discriminator as D, with the recipe in the file and beside it.
 
     Args:
@@ -20,6 +34,8 @@ def export(path: str | Path, *, out: str | Path, member: int = 0, best: bool = F
         member: of a run of several GANs, the one to take.
         best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
+        code: folder in which the run's own code is looked for first.
+        trust_run_code: execute the copy of its code that the run carries.
 
     Returns:
         Where they are.
@@ -27,22 +43,25 @@ def export(path: str | Path, *, out: str | Path, member: int = 0, best: bool = F
     Raises:
         ValueError, FileNotFoundError: when an argument is not allowed; nothing is written then.
     """
-    run = runs.read(path)
-    recipe = runs.member_of(run, member)
+    run = runs.read(path, Allowed(None if code is None else Path(code), trust_run_code))
+    experiment = run.experiment()
+    recipe = experiment.member(member).recipe
     step = runs.best_step(run) if best else None
     out = _check_out(out)
-    _, state = runs.load(path, step=step, member=member, strict=strict)
+    state = runs.restore(run, experiment, step=step, strict=strict)
+    state = sweep.member(state, member) if experiment.several else state
     generator, discriminator, saved = jax.device_get((state.ema, Weights(state.d.params, state.d.stats), state.step))
-    weights.save(out, generator=generator, discriminator=discriminator, recipe=recipe, shape=run.shape)
+    about: dict[str, Any] = {"recipe": recipe, "shape": run.shape, "class_names": run.class_names}
+    weights.save(out, generator=generator, discriminator=discriminator, **about)
     content = json.loads((run.path / "recipe.json").read_text()) | {"recipe": recipes.to_dict(recipe), "step": int(saved)}
-    runs.write_atomically(out.with_suffix(".recipe.json"), json.dumps(content, indent=2) + "\n")
+    files.write(out.with_suffix(".recipe.json"), json.dumps(content, indent=2) + "\n")
     return out
 
 
 def _check_out(out: str | Path) -> Path:
     out = Path(out).expanduser().absolute()
     if out.suffix != ".safetensors":
-        raise ValueError(f"out: {out.name} ends in {out.suffix!r}, but it must be .safetensors")
+        raise FieldError("out", f"{out.name} ends in {out.suffix!r}", "it must be .safetensors")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"out: the folder {out.parent} does not exist")
     if out.is_dir():

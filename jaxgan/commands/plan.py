@@ -13,12 +13,14 @@ import jax.numpy as jnp
 from jax.sharding import AbstractMesh
 
 from jaxgan.core import cost
-from jaxgan.core.types import GAN, Batch, GANState, Info, Key, PyTree
+from jaxgan.core.types import Batch, GANState, Info, Key, PyTree
 from jaxgan.evaluation import verdict
-from jaxgan.recipes import Recipe, check, check_divides, divides, members
+from jaxgan.recipes import Data, Recipe, check, check_divides, divides, members, sources
+from jaxgan.recipes.data import NOT_AT_HAND, UNCONDITIONAL
 from jaxgan.system.devices import cut as laid_out
-from jaxgan.training import build
-from jaxgan.training.build import Shape
+from jaxgan.system.messages import FieldError
+from jaxgan.training.experiment import Experiment, Shape, build, open_data, shape_of
+from jaxgan.training.runs import parameters
 
 GIB = 2**30
 # Sets whose shape is known without reading them: one sample, classes, images in the training split.
@@ -36,7 +38,6 @@ AHEAD = 3  # dispatches whose batches are there at once
 # What a compiler holds beyond `cost.peak`, and what is there before any array; both measured, see `tests/test_plan.py`.
 COMPILED = 0.4
 STARTED = GIB // 2
-_UNCONDITIONAL = "it must be False, --data.no-conditional"
 REMEDIES = "a smaller --batch-size, --accumulate N, or --remat or --precision bfloat16"
 
 
@@ -80,14 +81,14 @@ class Plan(NamedTuple):
 
 
 def plan(
-    recipe: Recipe,
+    recipe: Recipe | str | Path,
     shape: Shape | None = None,
     *,
     devices: int | None = None,
     memory: float | None = None,
     accelerator: bool | None = None,
 ) -> Plan:
-    """Says what training a recipe would take; nothing is computed, and no data need be there.
+    """Says what training a recipe would take; nothing is computed, and no data of the library's need be there.
 
     FLOPs are those of `cost.flops`: matrix products and convolutions in their direct form. Memory is what lies there between
     steps, the intermediate values that `cost.peak` finds, and an allowance of two fifths of these, which is what XLA was
@@ -95,7 +96,8 @@ def plan(
     which are drawn at once.
 
     Args:
-        recipe: what to train; each device has its share of the batch, and the whole state or what `shard` leaves of it.
+        recipe: what to train, a name, a file or a value; each device has its share of the batch, and the whole state or what
+            `shard` leaves of it.
         shape: of its data; from `data_shape` when None.
         devices: how many; those there are when None.
         memory: bytes of a device; this one's when None.
@@ -109,44 +111,67 @@ def plan(
         ValueError: when the recipe cannot be, or cannot be divided among the devices.
         FileNotFoundError: when the shape of its data cannot be known without them.
     """
-    check(recipe)
+    recipe = check(recipe if isinstance(recipe, Recipe) else sources.find(recipe).recipe)
+    count, limit, platform = devices_here(devices, memory, accelerator)
+    check_divides(recipe, count)
+    shape, size = data_shape(recipe) if shape is None else (shape, KNOWN.get(_name(recipe), (0, 0, None))[2])
+    return of(build(recipe, shape=shape), size, count, limit, platform)
+
+
+def devices_here(
+    devices: int | None = None, memory: float | None = None, accelerator: bool | None = None
+) -> tuple[int, int, str | None]:
+    """Returns the number of devices, the bytes of each and their platform, checked."""
     count = jax.device_count() if devices is None else devices
     if not 1 <= count <= 1_000_000:
-        raise ValueError(f"devices: {count}, but it must be from 1 to 1,000,000")
+        raise FieldError("devices", count, "it must be from 1 to 1,000,000")
     if memory is not None and not 0 < memory < math.inf:
-        raise ValueError(f"memory: {memory / GIB:g} GiB, but it must be a finite number above 0")
+        raise FieldError("memory", f"{memory / GIB:g} GiB", "it must be a finite number above 0")
     platform = "cpu" if (jax.default_backend() == "cpu" if accelerator is None else not accelerator) else None
     if memory is None and platform != _platform():
-        raise ValueError("memory: None, but of devices of another kind than this it must be given")
-    every = members(recipe)
-    check_divides(recipe, count)
-    shape, size = data_shape(recipe) if shape is None else (shape, KNOWN.get(recipe.data.name, (0, 0, None))[2])
-    abstract = _abstract(recipe, shape)[1]
-    step_flops = _step_flops(recipe, shape)
-    drawn = cost.program(_sampling(every[0], shape, verdict.SAMPLES))
-    bytes_of = functools.partial(_needs, recipe, shape, size, abstract, count, _temporaries(recipe, shape, count, platform))
-    limit = of_device() if memory is None else int(memory)
-    g, d = (sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(player.params)) for player in (abstract.g, abstract.d))
+        raise FieldError("memory", None, "of devices of another kind than this it must be given")
+    return count, of_device() if memory is None else int(memory), platform
+
+
+def of(experiment: Experiment, size: int | None, count: int, limit: int, platform: str | None) -> Plan:
+    """Returns the plan of an experiment.
+
+    Args:
+        experiment: what to train.
+        size: samples in its data set, None where that is not known.
+        count: devices.
+        limit: bytes of a device.
+        platform: "cpu", or None for accelerators.
+    """
+    recipe, members_ = experiment.recipe, len(experiment.members)
+    step_flops = _step_flops(experiment)
+    drawn = cost.program(_sampling(experiment, verdict.SAMPLES))
+    bytes_of = functools.partial(_needs, experiment, size, count, _temporaries(experiment, count, platform))
+    g, d = parameters(experiment.abstract)
     needs = bytes_of(recipe.batch_size)
     return Plan(
         recipe=recipe,
-        shape=shape,
+        shape=experiment.shape,
         devices=count,
         kind="CPU" if platform == "cpu" else "accelerator",
-        g_parameters=g // len(every),
-        d_parameters=d // len(every),
+        g_parameters=g // members_,
+        d_parameters=d // members_,
         sample_flops=cost.flops(drawn) // verdict.SAMPLES,
-        image_flops=step_flops // (recipe.batch_size * recipe.disc_steps * len(every)),
+        image_flops=step_flops // (recipe.batch_size * recipe.disc_steps * members_),
         step_flops=step_flops,
         needs=needs,
-        looked_at=_looked_at(recipe, shape, platform),
+        looked_at=_looked_at(experiment, platform),
         memory=limit,
-        largest=recipe.batch_size if needs.total <= limit else _largest(recipe, count, limit, bytes_of),
+        largest=recipe.batch_size if needs.total <= limit else _largest(experiment, count, limit, bytes_of),
     )
 
 
+def _name(recipe: Recipe) -> str:
+    return recipe.data.name if isinstance(recipe.data, Data) else ""
+
+
 def data_shape(recipe: Recipe) -> tuple[Shape, int | None]:
-    """What networks must know of a recipe's data, and how many images: of known sets from a table, of others from themselves.
+    """Returns the shape of a recipe's data and how many samples there are: known sets from a table, others from themselves.
 
     Of a set that is not there `data.image_size` and `data.channels`, 3 by default, tell the shape; how many is not known.
 
@@ -154,26 +179,27 @@ def data_shape(recipe: Recipe) -> tuple[Shape, int | None]:
         ValueError, FileNotFoundError: when none of these tells it.
     """
     wanted = recipe.data
+    if not isinstance(wanted, Data):
+        found = open_data(recipe)
+        return shape_of(recipe, found), found.size
     if wanted.name in KNOWN:
         sample, classes, size = KNOWN[wanted.name]
         if len(sample) == 3:
             side = (wanted.image_size,) * 2 if wanted.image_size else sample[:2]
             sample = (*side, wanted.channels or sample[2])
         if wanted.conditional and not classes:
-            raise ValueError(f"data.conditional: True, but {wanted.name} has no labels; {_UNCONDITIONAL}")
+            raise FieldError("data.conditional", True, f"{wanted.name} has no labels; {UNCONDITIONAL}")
         return Shape(sample, classes if wanted.conditional else 0), size
-    if wanted.name != "none":
+    if wanted.name not in NOT_AT_HAND:
         try:
-            found = build.dataset(recipe)
-            return build.shape_of(recipe, found), found.size
+            found = open_data(recipe)
+            return shape_of(recipe, found), found.size
         except FileNotFoundError:  # then the recipe must tell
             pass
     if wanted.image_size is None:
-        raise ValueError(f"data.image_size: None, but {wanted.name} is not there to be asked, so it must be given")
+        raise FieldError("data.image_size", None, f"{wanted.name} is not there to be asked, so it must be given")
     if wanted.conditional:
-        raise ValueError(
-            f"data.conditional: True, but {wanted.name} is not there to be asked for its classes; {_UNCONDITIONAL}"
-        )
+        raise FieldError("data.conditional", True, f"{wanted.name} is not there to be asked for its classes; {UNCONDITIONAL}")
     return Shape((wanted.image_size, wanted.image_size, wanted.channels or 3), 0), None
 
 
@@ -210,9 +236,9 @@ def told(recipe: Recipe, shape: Shape | None = None, *, batch: int | None = None
         count = jax.device_count() if divides(recipe, jax.device_count()) else 1
         need = plan(recipe, shape, devices=count).needs.total
         return f"out of memory: batch {recipe.batch_size} of {side} needs about {gib(need)}, {has}; take {REMEDIES}"
-    alone = members(recipe)[0]
-    held = cost.peak(cost.program(_sampling(alone, shape, batch), platform=_platform()))
-    need = cost.tree_bytes(_abstract(alone, shape)[1].ema) + int(held * (1 + COMPILED)) + STARTED
+    experiment = build(recipe, shape=shape)
+    held = cost.peak(cost.program(_sampling(experiment, batch), platform=_platform()))
+    need = cost.tree_bytes(experiment.abstract_one.ema) + int(held * (1 + COMPILED)) + STARTED
     return f"out of memory: {batch} {side} at a time need about {gib(need)}, {has}; take a smaller --batch"
 
 
@@ -258,9 +284,9 @@ def as_json(found: Plan) -> dict[str, Any]:
     return fields
 
 
-def _step_flops(recipe: Recipe, shape: Shape) -> int:
-    """Of one step, of all devices. What acts at every n-th step only counts an n-th."""
-    program, penalty = cost.program(_step(recipe, shape)), recipe.penalty
+def _step_flops(experiment: Experiment) -> int:
+    """Returns the FLOPs of one step, of all devices. What acts at every n-th step only counts an n-th."""
+    program, penalty = cost.program(_step(experiment, experiment.recipe.batch_size)), experiment.recipe.penalty
     acts = penalty.name != "none" and (penalty.gamma or penalty.final_gamma or penalty.gammas)
     intervals = (penalty.interval if acts else 1, penalty.path_interval if penalty.path_length else 1)
     lazy = [interval for interval in intervals if interval > 1]
@@ -268,25 +294,17 @@ def _step_flops(recipe: Recipe, shape: Shape) -> int:
     return cost.flops(program) - sum(rests)
 
 
-def _needs(
-    recipe: Recipe,
-    shape: Shape,
-    size: int | None,
-    abstract: GANState,
-    devices: int,
-    temporaries: Callable[[int], int],
-    batch_size: int,
-) -> Needs:
-    several = len(members(recipe))
+def _needs(experiment: Experiment, size: int | None, devices: int, temporaries: Callable[[int], int], batch_size: int) -> Needs:
+    recipe, abstract, several = experiment.recipe, experiment.abstract, len(experiment.members)
     parts = devices if several == 1 else math.gcd(devices, several)  # the devices in use
-    state = parts if several > 1 else 1  # what the state of all GANs is divided by; one GAN's is whole on each, or cut
+    state = parts if several > 1 else 1  # what the state of all GANs is divided by; one GAN's is replicated, or sharded
     held_by_each = functools.partial(_on_each, devices=1 if several > 1 else devices)
     some, most = recipe.shard != "none", recipe.shard == "state"
     g, d = (held_by_each((player.params, player.stats), cut=most) for player in (abstract.g, abstract.d))
-    # Cut parameters are whole while a step uses them.
+    # Sharded parameters are whole while a step uses them.
     gathered = cost.tree_bytes((abstract.g.params, abstract.d.params)) if most else 0
-    stored = 0 if size is None else size * math.prod(shape.sample)
-    rows = build.batch_rows(replace(recipe, batch_size=batch_size)) * several * recipe.steps_per_dispatch
+    stored = 0 if size is None else size * math.prod(experiment.shape.sample)
+    rows = _with_batch(experiment, batch_size).rows * several * recipe.steps_per_dispatch
     gradients = max(cost.tree_bytes(abstract.g.params), cost.tree_bytes(abstract.d.params)) // state
     held = temporaries(batch_size)
     return Needs(
@@ -294,7 +312,7 @@ def _needs(
         optimizer=held_by_each((abstract.g.opt, abstract.d.opt), cut=some) // state,
         ema=(held_by_each(abstract.ema, cut=some) + cost.tree_bytes(abstract.memory)) // state,
         data=(stored + 4 * size if size else 0) if stored <= RESIDENT else 0,
-        batches=AHEAD * rows * 4 * (math.prod(shape.sample) + 1) // parts,
+        batches=AHEAD * rows * 4 * (math.prod(experiment.shape.sample) + 1) // parts,
         gradients=gradients,
         activations=max(0, held - gradients) + gathered,
         allowance=int(COMPILED * max(held, gradients)) + STARTED,
@@ -302,7 +320,7 @@ def _needs(
 
 
 def _on_each(tree: PyTree, *, devices: int, cut: bool) -> int:
-    """Bytes of a tree on each device, whole or cut as training cuts it."""
+    """Returns the bytes of a tree on each device, replicated or sharded as training shards it."""
     mesh = AbstractMesh((devices,), ("data",))
 
     def held(leaf: jax.ShapeDtypeStruct) -> int:
@@ -311,17 +329,17 @@ def _on_each(tree: PyTree, *, devices: int, cut: bool) -> int:
     return sum(map(held, jax.tree.leaves(tree)))
 
 
-def _temporaries(recipe: Recipe, shape: Shape, devices: int, platform: str | None) -> Callable[[int], int]:
-    """(batch size) -> bytes of intermediate values on a device: on a line through those of two batches."""
-    several = len(members(recipe))
-    looked_at = _looked_at(recipe, shape, platform)
+def _temporaries(experiment: Experiment, devices: int, platform: str | None) -> Callable[[int], int]:
+    """Returns (batch size) -> bytes of intermediate values on a device: on a line through those of two batches."""
+    several = len(experiment.members)
+    looked_at = _looked_at(experiment, platform)
 
     @functools.cache
     def whole(batch_size: int) -> int:
-        return cost.peak(cost.program(_step(replace(recipe, batch_size=batch_size), shape), platform=platform))
+        return cost.peak(cost.program(_step(experiment, batch_size), platform=platform))
 
     def held(batch_size: int) -> int:
-        base = recipe.batch_size
+        base = experiment.recipe.batch_size
         here = batch_size / devices if several == 1 else batch_size
         slope = 0.0 if here == base else (whole(2 * base) - whole(base)) / base
         step = whole(base) + slope * (here - base)
@@ -330,14 +348,15 @@ def _temporaries(recipe: Recipe, shape: Shape, devices: int, platform: str | Non
     return held
 
 
-def _looked_at(recipe: Recipe, shape: Shape, platform: str | None) -> int:
-    """Bytes of intermediate values while the samples are drawn that figures are computed of, of one GAN at a time."""
-    return cost.peak(cost.program(_sampling(members(recipe)[0], shape, verdict.SAMPLES), platform=platform))
+def _looked_at(experiment: Experiment, platform: str | None) -> int:
+    """Returns the bytes of intermediate values while the samples of the figures are drawn, of one GAN at a time."""
+    return cost.peak(cost.program(_sampling(experiment, verdict.SAMPLES), platform=platform))
 
 
-def _largest(recipe: Recipe, devices: int, memory: int, bytes_of: Callable[[int], Needs]) -> int | None:
-    """By halving: bytes grow with the batch."""
-    unit = recipe.accumulate * math.lcm(recipe.discriminator.pack, devices if len(members(recipe)) == 1 else 1)
+def _largest(experiment: Experiment, devices: int, memory: int, bytes_of: Callable[[int], Needs]) -> int | None:
+    """Returns the largest batch that fits, by halving: bytes grow with the batch."""
+    recipe = experiment.recipe
+    unit = recipe.accumulate * math.lcm(recipe.pack, 1 if experiment.several else devices)
     low, high = 0, recipe.batch_size // unit
     while high - low > 1:
         middle = (low + high) // 2
@@ -345,17 +364,19 @@ def _largest(recipe: Recipe, devices: int, memory: int, bytes_of: Callable[[int]
     return low * unit or None
 
 
-def _abstract(recipe: Recipe, shape: Shape) -> tuple[GAN, GANState]:
-    gan = build.build(recipe, shape)
-    return gan, jax.eval_shape(lambda: gan.init(build.key(recipe)))
+def _with_batch(experiment: Experiment, batch_size: int) -> Experiment:
+    """Returns the same experiment with another batch: its networks and its GAN stay."""
+    if batch_size == experiment.recipe.batch_size:
+        return experiment
+    return replace(experiment, recipe=replace(experiment.recipe, batch_size=batch_size))
 
 
 @functools.lru_cache(maxsize=4)
-def _step(recipe: Recipe, shape: Shape) -> Any:
-    """The jaxpr of a step."""
-    gan, abstract = _abstract(recipe, shape)
-    lead = (len(members(recipe)),) if len(members(recipe)) > 1 else ()
-    rows = build.batch_rows(recipe)
+def _step(experiment: Experiment, batch_size: int) -> Any:
+    """Returns the jaxpr of a step."""
+    gan, abstract, shape = experiment.gan, experiment.abstract, experiment.shape
+    lead = (len(experiment.members),) if experiment.several else ()
+    rows = _with_batch(experiment, batch_size).rows
     batch = {
         "image": jax.ShapeDtypeStruct((*lead, rows, *shape.sample), jnp.float32),
         "label": jax.ShapeDtypeStruct((*lead, rows), jnp.int32),
@@ -364,14 +385,14 @@ def _step(recipe: Recipe, shape: Shape) -> Any:
     def step(state: GANState, batch: Batch, key: Key) -> tuple[GANState, Info]:
         return gan.step(state, batch, key)
 
-    return jax.make_jaxpr(step)(abstract, batch, build.key(recipe))
+    return jax.make_jaxpr(step)(abstract, batch, experiment.key)
 
 
 @functools.lru_cache(maxsize=4)
-def _sampling(recipe: Recipe, shape: Shape, batch: int) -> Any:
-    """The jaxpr that draws so many images."""
-    gan, abstract = _abstract(recipe, shape)
-    return jax.make_jaxpr(gan.sample)(abstract.ema, jax.random.key(0), jax.ShapeDtypeStruct((batch,), jnp.int32))
+def _sampling(experiment: Experiment, batch: int) -> Any:
+    """Returns the jaxpr with which one GAN draws so many images."""
+    labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
+    return jax.make_jaxpr(experiment.one.sample)(experiment.abstract_one.ema, jax.random.key(0), labels)
 
 
 def _platform() -> str | None:

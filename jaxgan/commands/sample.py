@@ -1,5 +1,6 @@
 """New images from a run: D is dropped, z is drawn, G(z) is the image; and the way from one z to another."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +10,13 @@ import numpy as np
 
 from jaxgan import pictures
 from jaxgan.core import latents
+from jaxgan.recipes.record import Allowed
+from jaxgan.system import files
+from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
+from jaxgan.training.experiment import Experiment
 from jaxgan.training.generate import drawn, generate, truncating
+from jaxgan.training.monitor import plane
 
 SAMPLE_SUFFIXES = (".png", ".npz", "")  # "" is a folder
 WALK_SUFFIXES = (".png", ".gif", ".webp")
@@ -30,6 +36,8 @@ def sample(
     member: int = 0,
     best: bool = False,
     strict: bool = False,
+    code: str | Path | None = None,
+    trust_run_code: bool = False,
 ) -> Path:
     """Draws images from a run's averaged generator and writes them; image i depends on the seed, its label and i only.
 
@@ -46,6 +54,8 @@ def sample(
         member: of a run of several GANs, the one to take.
         best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
+        code: folder in which the run's own code is looked for first.
+        trust_run_code: execute the copy of its code that the run carries.
 
     Returns:
         Where they are.
@@ -56,27 +66,28 @@ def sample(
     _check_count("n", n, 10_000_000)
     _check_count("batch", batch, 1_048_576)
     _check_seed("seed", seed)
-    run = runs.read(path)
-    runs.member_of(run, member)
+    run = runs.read(path, Allowed(None if code is None else Path(code), trust_run_code))
+    experiment = run.experiment()
+    _check_member(member, experiment)
     step = runs.best_step(run) if best else None
     out = _check_out(out if out is not None else run.path / f"sample-{seed}.png", SAMPLE_SUFFIXES)
     every = _check_labels(labels, run)
-    of_latents, psi = truncating(runs.member_of(run, member), run.shape, truncation)
+    of_latents, psi = truncating(experiment, truncation)
     points = len(run.shape.sample) == 1
     if out.suffix == ".png" and n > _MOST_IN_A_GRID and not points:
-        raise ValueError(f"n: {n}, but a grid holds at most {_MOST_IN_A_GRID:,} images; write .npz or a folder")
+        raise FieldError("n", n, f"a grid holds at most {_MOST_IN_A_GRID:,} images; write .npz or a folder")
     if points and not out.suffix:
         raise ValueError(f"out: {out} is a folder, but this run makes points; write .png or .npz")
 
-    run, gan, weights = runs.load_generator(path, step=step, member=member, strict=strict)
+    weights = runs.generators(run, experiment, step=step, strict=strict)[0][member]
     chosen = np.resize(np.asarray(every, np.int32), n)
-    z = of_latents(drawn(run.recipe, seed, np.arange(n)))
-    images = generate(gan, weights, jax.random.key(seed), z, chosen, batch=batch, truncation=psi)
+    z = of_latents(drawn(experiment, seed, np.arange(n)))
+    images = generate(experiment.one, weights, jax.random.key(seed), z, chosen, batch=batch, truncation=psi)
     if out.suffix == ".npz":
         _write_arrays(out, images if points else pictures.to_uint8(images), chosen)
     elif out.suffix == ".png":
         columns = len(every) if 1 < len(every) <= 16 else None
-        pictures.write(pictures.scatter(images) if points else pictures.grid(images, columns=columns), out)
+        pictures.write(pictures.scatter(plane(images)) if points else pictures.grid(images, columns=columns), out)
     else:
         out.mkdir(exist_ok=True)
         for i, image in enumerate(images):
@@ -95,6 +106,8 @@ def interpolate(
     member: int = 0,
     best: bool = False,
     strict: bool = False,
+    code: str | Path | None = None,
+    trust_run_code: bool = False,
 ) -> Path:
     """Walks through latent space from the first image of one seed to that of the next, and writes the way.
 
@@ -108,6 +121,8 @@ def interpolate(
         member: of a run of several GANs, the one to take.
         best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
+        code: folder in which the run's own code is looked for first.
+        trust_run_code: execute the copy of its code that the run carries.
 
     Returns:
         Where it is.
@@ -120,22 +135,28 @@ def interpolate(
     for seed in seeds:
         _check_seed("seeds", seed)
     if not 2 <= frames <= 1_000:
-        raise ValueError(f"frames: {frames}, but it must be from 2 to 1,000")
+        raise FieldError("frames", frames, "it must be from 2 to 1,000")
     if way not in PATHS:
         raise ValueError(f"path: {way!r} is not one of {', '.join(PATHS)}")
-    run = runs.read(path)
-    runs.member_of(run, member)
+    run = runs.read(path, Allowed(None if code is None else Path(code), trust_run_code))
+    experiment = run.experiment()
+    _check_member(member, experiment)
     step = runs.best_step(run) if best else None
     out = _check_out(out, WALK_SUFFIXES)
     rows = _check_labels(labels if labels else [0] if run.shape.classes else None, run)
-    if len(run.shape.sample) == 1:
-        raise ValueError(f"run: {run.path} makes points, and a way between points is no picture; use one that makes images")
+    points = len(run.shape.sample) == 1
+    if points and out.suffix != ".png":
+        raise FieldError("out", out.name, "this run makes points, and the way between them is drawn as .png")
 
-    run, gan, weights = runs.load_generator(path, step=step, member=member, strict=strict)
+    weights = runs.generators(run, experiment, step=step, strict=strict)[0][member]
     z = latents.walk(
-        jnp.concatenate([drawn(run.recipe, seed, np.zeros(1, np.int32)) for seed in seeds]), frames, path=PATHS[way]
+        jnp.concatenate([drawn(experiment, seed, np.zeros(1, np.int32)) for seed in seeds]), frames, path=PATHS[way]
     )
-    images = [generate(gan, weights, jax.random.key(seeds[0]), z, np.full(len(z), label, np.int32), batch=64) for label in rows]
+    draw = functools.partial(generate, experiment.one, weights, jax.random.key(seeds[0]), z, batch=64)
+    images = [draw(np.full(len(z), label, np.int32)) for label in rows]
+    if points:
+        pictures.write(pictures.scatter(plane(np.concatenate(images))), out)
+        return out
     if out.suffix == ".png":
         pictures.write(pictures.grid(np.concatenate(images), columns=len(z)), out)
     else:
@@ -145,20 +166,22 @@ def interpolate(
 
 
 def _write_arrays(out: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    part = out.with_name(f".{out.name}.part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, images=images, labels=labels)
-    part.replace(out)
+    files.write(out, lambda file: np.savez_compressed(file, images=images, labels=labels))
+
+
+def _check_member(member: int, experiment: Experiment) -> None:
+    if not 0 <= member < len(experiment.members):
+        raise FieldError("member", member, f"the run's members are 0 to {len(experiment.members) - 1}")
 
 
 def _check_count(name: str, value: int, most: int) -> None:
     if not 1 <= value <= most:
-        raise ValueError(f"{name}: {value}, but it must be from 1 to {most:,}")
+        raise FieldError(name, value, f"it must be from 1 to {most:,}")
 
 
 def _check_seed(name: str, seed: int) -> None:
     if not 0 <= seed < 2**32:
-        raise ValueError(f"{name}: {seed}, but a seed is from 0 to {2**32 - 1}")
+        raise FieldError(name, seed, f"a seed is from 0 to {2**32 - 1}")
 
 
 def _check_labels(labels: Sequence[int] | None, run: runs.Run) -> list[int]:
@@ -169,7 +192,7 @@ def _check_labels(labels: Sequence[int] | None, run: runs.Run) -> list[int]:
         return [0]
     for label in labels or ():
         if not 0 <= label < classes:
-            raise ValueError(f"labels: {label}, but the run's classes are 0 to {classes - 1}")
+            raise FieldError("labels", label, f"the run's classes are 0 to {classes - 1}")
     return list(labels or range(classes))
 
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.core.types import Adaptive, Augment, Images, Key
-from jaxgan.system.messages import did_you_mean
+from jaxgan.system.messages import not_one_of
 
 
 class Pipe(NamedTuple):
@@ -127,7 +127,7 @@ def ada(pipe: str | Pipe = "bgc") -> Augment:
         for `r3gan` Huang et al. 2024, The GAN is dead; long live the GAN.
     """
     if isinstance(pipe, str) and pipe not in PIPES:
-        raise ValueError(f"pipe: {pipe!r} is not one of {', '.join(PIPES)}{did_you_mean(pipe, PIPES)}")
+        raise not_one_of("pipe", pipe, PIPES)
     chosen = PIPES[pipe] if isinstance(pipe, str) else pipe
     for name, multiplier in chosen._asdict().items():
         if not 0.0 <= multiplier < math.inf:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxgan.core.types import Augment, Images, Key
-from jaxgan.system.messages import did_you_mean
+from jaxgan.system.messages import FieldError, not_one_of
 
 
 def brightness(images: Images, u: jax.Array) -> Images:
@@ -123,9 +123,9 @@ def diff_augment(policy: str = "color,translation,cutout") -> Augment:
     names = [name.strip() for name in policy.split(",")]
     for name in names:
         if name not in _PARTS:
-            raise ValueError(f"policy: {name!r} is not one of {', '.join(_PARTS)}{did_you_mean(name, _PARTS)}")
+            raise not_one_of("policy", name, _PARTS)
     if len(set(names)) < len(names):
-        raise ValueError(f"policy: {policy!r}, but each part may be named once")
+        raise FieldError("policy", repr(policy), "each part may be named once")
 
     def augment(key: Key, images: Images, strength: jax.Array | float) -> Images:
         if images.ndim != 4:

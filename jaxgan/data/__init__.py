@@ -7,9 +7,9 @@ from typing import Any
 
 from jaxgan.core.types import Dataset
 from jaxgan.data.source import Arrays, Source
-from jaxgan.system.messages import did_you_mean
+from jaxgan.system.messages import FieldError, did_you_mean
 
-__all__ = ["NAMES", "arrays", "from_array", "load", "prepare"]
+__all__ = ["NAMES", "arrays", "as_dataset", "from_array", "from_source", "load", "prepare"]
 
 _SHORTHANDS = ("mnist", "fashion_mnist", "cifar10")
 NAMES = ("digits", *_SHORTHANDS, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:PATH")
@@ -97,7 +97,7 @@ def from_array(images: Any, labels: Any = None, *, name: str = "array", class_na
     """A data set of images in memory.
 
     Args:
-        images: `[N, H, W, C]` or `[N, H, W]`, uint8 in 0 .. 255 or floats in [-1, 1].
+        images: `[N, H, W, C]` or `[N, H, W]`, uint8 in 0 .. 255 or floats in [-1, 1]; or vectors `[N, F]`, real numbers.
         labels: `[N]` integers from 0; None for images without classes.
         name: for messages.
         class_names: one for each class; their numbers when empty.
@@ -111,6 +111,55 @@ def from_array(images: Any, labels: Any = None, *, name: str = "array", class_na
     from jaxgan.data import array, resident
 
     return resident.dataset(name, "train", *array.checked(images, labels, class_names))
+
+
+def as_dataset(value: Any, *, name: str) -> Dataset:
+    """Makes a data set of what a user has: a `Dataset`, arrays, or any source that is read by number.
+
+    Args:
+        value: a `Dataset` as it is; samples `[N, ...]` or `(samples, labels)` as for `from_array`; or a source with
+            `len(source)` and `source[i]`, such as a `grain.MapDataset`, as for `from_source`.
+        name: for messages.
+
+    Returns:
+        A `Dataset` as `load` gives.
+
+    Raises:
+        FieldError: when it is none of these, or its samples do not fit.
+    """
+    if isinstance(value, Dataset):
+        return value
+    try:
+        if isinstance(value, tuple) and len(value) == 2:
+            return from_array(*value, name=name)
+        if hasattr(value, "__array__"):
+            return from_array(value, name=name)
+        if hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, (str, bytes, dict, list)):
+            return from_source(value, name=name)
+    except FieldError as error:
+        raise error.renamed("data") from error
+    kind = f"{name} is a {type(value).__name__}"
+    raise FieldError("data", kind, "it must be a Dataset, arrays [N, ...], (samples, labels), or a source read by number")
+
+
+def from_source(source: Any, *, name: str = "source", class_names: tuple[str, ...] = ()) -> Dataset:
+    """A data set of samples that are read one by one when they are needed.
+
+    Args:
+        source: has `len(source)` and `source[i]`, such as a `grain.MapDataset`; an element is a sample, `(sample, label)`, or
+            a dict with the keys `image` (or `x`) and, where there are classes, `label` (or `y`).
+        name: for messages.
+        class_names: one for each class; as many numbers as there are labels when empty, for which all are read once.
+
+    Returns:
+        A `Dataset` as `load` gives.
+
+    Raises:
+        FieldError: when an element is nothing of the kind.
+    """
+    from jaxgan.data import by_number, stream
+
+    return stream.dataset(by_number.source(source, name, class_names))
 
 
 def prepare(name: str, *, source: _Path | None = None, data_dir: _Path | None = None) -> Path:
@@ -140,11 +189,11 @@ def _open(
     elif name == "stacked_mnist":
         stacked.sizes(split)
         if channels not in (None, 3):
-            raise ValueError(f"channels: {channels}, but stacked_mnist has 3")
+            raise FieldError("channels", channels, "stacked_mnist has 3")
         digits = tfds.source("mnist", split=split, image_size=image_size, channels=None, data_dir=data_dir, cache_dir=cache_dir)
         return stacked.source(digits.everything(), split)
     elif name not in _SHORTHANDS and not (kind == "tfds" and rest):
-        raise ValueError(f"name: {name!r} is not one of {', '.join(NAMES)}{_nearest(name)}")
+        raise FieldError("name", repr(name), f"{', '.join(NAMES)}{_nearest(name)}", link=" is not one of ")
     plain = name.removeprefix("tfds:")
     found = tfds.source(plain, split=split, image_size=image_size, channels=channels, data_dir=data_dir, cache_dir=cache_dir)
     return found._replace(name=name)
@@ -152,7 +201,7 @@ def _open(
 
 def _only_train(name: str, split: str) -> None:
     if split != "train":
-        raise ValueError(f"split: {split!r}, but {name} has train only")
+        raise FieldError("split", repr(split), f"{name} has train only")
 
 
 def _nearest(name: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxgan.data import fit
 from jaxgan.data.source import Arrays
+from jaxgan.system.messages import FieldError
 
 _IMAGE_KEYS = ("images", "image", "x")
 _LABEL_KEYS = ("labels", "label", "y")
@@ -19,7 +20,8 @@ def checked(images: Any, labels: Any = None, class_names: tuple[str, ...] = ()) 
     """Images and labels in the library's form, and the names of the classes.
 
     Args:
-        images: `[N, H, W, C]` with 1 to 4 channels or `[N, H, W]`; uint8, or floats in [-1, 1].
+        images: `[N, H, W, C]` with 1 to 4 channels or `[N, H, W]`; uint8, or floats in [-1, 1]. Or vectors `[N, F]`, real
+            numbers in any range.
         labels: `[N]` integers from 0, or None for images without classes.
         class_names: one for each class; the numbers themselves when empty.
 
@@ -30,6 +32,8 @@ def checked(images: Any, labels: Any = None, class_names: tuple[str, ...] = ()) 
         ValueError: one line with what is wrong.
     """
     images = np.asarray(images)
+    if images.ndim == 2:
+        return _labelled(_vectors(images), labels, class_names)
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or 0 in images.shape or images.shape[-1] > 4:
@@ -40,11 +44,26 @@ def checked(images: Any, labels: Any = None, class_names: tuple[str, ...] = ()) 
             raise ValueError("images: floats outside [-1, 1], but they must lie in it")
     elif images.dtype != np.uint8:
         raise ValueError(f"images: dtype {images.dtype}, but it must be uint8 or a float in [-1, 1]")
+    return _labelled(images, labels, class_names)
+
+
+def _vectors(samples: np.ndarray) -> np.ndarray:
+    """Points or rows of numbers, `[N, F]`, in whatever range they are: networks see them as they are."""
+    if 0 in samples.shape or not np.issubdtype(samples.dtype, np.number) or np.iscomplexobj(samples):
+        raise FieldError("samples", f"{samples.dtype} {samples.shape}", "vectors must be [N, F] real numbers")
+    samples = samples.astype(np.float32)
+    if not np.isfinite(samples).all():
+        where = tuple(map(int, np.argwhere(~np.isfinite(samples))[0]))
+        raise FieldError("samples", f"{samples[where]} at {list(where)}", "they must be finite")
+    return samples
+
+
+def _labelled(images: np.ndarray, labels: Any, class_names: tuple[str, ...]) -> tuple[Arrays, tuple[str, ...]]:
     if labels is None:
         return (images, np.zeros(len(images), np.int32)), ()
     labels = np.asarray(labels)
     if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels: {labels.dtype} {labels.shape}, but they must be {len(images)} integers")
+        raise FieldError("labels", f"{labels.dtype} {labels.shape}", f"they must be {len(images)} integers")
     classes = len(class_names) or int(labels.max()) + 1
     if labels.min() < 0 or labels.max() >= classes or classes > 2**20:
         allowed = len(class_names) or 2**20

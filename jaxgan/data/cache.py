@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,16 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from jaxgan.data.source import Arrays
+from jaxgan.system import files
 
 _log = logging.getLogger("jaxgan")
 
 
 def directory(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Where caches live: `cache_dir`, else JAXGAN_CACHE, else XDG_CACHE_HOME/jaxgan, else ~/.cache/jaxgan."""
-    chosen = cache_dir or os.environ.get("JAXGAN_CACHE")
-    if not chosen:
-        chosen = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxgan"
-    return Path(chosen).expanduser()
+    return files.cache_folder(cache_dir)
 
 
 def arrays(folder: Path, origin: str, read: Callable[[], Arrays]) -> Arrays:
@@ -40,11 +37,11 @@ def arrays(folder: Path, origin: str, read: Callable[[], Arrays]) -> Arrays:
     images, labels = read()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "images.npy", lambda file: np.save(file, images, allow_pickle=False))
-        _write(folder / "labels.npy", lambda file: np.save(file, labels, allow_pickle=False))
+        files.write(folder / "images.npy", lambda file: np.save(file, images, allow_pickle=False))
+        files.write(folder / "labels.npy", lambda file: np.save(file, labels, allow_pickle=False))
         # Written last: until it is there the arrays do not count.
         seal = json.dumps({"origin": origin, "images": _checksum(images), "labels": _checksum(labels)})
-        _write(folder / "seal.json", lambda file: file.write(seal.encode()))
+        files.write(folder / "seal.json", seal)
     except OSError as error:
         _log.warning("cache: cannot write %s: %s", folder, error.strerror or error)
     return images, labels
@@ -68,14 +65,3 @@ def _load(folder: Path, origin: str) -> Arrays | None:
 
 def _checksum(array: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
-
-
-def _write(path: Path, write: Callable) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image, ImageOps
 
+from jaxgan.system.messages import FieldError
+
 _GREY = ("1", "L", "LA", "La", "I")
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -19,9 +21,9 @@ def check(image_size: int | None, channels: int | None) -> None:
         ValueError: one line with the field, its value and what is allowed.
     """
     if image_size is not None and not 1 <= image_size <= 8192:
-        raise ValueError(f"image_size: {image_size}, but it must be from 1 to 8192")
+        raise FieldError("image_size", image_size, "it must be from 1 to 8192")
     if channels is not None and channels not in _MODES:
-        raise ValueError(f"channels: {channels}, but it must be 1, 3 or 4")
+        raise FieldError("channels", channels, "it must be 1, 3 or 4")
 
 
 def picture(image: Image.Image, image_size: int | None, channels: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from jaxgan.data import fit
 from jaxgan.data.source import Arrays, Source
+from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
 _FORMATS = ("PNG", "JPEG", "WEBP")
@@ -149,7 +150,7 @@ def _size(root: Path, files: list[_Header], image_size: int | None) -> tuple[int
     sizes = sorted({file.size for file in files})
     if len(sizes) > 1:
         (low, left), (high, right) = sizes[0], sizes[-1]
-        raise ValueError(f"image_size: None, but {root} holds {len(sizes)} sizes, {low}x{left} to {high}x{right}; give one")
+        raise FieldError("image_size", None, f"{root} holds {len(sizes)} sizes, {low}x{left} to {high}x{right}; give one")
     return sizes[0]
 
 

@@ -19,7 +19,7 @@ class Source(NamedTuple):
     name: str
     split: str
     size: int
-    shape: tuple[int, int, int]  # (H, W, C)
+    shape: tuple[int, ...]  # of one: (H, W, C), or (F,)
     class_names: tuple[str, ...]
     read: Callable[[np.ndarray], Arrays]  # numbers in [0, size) -> those images
     everything: Callable[[], Arrays]  # all of them, from a cache where there is one

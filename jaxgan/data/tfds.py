@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxgan.data import cache, fit
 from jaxgan.data.source import Arrays, Source
-from jaxgan.system.messages import did_you_mean
+from jaxgan.system.messages import FieldError, did_you_mean
 
 _log = logging.getLogger("jaxgan")
 _CHUNK = 1024  # images decoded at a time
@@ -149,16 +149,16 @@ def _split_size(name: str, info: Any, split: str) -> int:
     try:
         size = int(info.splits[split].num_examples)
     except Exception:  # KeyError, ValueError and AssertionError, each with its own long text
-        raise ValueError(f"split: {split!r}, but tfds:{name} has {', '.join(info.splits)}") from None
+        raise FieldError("split", repr(split), f"tfds:{name} has {', '.join(info.splits)}") from None
     if size == 0:
-        raise ValueError(f"split: {split!r} of tfds:{name} holds no images")
+        raise FieldError("split", repr(split), f"that of tfds:{name} holds no images")
     return size
 
 
 def _shape(name: str, native: tuple[int | None, ...], image_size: int | None, channels: int | None) -> tuple[int, int, int]:
     height, width, depth = native
     if image_size is None and (height is None or width is None):
-        raise ValueError(f"image_size: None, but tfds:{name} holds images of several sizes; give one")
+        raise FieldError("image_size", None, f"tfds:{name} holds images of several sizes; give one")
     return image_size or height or 0, image_size or width or 0, channels or depth or 3
 
 

@@ -20,7 +20,8 @@ from jaxgan.evaluation.metrics.kernel import kernel_distance
 from jaxgan.evaluation.metrics.memorisation import memorisation
 from jaxgan.evaluation.metrics.prdc import prdc
 from jaxgan.evaluation.metrics.precision_recall import precision_recall
-from jaxgan.system.messages import did_you_mean
+from jaxgan.recipes import table
+from jaxgan.system.messages import FieldError, not_one_of
 
 KEPT = 10_000  # features of each set that metrics of pairs of images look at
 EVERY = 2**31 - 1  # where they must look at all
@@ -133,7 +134,7 @@ FIGURES: dict[str, Shown] = {
 }
 # Which metric has which figures.
 OF_FIGURE = {
-    **recipes.MEASURED,
+    **{figure: name for name, row in table.METRICS.items() for figure in row.figures},
     **dict.fromkeys(("vendi", "vendi_within"), "diversity"),
     **dict.fromkeys(("copied", "nearest_ratio", "authenticity"), "memorisation"),
 }
@@ -187,17 +188,15 @@ def protocol(
     chosen = tuple(dict.fromkeys(metrics)) or usual(name)
     for metric in chosen:
         if metric not in METRICS:
-            raise ValueError(f"metrics: {metric!r} is not one of {', '.join(METRICS)}{did_you_mean(metric, METRICS)}")
+            raise not_one_of("metrics", metric, METRICS)
     if len(dataset.shape) != 3 or dataset.size is None:
-        raise ValueError(f"metrics: {' '.join(chosen)}, but {data_.name} has points in the plane; its metric is modes")
+        raise FieldError("metrics", " ".join(chosen), f"{data_.name} has points in the plane; its metric is modes")
     if "is" in chosen and name.startswith(("pixels", "dinov2")):
-        raise ValueError(f"metrics: is, but {name} has no classes; a classifier's features or inception's have")
+        raise FieldError("metrics", "is", f"{name} has no classes; a classifier's features or inception's have")
     n = min(KEPT, dataset.size) if n is None else n
     least = max(METRICS[metric].least for metric in chosen)
     if not least <= n <= dataset.size:
-        raise ValueError(
-            f"n: {n}, but it must be from {least} to {dataset.size}, the images that {data_.name}/{data_.split} holds"
-        )
+        raise FieldError("n", n, f"it must be from {least} to {dataset.size}, the images that {data_.name}/{data_.split} holds")
     return Protocol(chosen, name, n, data_)
 
 

@@ -4,7 +4,11 @@ A row says where the thing is, `MODULE:NAME`; its module is imported when the na
 recipes load nothing but the standard library, so that the command line answers at once.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from jaxgan.system.messages import not_one_of
 
 
 class Pair(NamedTuple):
@@ -30,6 +34,9 @@ NETWORKS: dict[str, Pair] = {
 }
 OPTIMIZERS: dict[str, str] = {
     "adam": "jaxgan.recipes.optimizers:Adam",
+    "adamw": "jaxgan.recipes.optimizers:AdamW",
+    "rmsprop": "jaxgan.recipes.optimizers:RMSProp",
+    "sgd": "jaxgan.recipes.optimizers:SGD",
 }
 LOSSES: dict[str, str] = {
     "minimax": "jaxgan.core.losses:minimax",
@@ -69,3 +76,25 @@ METRICS: dict[str, Measure] = {
     "diversity": Measure("jaxgan.evaluation.metrics.diversity:DIVERSITY", ()),
     "memorisation": Measure("jaxgan.evaluation.metrics.memorisation:MEMORISATION", ()),
 }
+
+
+def find(names: Mapping[str, str], field: str, name: str) -> Any:
+    """Returns what a name of one of these tables stands for, importing the module that holds it.
+
+    Args:
+        names: one of the tables of this file.
+        field: what is being set, for the message.
+        name: a key of the table.
+
+    Raises:
+        FieldError: when the table has no such name.
+    """
+    if name not in names:
+        raise not_one_of(field, name, names)
+    return at(names[name])
+
+
+def at(where: str) -> Any:
+    """Returns what stands at `MODULE:NAME`, importing the module."""
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name)

@@ -95,7 +95,7 @@ def together(act: Callable[[], T]) -> T:
     raise Elsewhere(int(statuses[speaker])) from failed
 
 
-def by_first(act: Callable[[], T]) -> T | None:
+def on_main_process(act: Callable[[], T]) -> T | None:
     """Does something in process 0 alone, while the others wait; where it fails, all fail. None in the others."""
     return together(lambda: act() if is_first() else None)
 

@@ -35,6 +35,12 @@ def not_one_of(field: str, value: Any, allowed: Iterable[str]) -> FieldError:
     return FieldError(field, repr(value), f"{', '.join(allowed)}{did_you_mean(str(value), allowed)}", link=" is not one of ")
 
 
+def no_such_field(path: str, known: Iterable[str]) -> FieldError:
+    """Returns the error of a field that a part does not have: `PATH: no such field; did you mean 'width'?`."""
+    meant = did_you_mean(path.rpartition(".")[2], known).removeprefix("; ")
+    return FieldError(path, "no such field", meant, link="; " if meant else "")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns `; did you mean 'hinge'?`, or nothing when no known word is near."""
     near = difflib.get_close_matches(word, list(known), n=1)

@@ -9,24 +9,21 @@ from jax.sharding import NamedSharding
 
 from jaxgan.core import latents
 from jaxgan.core.types import GAN, Images, Latents, Weights
-from jaxgan.recipes import Recipe
 from jaxgan.system import devices
-from jaxgan.training import build
-from jaxgan.training.build import LATENTS, Shape
+from jaxgan.system.messages import FieldError
+from jaxgan.training.experiment import Experiment
 
 
-def drawn(recipe: Recipe, seed: int, indices: np.ndarray) -> Latents:
-    """The latents of samples `indices` of a seed, `[N, D]`: each depends on the seed and its index only."""
-    generator = recipe.generator
-    return latents.draw(jax.random.key(seed), jnp.asarray(indices), generator.latent_dim, latent=LATENTS[generator.latent])
+def drawn(experiment: Experiment, seed: int, indices: np.ndarray) -> Latents:
+    """Returns the latents of samples `indices` of a seed, `[N, D]`: each depends on the seed and its index only."""
+    return latents.draw(jax.random.key(seed), jnp.asarray(indices), experiment.latent_dim, latent=experiment.latent)
 
 
-def truncating(recipe: Recipe, shape: Shape, truncation: float | None) -> tuple[Callable[[Latents], Latents], float | None]:
-    """What a truncation does: to the latents, of a generator without a mapping, or else to the styles.
+def truncating(experiment: Experiment, truncation: float | None) -> tuple[Callable[[Latents], Latents], float | None]:
+    """Returns what a truncation does to the latents, of a generator without a mapping, or else to the styles.
 
     Args:
-        recipe: of one GAN.
-        shape: of its data.
+        experiment: whose generator draws.
         truncation: psi of styles, from 0 to 2, or threshold of z, see `latents.truncate`; None for none.
 
     Returns:
@@ -37,10 +34,10 @@ def truncating(recipe: Recipe, shape: Shape, truncation: float | None) -> tuple[
     """
     if truncation is None:
         return lambda z: z, None
-    if build.generator(recipe, shape).map is None:
+    if experiment.generator.map is None:
         return lambda z: latents.truncate(z, truncation), None
     if not 0.0 <= truncation <= 2.0:
-        raise ValueError(f"truncation: {truncation}, but of styles it must be from 0 to 2; 1 for none")
+        raise FieldError("truncation", truncation, "of styles it must be from 0 to 2; 1 for none")
     return lambda z: z, truncation
 
 

@@ -12,11 +12,13 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxgan.core.types import GAN, Batch, Dataset, GANState, Info, Key, Player, PyTree
-from jaxgan.recipes import Recipe, Shard, check_divides, members
+from jaxgan.core.types import GAN, Batch, GANState, Info, Key, Player, PyTree
+from jaxgan.recipes import Recipe, Shard, check_divides
 from jaxgan.system import devices
-from jaxgan.training import build
-from jaxgan.training.build import Shape
+from jaxgan.system.messages import FieldError
+from jaxgan.training.experiment import Experiment
+
+_NEVER = 2**31 - 1
 
 
 class Prepared(NamedTuple):
@@ -55,11 +57,11 @@ class Program(NamedTuple):
         return self.run.lower(state, batches, *self.rest(count))
 
 
-def prepare(recipe: Recipe, dataset: Dataset, shape: Shape) -> Prepared:
-    """Builds the GAN and its batches, and says where everything lies.
+def prepare(experiment: Experiment) -> Prepared:
+    """Lays an experiment out over the devices: its state and its batches.
 
-    One GAN's batches are cut along the batch axis over all devices, of which each holds the whole state, unless
-    `recipe.shard` cuts that too. Several GANs are themselves divided among the devices: none needs another's arrays.
+    One GAN's batches are sharded along the batch axis over all devices, and its state is replicated unless `recipe.shard`
+    shards that too. Several GANs are themselves divided among the devices: none needs another's arrays.
 
     With n devices, p numbers in both players' parameters, and Adam's two moments, each device holds
 
@@ -74,18 +76,16 @@ def prepare(recipe: Recipe, dataset: Dataset, shape: Shape) -> Prepared:
     Raises:
         ValueError: when the batch fits neither the data nor the devices, or the networks not the data.
     """
-    rows, count, every = build.batch_rows(recipe), jax.device_count(), members(recipe)
+    recipe, dataset, rows, count = experiment.recipe, experiment.dataset, experiment.rows, jax.device_count()
+    assert dataset is not None
     if dataset.size is not None and rows > dataset.size:
-        raise ValueError(
-            f"batch_size: {recipe.batch_size}, but {dataset.name}/{dataset.split} holds {dataset.size} images "
-            f"and one step takes {rows}"
-        )
-    _check_fits(recipe, count)
-    gan = build.build(recipe, shape)
-    abstract = jax.eval_shape(lambda: gan.init(build.key(recipe)))
-    mesh = devices.line(jax.devices()[: count if len(every) == 1 else math.gcd(count, len(every))])
+        holds = f"{dataset.name}/{dataset.split} holds {dataset.size} images and one step takes {rows}"
+        raise FieldError("batch_size", recipe.batch_size, holds)
+    _check_fits(experiment, count)
+    every, abstract = experiment.members, experiment.abstract
+    mesh = devices.line(jax.devices()[: math.gcd(count, len(every)) if experiment.several else count])
     whole, cut, apart = devices.whole(mesh), devices.in_parts(mesh), NamedSharding(mesh, PartitionSpec(None, "data"))
-    if len(every) == 1:
+    if not experiment.several:
         placed = _laid_out(abstract, mesh, recipe.shard)
         batches = dataset.batches(recipe.seed, rows, cut)
     else:
@@ -98,17 +98,15 @@ def prepare(recipe: Recipe, dataset: Dataset, shape: Shape) -> Prepared:
             batch: Batch = stack(*(drawn[each.seed] for each in every))
             return batch
 
-    return Prepared(gan, batches, placed)
+    return Prepared(experiment.gan, batches, placed)
 
 
-def _check_fits(recipe: Recipe, count: int) -> None:
-    check_divides(recipe, count)
-    several = len(members(recipe))
+def _check_fits(experiment: Experiment, count: int) -> None:
+    check_divides(experiment.recipe, count)
+    several = len(experiment.members)
     if several > 1 and jax.process_count() > 1 and several % count:
-        raise ValueError(
-            f"seeds: {recipe.seeds}, but the {several} GANs must divide among the {count} devices of {jax.process_count()} "
-            "processes"
-        )
+        allowed = f"the {several} GANs must divide among the {count} devices of {jax.process_count()} processes"
+        raise FieldError("seeds", experiment.recipe.seeds, allowed)
 
 
 def _at(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
@@ -132,8 +130,9 @@ def _laid_out(abstract: GANState, mesh: Mesh, shard: Shard) -> GANState:
 def steps(
     prepared: Prepared,
     state: GANState,
-    recipe: Recipe,
+    experiment: Experiment,
     *,
+    also: Callable[[int], int] = lambda _: _NEVER,
     seconds: float = 0.0,
     stop: Callable[[], int],
     progress: Callable[[int], Any],
@@ -147,7 +146,8 @@ def steps(
     Args:
         prepared: of the recipe.
         state: to go on from; its buffers are donated.
-        recipe: says when what is due.
+        experiment: whose recipe says when what is due.
+        also: given a step, the next one after it to pause at besides.
         seconds: of training before.
         stop: asked once after each dispatch for the number of the signal that came, or 0; after a signal no other is made.
         progress: is told of the steps made.
@@ -155,12 +155,12 @@ def steps(
     Yields:
         An `Event`; the loop goes on when the next is asked for.
     """
-    advance = program(prepared, recipe)
+    recipe, advance = experiment.recipe, program(prepared, experiment)
     intervals = (recipe.log_interval, recipe.sample_interval, recipe.checkpoint_interval)
     infos: list[tuple[Info, int]] = []
     step, began = int(state.step), time.perf_counter() - seconds
     while step < recipe.steps:
-        due = min([recipe.steps, *((step // interval + 1) * interval for interval in intervals)])
+        due = min([recipe.steps, also(step), *((step // interval + 1) * interval for interval in intervals)])
         signal_number = 0
         while step < due and not signal_number:
             count = min(recipe.steps_per_dispatch, due - step)
@@ -181,12 +181,13 @@ def steps(
             return
 
 
-def program(prepared: Prepared, recipe: Recipe) -> Program:
+def program(prepared: Prepared, experiment: Experiment) -> Program:
     """The compiled program: `count` steps on batches `[steps, B, ...]`, and the mean of their infos, as `_joined`."""
+    recipe = experiment.recipe
     step, placed = _step(prepared, recipe.shard), jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
     whole = _whole(prepared)
     # Of several GANs each device has the scalars of its own; other processes need them too.
-    info_placed = whole if len(members(recipe)) == 1 or jax.process_count() > 1 else None
+    info_placed = whole if not experiment.several or jax.process_count() > 1 else None
 
     def one(state: GANState, batches: Batch, key: Key) -> tuple[GANState, Info]:
         state, info = step(state, jax.tree.map(lambda x: x[0], batches), key)
@@ -204,7 +205,7 @@ def program(prepared: Prepared, recipe: Recipe) -> Program:
         return state, _joined(info)
 
     # On the devices once and for all: what a call gets from the host, it copies to each of them.
-    key = jax.jit(lambda key: key, out_shardings=whole)(build.key(recipe))
+    key = jax.jit(lambda key: key, out_shardings=whole)(experiment.key)
     jit = functools.partial(
         jax.jit, donate_argnums=0, out_shardings=(placed, info_placed), compiler_options=compiler_options(recipe)
     )

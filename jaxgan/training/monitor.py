@@ -10,13 +10,12 @@ import numpy as np
 from PIL import Image
 
 from jaxgan import pictures, toy
-from jaxgan.core import sweep
-from jaxgan.core.types import Dataset, GANState, Player, Weights
+from jaxgan.core.types import GANState, Weights
 from jaxgan.evaluation import quality, verdict
 from jaxgan.evaluation.features.statistics import features_of, gather
-from jaxgan.recipes import Data, Recipe, evaluation, members
-from jaxgan.training import build
-from jaxgan.training.build import Shape
+from jaxgan.recipes import Data, Recipe, evaluation
+from jaxgan.system.messages import FieldError
+from jaxgan.training.experiment import Experiment, open_data
 from jaxgan.training.generate import drawn, over_devices, sampler
 
 log = logging.getLogger("jaxgan")
@@ -38,30 +37,27 @@ class Monitor(NamedTuple):
     figures: Callable[[GANState], list[dict[str, float]]]  # of each member
 
 
-def monitor(recipe: Recipe, shape: Shape, dataset: Dataset) -> Monitor:
+def monitor(experiment: Experiment) -> Monitor:
     """Looks at the averaged generator with fixed latents, and at D's logits on what the generator in training makes.
 
     Args:
-        recipe: what is trained.
-        shape: of its data.
-        dataset: where the real samples to compare with come from: the training split, the same ones at every call.
+        experiment: what is trained; real samples to compare with come from its data set, the same ones at every call.
 
     Returns:
         A `Monitor`. The figures are `verdict.figures` and `verdict.overlap` of 512 samples, with the labels of the real
         ones, and for a mixture `modes`, `high_quality` and `reverse_kl` of 2,500 (`toy.coverage`); none where there are
         fewer than 40 real samples.
     """
-    every = members(recipe)
-    gan, critic = build.build(every[0], shape), build.discriminator(every[0], shape)
-    points, classes = len(shape.sample) == 1, shape.classes
-    density = build.MIXTURES[recipe.data.name]() if recipe.data.name in build.MIXTURES else None
-    shown = _POINTS if points else 100 if classes == 10 else 64
+    recipe, dataset, gan, critic = experiment.recipe, experiment.dataset, experiment.one, experiment.discriminator
+    assert dataset is not None
+    points, classes, density = len(experiment.shape.sample) == 1, experiment.shape.classes, experiment.density
+    shown = min(_POINTS, dataset.size or _POINTS) if points else 100 if classes == 10 else 64
     shown_labels = jnp.arange(shown, dtype=jnp.int32) % max(classes, 1)
     compared = min(verdict.SAMPLES, dataset.size or verdict.SAMPLES)
-    compared -= compared % recipe.discriminator.pack
+    compared -= compared % recipe.pack
     real = jax.tree.map(lambda x: np.asarray(x[0]), dataset.batches(recipe.seed, compared)(0))
     labels = jnp.asarray(real["label"] if classes else np.zeros(compared, np.int32))
-    drawn = np.asarray(dataset.batches(recipe.seed, shown)(0)["image"][0]) if points else None
+    drawn = plane(np.asarray(dataset.batches(recipe.seed, shown)(0)["image"][0])) if points else None
     key = jax.random.key(recipe.seed)
     sample = jax.jit(gan.sample)
 
@@ -75,23 +71,25 @@ def monitor(recipe: Recipe, shape: Shape, dataset: Dataset) -> Monitor:
         return judged(jnp.asarray(real["image"])), judged(fake)
 
     def picture(state: GANState) -> Image.Image:
-        count = shown if len(every) == 1 or points else 10
-        images = [np.asarray(sample(each.ema, key, shown_labels[:count])) for each in _alone(state, len(every))]
+        several = experiment.several
+        count = shown if not several or points else 10
+        images = [np.asarray(sample(each.ema, key, shown_labels[:count])) for each in experiment.apart(state)]
         if not points:
-            columns = 10 if classes == 10 or len(every) > 1 else 8
+            columns = 10 if classes == 10 or several else 8
             return pictures.grid(np.concatenate(images), columns=columns)
         step = f"step {int(state.step):,}"
-        titles = [step] if len(every) == 1 else [f"{_name(each, recipe)}, {step}" for each in every]
-        pixels = 480 if len(every) == 1 else 320
-        return pictures.tile(
-            [pictures.scatter(x, real=drawn, title=title, pixels=pixels) for x, title in zip(images, titles, strict=True)]
-        )
+        titles = [f"{_name(each, recipe)}, {step}" for each in experiment.members] if several else [step]
+        panels = [
+            pictures.scatter(plane(x), real=drawn, title=title, pixels=320 if several else 480)
+            for x, title in zip(images, titles, strict=True)
+        ]
+        return pictures.tile(panels)
 
     def figures(state: GANState) -> list[dict[str, float]]:
         found: list[dict[str, float]] = []
         if compared < verdict.FEWEST:
-            return [{} for _ in every]
-        for each in _alone(state, len(every)):
+            return [{} for _ in experiment.members]
+        for each in experiment.apart(state):
             fake = np.asarray(sample(each.ema, key, labels))
             row = dict(verdict.figures(real["image"], fake)._asdict())
             real_logits, fake_logits = map(np.asarray, logits(each))
@@ -105,13 +103,11 @@ def monitor(recipe: Recipe, shape: Shape, dataset: Dataset) -> Monitor:
     return Monitor(picture, figures)
 
 
-def examiner(recipe: Recipe, shape: Shape, dataset: Dataset) -> Examiner | None:
+def examiner(experiment: Experiment) -> Examiner | None:
     """Measures the averaged generator by the metrics that a recipe asks for, on the same latents at every call.
 
     Args:
-        recipe: what is trained.
-        shape: of its data.
-        dataset: of the recipe.
+        experiment: what is trained.
 
     Returns:
         An `Examiner`, its network and the statistics of the real images loaded or computed; None when no metric is asked for.
@@ -119,27 +115,30 @@ def examiner(recipe: Recipe, shape: Shape, dataset: Dataset) -> Examiner | None:
     Raises:
         ValueError, FileNotFoundError: when a metric cannot be had; the field is named.
     """
+    recipe = experiment.recipe
     interval, metrics = evaluation(recipe)
     if not interval:
         return None
-    every, data = members(recipe), recipe.data
+    data = recipe.data
     wanted = Data(data.name, data.split, data.image_size, data.channels)  # real images are not mirrored
-    real = build.dataset(Recipe(data=wanted)) if data.mirror else dataset
+    real = open_data(Recipe(data=wanted)) if data.mirror else experiment.dataset
+    assert real is not None
     try:
-        protocol = quality.protocol(wanted, real, metrics=metrics, extractor=recipe.eval_features, n=recipe.eval_n)
+        protocol = quality.protocol(wanted, real, metrics=metrics, extractor=recipe.eval_features or None, n=recipe.eval_n)
         judge = quality.judge(protocol, real, placement=over_devices(), begin=_told)
-    except ValueError as error:
-        raise ValueError(f"eval_{error}") from error
+    except FieldError as error:
+        raise error.renamed(f"eval_{error.field}") from error
     features = features_of(judge.extractor, placement=judge.placement)
-    draw, key = sampler(build.build(every[0], shape), batch=judge.extractor.batch), jax.random.key(recipe.seed)
-    z, labels = drawn(recipe, recipe.seed, np.arange(protocol.n)), quality.labels(judge, data.name, shape.classes)
+    draw, key = sampler(experiment.one, batch=judge.extractor.batch), jax.random.key(recipe.seed)
+    z = drawn(experiment, recipe.seed, np.arange(protocol.n))
+    labels = quality.labels(judge, data.name, experiment.shape.classes)
 
     def measured(weights: Weights) -> dict[str, float]:
         (fake,) = gather(features(draw(weights, key, z, labels)), [protocol.n], keep=judge.keep)
         return {name: figure.value for name, figure in quality.compare(judge, fake).items()}
 
     def figures(state: GANState) -> list[dict[str, float]]:
-        return [measured(each.ema) for each in _alone(state, len(every))]
+        return [measured(each.ema) for each in experiment.apart(state)]
 
     names = [name for name, metric in quality.OF_FIGURE.items() if metric in metrics]
     drawn_how = f"averaged generator, latents of seed {recipe.seed}"
@@ -151,15 +150,9 @@ def _told(what: str, count: int) -> Callable[[int], object]:
     return lambda _: None
 
 
-def _alone(state: GANState, count: int) -> list[GANState]:
-    """The states of GANs that train side by side."""
-    if count == 1:
-        return [state]
-    # By way of the host: to index arrays that are divided among devices would make these talk to each other.
-    nobody = Player(None, None, None)
-    g, d = (nobody._replace(params=player.params, stats=player.stats) for player in (state.g, state.d))
-    there = jax.device_get(state._replace(g=g, d=d))
-    return [sweep.member(there, i) for i in range(count)]
+def plane(points: np.ndarray) -> np.ndarray:
+    """Returns points as a picture of the plane shows them, `[N, 2]`: their first two coordinates, or one beside zeros."""
+    return points[:, :2] if points.shape[1] > 1 else np.concatenate([points, np.zeros_like(points)], axis=1)
 
 
 def _centred(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

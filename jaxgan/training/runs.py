@@ -1,10 +1,10 @@
 """A run directory: the recipe, the checkpoints and the logs of one training. The one door to it."""
 
 import json
-import os
+import logging
+import math
 import shutil
 import zlib
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -13,19 +13,22 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxgan import recipes
 from jaxgan.core import sweep
 from jaxgan.core.types import GAN, Dataset, GANState, Weights
 from jaxgan.evaluation import verdict
-from jaxgan.recipes import Recipe
-from jaxgan.system import hosts
-from jaxgan.training import build, checkpoint
-from jaxgan.training.build import Shape, shape_of
+from jaxgan.recipes import Recipe, code, formats, record
+from jaxgan.recipes.record import Allowed
+from jaxgan.system import files, hosts
+from jaxgan.system.messages import FieldError
+from jaxgan.training import checkpoint
+from jaxgan.training.callbacks import Writer
+from jaxgan.training.experiment import Experiment, Shape, build
 
-Writer = Callable[[dict[str, Any]], None]  # takes one row of metrics; that is all a logger has to be
+log = logging.getLogger("jaxgan")
 
 _OURS = (
     "recipe.json",
+    "code",
     "metrics.jsonl",
     "samples",
     "progress.webp",
@@ -39,110 +42,179 @@ _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "nu
 
 
 class Run(NamedTuple):
-    """What a run directory says of itself."""
+    """A run directory and what it says of itself."""
 
     path: Path
     recipe: Recipe
     shape: Shape
     class_names: tuple[str, ...]
+    counted_from: tuple[int, int] = (0, 0)  # a step, and the images shown before it
 
     @property
     def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def metrics(self) -> Path:
+        """The file of metrics."""
         return self.path / "metrics.jsonl"
 
     @property
     def samples(self) -> Path:
+        """The folder of pictures."""
         return self.path / "samples"
 
+    def experiment(self, *, dataset: Dataset | None = None) -> Experiment:
+        """Returns the run's recipe, built for data of its shape."""
+        return build(
+            self.recipe, dataset=dataset, shape=self.shape, class_names=self.class_names, counted_from=self.counted_from
+        )
 
-def start(path: str | Path, recipe: Recipe, dataset: Dataset, *, overwrite: bool = False) -> Run:
+
+class Wish(NamedTuple):
+    """What the user wants of a run that is there already."""
+
+    overwrite: bool = False  # remove what an earlier training left
+    change: bool = False  # go on with another recipe
+    accept_code: bool = False  # go on with code that has changed
+
+
+def counted_from(path: str | Path, recipe: Recipe) -> tuple[int, int]:
+    """Returns the step and images from which a run that goes on with this recipe counts, `(0, 0)` for a new one.
+
+    Where a step shows as many images as before, that is as it was; where not, counting starts anew at the latest checkpoint.
+    """
+    path = Path(path).expanduser().absolute()
+    if not record.is_run(path):
+        return 0, 0
+    old = record.read(path)
+    before = int(old.recipe["disc_steps"]) * int(old.recipe["batch_size"])
+    step, images = old.counted_from
+    saved = checkpoint.saved_steps(path / "checkpoints")
+    if before == recipe.disc_steps * recipe.batch_size or not saved:
+        return step, images
+    return saved[-1], images + (saved[-1] - step) * before
+
+
+def start(path: str | Path, experiment: Experiment, wish: Wish | None = None) -> Run:
     """Makes a run directory, or opens the one there to go on with.
 
     Args:
         path: the directory; made with its parents when it is not there.
-        recipe: a checked recipe.
-        dataset: what it trains on.
-        overwrite: remove what an earlier run left in it.
+        experiment: what is trained.
+        wish: what to do with a run that is there.
 
     Returns:
-        The run, its `recipe.json` written.
+        The run, its `recipe.json` written unless it is changed on purpose: then `changed` writes it, once the state is there.
 
     Raises:
-        ValueError: when the path is not a run's, or is that of a run with another recipe: every difference is named.
+        FieldError: when the path is not a run's, or is that of a run with another recipe: every difference is named.
     """
-    run = _run(path, recipe, dataset)
+    wish = wish or Wish()
+    run = _run(path, experiment)
     path = run.path
     if path.exists() and not path.is_dir():
-        raise ValueError(f"run: {path} is a file, but it must be a folder")
-    if (path / "recipe.json").exists():
-        if not overwrite:
-            _check_same(read(path), run)
-    elif path.exists() and any(path.iterdir()):
-        raise ValueError(f"run: {path} holds files but no recipe.json, so it is not a run; name another folder")
+        raise FieldError("run", f"{path} is a file", "it must be a folder")
+    there = record.is_run(path)
+    if there and not wish.overwrite:
+        _check_same(record.read(path), run, wish)
+    elif not there and path.exists() and any(path.iterdir()):
+        raise FieldError("run", f"{path} holds files but no recipe.json", "so it is not a run; name another folder", link=", ")
+    content = _content(run, experiment)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if overwrite:
+        if wish.overwrite:
             _remove(path)
         run.samples.mkdir(exist_ok=True)
-        _write_recipe(run, dataset)
+        if not (there and wish.change) or wish.overwrite:
+            _write(run, content)
     except OSError as error:
-        raise ValueError(f"run: {path} cannot be written: {error.strerror}") from error
+        raise FieldError("run", f"{path} cannot be written", str(error.strerror), link=": ") from error
     return run
 
 
-def join(path: str | Path, recipe: Recipe, dataset: Dataset) -> Run:
-    """The run that process 0 started, as each of several processes sees it.
+def changed(run: Run, experiment: Experiment, step: int) -> list[str]:
+    """Writes the recipe of a run that goes on with another one, and records what changed at which step.
+
+    Returns:
+        The differences, a line each.
+    """
+    old = record.read(run.path)
+    content = _content(run, experiment)
+    found = formats.differences(old.recipe, content["recipe"])
+    files_ = _changed_code(old.code, content["code"])
+    if not found and not files_:
+        return []
+    entry = {"step": step, "images": experiment.images(step), "fields": {path: list(pair) for path, pair in found.items()}}
+    content["changes"] = [*old.changes, entry | ({"code": files_} if files_ else {})]
+    _write(run, content)
+    return [*formats.told(found), *(f"code: {name}" for name in files_)]
+
+
+def join(path: str | Path, experiment: Experiment) -> Run:
+    """Returns the run that process 0 started, as each of several processes sees it.
 
     Args:
         path: as for `start`, and so the others.
-        recipe: the same.
-        dataset: the same.
+        experiment: the same.
 
     Raises:
-        ValueError: when the directory is not that of process 0: it must lie on a file system that all of them share.
+        FieldError: when the directory is not that of process 0: it must lie on a file system that all of them share.
     """
-    run = _run(path, recipe, dataset)
+    run = _run(path, experiment)
     file = run.path / "recipe.json"
     if jax.process_count() > 1:
         content = file.read_bytes() if file.is_file() else b""
         if zlib.crc32(content) != int(hosts.told(np.uint32(zlib.crc32(content)))):
-            raise ValueError(
-                f"run: {run.path}, but process {jax.process_index()} does not see what process 0 wrote there; "
-                "it must lie on a file system that all of them share"
+            raise FieldError(
+                "run",
+                run.path,
+                f"process {jax.process_index()} does not see what process 0 wrote there; "
+                "it must lie on a file system that all of them share",
             )
     return run
 
 
-def _run(path: str | Path, recipe: Recipe, dataset: Dataset) -> Run:
-    class_names = dataset.class_names if recipe.data.conditional else ()
-    return Run(Path(path).expanduser().absolute(), recipe, shape_of(recipe, dataset), class_names)
+def _run(path: str | Path, experiment: Experiment) -> Run:
+    return Run(
+        Path(path).expanduser().absolute(),
+        experiment.recipe,
+        experiment.shape,
+        experiment.class_names,
+        experiment.counted_from,
+    )
 
 
-def read(path: str | Path) -> Run:
+def read(path: str | Path, allowed: Allowed | None = None) -> Run:
     """Opens a run directory.
+
+    Args:
+        path: of the run.
+        allowed: what its own code may do, where it has any.
 
     Raises:
         FileNotFoundError: when there is no run.
-        ValueError: when its `recipe.json` cannot be understood.
+        FieldError: when its `recipe.json` cannot be understood, or its code is not at hand.
+        UserCodeError: when its code raises.
     """
-    path = Path(path).expanduser().absolute()
-    file = path / "recipe.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json")
-    try:
-        content = json.loads(file.read_text())
-        data = content["data"]
-        shape = Shape(tuple(int(n) for n in data["shape"]), int(data["classes"]))
-        return Run(path, recipes.from_dict(content["recipe"]), shape, tuple(data["class_names"]))
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise ValueError(f"run: {file} is damaged or of another version: {error}") from error
+    found = record.read(path)
+    recipe, files_ = record.recipe_of(found, allowed or Allowed())
+    if files_:
+        log.warning("%s: its code has changed since it was trained: %s", found.path, ", ".join(files_))
+    shape = Shape(found.sample, found.classes)
+    return Run(found.path, recipe, shape, found.class_names, found.counted_from)
 
 
-def load(path: str | Path, *, step: int | None = None, member: int | None = None, strict: bool = False) -> tuple[GAN, GANState]:
+def load(
+    path: str | Path,
+    *,
+    step: int | None = None,
+    member: int | None = None,
+    strict: bool = False,
+    code: str | Path | None = None,
+    trust_run_code: bool = False,
+) -> tuple[GAN, GANState]:
     """Loads a run, ready to sample or to go on training.
 
     Args:
@@ -151,6 +223,8 @@ def load(path: str | Path, *, step: int | None = None, member: int | None = None
         member: of a run of several GANs, the one to take, as if it had been trained alone; None for all of them, side
             by side (`sweep.side_by_side`).
         strict: refuse a damaged checkpoint rather than fall back to the one before.
+        code: folder in which the run's own code is looked for first.
+        trust_run_code: execute the copy of its code that the run carries.
 
     Returns:
         `(gan, state)`.
@@ -159,102 +233,64 @@ def load(path: str | Path, *, step: int | None = None, member: int | None = None
         FileNotFoundError: when there is no run, or no checkpoint in it.
         CheckpointError: when no checkpoint can be read.
     """
-    run = read(path)
-    state = checkpoint.restore(run.checkpoints, abstract_state(run.recipe, run.shape), step=step, strict=strict)
+    run = read(path, Allowed(None if code is None else Path(code), trust_run_code))
+    experiment = run.experiment()
+    state = restore(run, experiment, step=step, strict=strict)
     if member is None:
-        return build.build(run.recipe, run.shape), state
-    alone = member_of(run, member)
-    return build.build(alone, run.shape), state if alone is run.recipe else sweep.member(state, member)
+        return experiment.gan, state
+    alone = experiment.member(member)
+    return alone.gan, sweep.member(state, member) if experiment.several else state
 
 
-def member_of(run: Run, member: int) -> Recipe:
-    """The recipe of one GAN of a run, as if it had been trained alone.
-
-    Raises:
-        ValueError: when there is no such member.
-    """
-    every = recipes.members(run.recipe)
-    if not 0 <= member < len(every):
-        raise ValueError(f"member: {member}, but the run's members are 0 to {len(every) - 1}")
-    return every[member]
+def restore(run: Run, experiment: Experiment, *, step: int | None = None, strict: bool = False) -> GANState:
+    """Restores the state of a run's latest checkpoint, or of one step."""
+    return checkpoint.restore(run.checkpoints, experiment.abstract, step=step, strict=strict)
 
 
-def load_generator(
-    path: str | Path, *, step: int | None = None, member: int = 0, strict: bool = False
-) -> tuple[Run, GAN, Weights]:
-    """Loads the averaged generator of a run and nothing else.
-
-    Args:
-        path: the run directory.
-        step: which checkpoint; the latest when None.
-        member: of a run of several GANs, the one to take.
-        strict: refuse a damaged checkpoint rather than fall back to the one before.
-
-    Returns:
-        `(run, gan, weights)`.
-
-    Raises:
-        As `load`.
-    """
-    run, gan, every, _ = load_generators(path, step=step, strict=strict)
-    member_of(run, member)
-    return run, gan, every[member]
-
-
-def load_generators(
-    path: str | Path, *, step: int | None = None, averaged: bool = True, strict: bool = False
-) -> tuple[Run, GAN, list[Weights], int]:
+def generators(
+    run: Run, experiment: Experiment, *, step: int | None = None, averaged: bool = True, strict: bool = False
+) -> tuple[list[Weights], int]:
     """Loads the generators of all GANs of a run, of most runs one, reading the checkpoint once.
 
     Args:
-        path: the run directory.
+        run: the run.
+        experiment: of the run.
         step: which checkpoint; the latest when None.
         averaged: the averaged ones rather than those in training.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
 
     Returns:
-        `(run, gan, weights, step)`, the weights of each member, and the step they are from; the gan is that of one, and
-        samples alike for all.
+        The weights of each member, which `experiment.one.sample` takes, and the step they are from.
 
     Raises:
-        As `load`.
+        FileNotFoundError, CheckpointError: as `load`.
     """
-    run = read(path)
-    every = recipes.members(run.recipe)
-    abstract = abstract_state(run.recipe, run.shape)
     if averaged:
-        weights, found = checkpoint.restore_generator(run.checkpoints, abstract.ema, step=step, strict=strict)
+        weights, found = checkpoint.restore_generator(run.checkpoints, experiment.abstract.ema, step=step, strict=strict)
     else:
-        state = checkpoint.restore(run.checkpoints, abstract, step=step, strict=strict)
+        state = restore(run, experiment, step=step, strict=strict)
         weights, found = Weights(state.g.params, state.g.stats), int(state.step)
-    apart = [weights] if len(every) == 1 else [jax.tree.map(lambda x, i=i: x[i], weights) for i in range(len(every))]
-    return run, build.build(every[0], run.shape), apart, found
+    return experiment.weights_apart(weights), found
 
 
 def best_step(run: Run) -> int:
-    """The step of the checkpoint that `keep_best` keeps.
+    """Returns the step of the checkpoint that `keep_best` keeps.
 
     Raises:
-        ValueError: when the run keeps none, or has none yet.
+        FieldError: when the run keeps none, or has none yet.
     """
     figure = run.recipe.keep_best
     if figure == "none":
-        raise ValueError(f"best: {run.path} keeps no best checkpoint; train with --keep-best FIGURE")
+        raise FieldError("best", f"{run.path} keeps no best checkpoint", "train with --keep-best FIGURE", link="; ")
     saved = checkpoint.saved_steps(run.checkpoints)
     found = verdict.best([row for row in history(run) if row["step"] in saved], figure)
     if found is None:
-        raise ValueError(f"best: {run.path} has no checkpoint at which {figure} was measured")
+        raise FieldError("best", run.path, f"it has no checkpoint at which {figure} was measured")
     return found
 
 
-def abstract_state(recipe: Recipe, shape: Shape) -> GANState:
-    """The shapes and dtypes of the state of a recipe's training; nothing is computed."""
-    gan = build.build(recipe, shape)
-    return jax.eval_shape(lambda: gan.init(build.key(recipe)))
-
-
 def history(run: Run, *, until: int | None = None) -> list[dict[str, Any]]:
-    """The rows of `metrics.jsonl` up to step `until`; a last line that a kill cut short is left out."""
+    """Returns the rows of `metrics.jsonl` up to step `until`; a last line that a kill cut short is left out."""
     rows = []
     for line in run.metrics.read_text().splitlines() if run.metrics.exists() else []:
         try:
@@ -269,7 +305,7 @@ def history(run: Run, *, until: int | None = None) -> list[dict[str, Any]]:
 def forget_after(run: Run, step: int) -> list[dict[str, Any]]:
     """Drops the metrics and samples after a step, which the resumed run makes again; returns the rows kept."""
     rows = history(run, until=step)
-    write_atomically(run.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+    files.write(run.metrics, "".join(json.dumps(row) + "\n" for row in rows))
     for file in run.samples.glob("*.png"):
         if file.stem.isdigit() and int(file.stem) > step:
             file.unlink()
@@ -277,7 +313,7 @@ def forget_after(run: Run, step: int) -> list[dict[str, Any]]:
 
 
 def jsonl_writer(run: Run) -> Writer:
-    """Appends each row to `metrics.jsonl` as one JSON object."""
+    """Returns a writer that appends each row to `metrics.jsonl` as one JSON object."""
 
     def write(row: dict[str, Any]) -> None:
         with run.metrics.open("a") as file:
@@ -287,7 +323,7 @@ def jsonl_writer(run: Run) -> Writer:
 
 
 def tensorboard_writer(run: Run) -> Writer:
-    """Writes each row's numbers to `tensorboard/`, over images shown; needs the `tensorboard` extra."""
+    """Returns a writer of each row's numbers to `tensorboard/`, over images shown; needs the `tensorboard` extra."""
     from tensorboardX import SummaryWriter
 
     summary = SummaryWriter(str(run.path / "tensorboard"))
@@ -303,23 +339,40 @@ def tensorboard_writer(run: Run) -> Writer:
     return write
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text)
-    part.replace(path)
+def parameters(state: GANState) -> tuple[int, int]:
+    """Returns the numbers of parameters of G and D, of all members together."""
+    g, d = (sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(player.params)) for player in (state.g, state.d))
+    return g, d
 
 
-def _write_recipe(run: Run, dataset: Dataset) -> None:
-    device = jax.devices()[0]
+def _content(run: Run, experiment: Experiment) -> dict[str, Any]:
+    """Returns recipe.json.
+
+    Raises:
+        FieldError: when a part or value of the user's has no name at the top level of a file.
+    """
+    device, recipe = jax.devices()[0], formats.to_dict(run.recipe)
+    origins = code.origins(formats.references(recipe))
+    for key, origin in origins.items():
+        if origin.path is not None:
+            code.remember(Path(origin.path))
+        else:
+            log.warning(
+                "code: %s is a notebook or a session, so that only this process can load the run; put its classes into a file "
+                "NAME.py and import them from there",
+                key,
+            )
+    dataset = experiment.dataset
     content = {
-        "recipe": recipes.to_dict(run.recipe),
+        "format": formats.FORMAT,
+        "recipe": recipe,
         "data": {
             "shape": list(run.shape.sample),
             "classes": run.shape.classes,
             "class_names": list(run.class_names),
-            "size": dataset.size,
+            "size": None if dataset is None else dataset.size,
         },
+        "code": record.code_as_json(origins),
         "versions": {"python": python_version()} | {name: version(name) for name in _PACKAGES},
         "device": {
             "kind": device.device_kind,
@@ -328,22 +381,48 @@ def _write_recipe(run: Run, dataset: Dataset) -> None:
             "processes": jax.process_count(),
         },
     }
-    write_atomically(run.path / "recipe.json", json.dumps(content, indent=2) + "\n")
+    return content | ({"counted_from": list(run.counted_from)} if run.counted_from != (0, 0) else {})
 
 
-def _check_same(old: Run, new: Run) -> None:
-    found = recipes.differences(old.recipe, new.recipe)
-    if not found and (old.shape, old.class_names) != (new.shape, new.class_names):
-        found = [f"data: shape {old.shape.sample}, {old.shape.classes} classes -> {new.shape.sample}, {new.shape.classes}"]
-    if found:
-        raise ValueError(
-            f"run: {old.path} was trained with another recipe ({'; '.join(found)}): "
-            "name another folder with --run, or start anew with --overwrite"
-        )
+def _write(run: Run, content: dict[str, Any]) -> None:
+    """Writes recipe.json, and copies of the code that it names."""
+    file = run.path / "recipe.json"
+    if file.is_file() and "changes" not in content:
+        before = record.read(run.path).changes
+        content |= {"changes": before} if before else {}
+    for key, origin in content["code"].items():
+        if origin["path"] is not None:
+            copy = run.path / "code" / (key if key.endswith(".py") else f"{key.replace('.', '/')}.py")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            files.write(copy, Path(origin["path"]).read_bytes())
+    files.write(file, json.dumps(content, indent=2) + "\n")
+
+
+def _check_same(old: record.Record, new: Run, wish: Wish) -> None:
+    recipe = formats.to_dict(new.recipe)
+    if not recipe["init_from"]:
+        recipe["init_from"] = old.recipe.get("init_from", "")
+    found = formats.told(formats.differences(old.recipe, recipe))
+    shapes = (old.sample, old.classes, old.class_names), (new.shape.sample, new.shape.classes, new.class_names)
+    if not found and shapes[0] != shapes[1]:
+        found = [f"data: shape {old.sample}, {old.classes} classes -> {new.shape.sample}, {new.shape.classes}"]
+    if found and not wish.change:
+        remedy = "name another folder with --run, go on with it by --change, or start anew with --overwrite"
+        raise FieldError("run", f"{old.path} was trained with another recipe ({'; '.join(found)})", remedy, link=": ")
+    files_ = _changed_code(old.code, record.code_as_json(code.origins(formats.references(recipe))))
+    if files_ and not wish.accept_code and not wish.change:
+        remedy = "go on with --accept-code, or start anew with --overwrite"
+        raise FieldError("code", f"{', '.join(files_)} changed since {old.path} was trained", remedy, link=": ")
+
+
+def _changed_code(old: dict[str, code.Origin], new: dict[str, Any]) -> list[str]:
+    """Returns the files whose sha256 is another, or that one side has and the other has not."""
+    sides = {key: origin.sha256 for key, origin in old.items()}, {key: each["sha256"] for key, each in new.items()}
+    return [key for key in sorted({*sides[0], *sides[1]}) if sides[0].get(key, "") != sides[1].get(key, "")]
 
 
 def _remove(path: Path) -> None:
-    """Only what a run writes: a stranger's file in the folder stays."""
+    """Removes only what a run writes: a stranger's file in the folder stays."""
     for name in _OURS:
         if (path / name).is_dir():
             shutil.rmtree(path / name)

@@ -14,12 +14,15 @@ from safetensors import SafetensorError
 from jaxgan import recipes
 from jaxgan.core.types import Weights
 from jaxgan.evaluation.features import cache
-from jaxgan.recipes import Recipe
-from jaxgan.training import build
-from jaxgan.training.build import Shape
+from jaxgan.recipes import Loader, Origin, Recipe
+from jaxgan.recipes.code import origins
+from jaxgan.recipes.formats import references
+from jaxgan.recipes.record import Allowed, code_as_json
+from jaxgan.system.messages import FieldError
+from jaxgan.training.experiment import Experiment, Shape, build
 from jaxgan.weights import foreign
 
-FORMAT = "1"
+FORMAT = "2"
 
 
 class Loaded(NamedTuple):
@@ -27,15 +30,25 @@ class Loaded(NamedTuple):
 
     recipe: Recipe
     shape: Shape
+    class_names: tuple[str, ...]
     generator: Weights  # the averaged one
     discriminator: Weights | None
 
 
-def save(path: str | Path, *, generator: Weights, discriminator: Weights | None, recipe: Recipe, shape: Shape) -> Path:
+def save(
+    path: str | Path,
+    *,
+    generator: Weights,
+    discriminator: Weights | None,
+    recipe: Recipe,
+    shape: Shape,
+    class_names: tuple[str, ...] = (),
+) -> Path:
     """Writes weights, the same bytes for the same weights, and then PATH.sha256, which `sha256sum -c` takes.
 
     Tensors are named `G/COLLECTION/MODULE/../NAME`, and D's `D/..`; parameters are the collection `params`. The metadata
-    holds, as JSON, `recipe` and `shape`, and the versions `jaxgan` and `format`.
+    holds, as JSON, `recipe`, `shape`, `class_names` and `code`, the sha256 of the user's code that the recipe names, and the
+    versions `jaxgan` and `format`.
 
     Args:
         path: the file; one that is there is replaced, at once or not at all.
@@ -43,6 +56,7 @@ def save(path: str | Path, *, generator: Weights, discriminator: Weights | None,
         discriminator: D, or None to leave it out.
         recipe: of one GAN.
         shape: of the data.
+        class_names: of a conditional recipe.
 
     Returns:
         The path.
@@ -53,22 +67,23 @@ def save(path: str | Path, *, generator: Weights, discriminator: Weights | None,
     """
     path = Path(path)
     if len(recipes.members(recipe)) > 1:
-        raise ValueError("recipe: it is for several GANs, but a file holds the weights of one")
+        raise FieldError("recipe", "it is for several GANs", "a file holds the weights of one")
     # Not np.ascontiguousarray, which makes vectors of scalars.
     tensors = {name: np.asarray(x, order="C") for name, x in _named(generator, discriminator).items()}
     broken = [name for name, x in tensors.items() if not np.isfinite(x).all()]
     if broken:
         raise ValueError(f"weights: not finite: {', '.join(broken)}")
-    content = _ordered(safetensors.numpy.save(tensors, _metadata(recipe, shape)))
+    content = _ordered(safetensors.numpy.save(tensors, _metadata(recipe, shape, class_names)))
     cache.write(path, content, hashlib.sha256(content).hexdigest())
     return path
 
 
-def load(path: str | Path) -> Loaded:
+def load(path: str | Path, allowed: Allowed | None = None) -> Loaded:
     """Reads what `save` wrote, whoever changed it since.
 
     Args:
         path: the file.
+        allowed: where code of the user's that the recipe names may be found.
 
     Returns:
         `(recipe, shape, generator, discriminator)`, the arrays in the dtypes that the recipe's networks have.
@@ -86,25 +101,27 @@ def load(path: str | Path) -> Loaded:
     try:
         words = _header(content)["__metadata__"]
         written, fields, of_data = words["format"], json.loads(words["recipe"]), json.loads(words["shape"])
+        names = tuple(map(str, json.loads(words.get("class_names", "[]"))))
+        code = {key: Origin(each["path"], each["sha256"]) for key, each in json.loads(words.get("code", "{}")).items()}
         shape = Shape(tuple(int(side) for side in of_data["sample"]), int(of_data["classes"]))
         tensors = safetensors.numpy.load(content)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: it is no file of weights that jaxgan wrote, or damaged") from error
     try:
-        if written != FORMAT:
-            raise ValueError(f"format: {written!r}, but this version of jaxgan reads {FORMAT!r}")
-        if len(shape.sample) not in (1, 3) or min(shape.sample) < 1 or shape.classes < 0:
-            raise ValueError(f"shape: {shape.sample} and {shape.classes} classes, but it is (H, W, C) or (2,), and 0 or more")
-        recipe = recipes.from_dict(fields)
-        generator, discriminator = _fitted(tensors, recipe, shape)
+        if written not in ("1", FORMAT):
+            raise FieldError("format", repr(written), f"this version of jaxgan reads '1' to {FORMAT!r}")
+        if not shape.sample or min(shape.sample) < 1 or shape.classes < 0:
+            raise FieldError("shape", f"{shape.sample} and {shape.classes} classes", "it is (H, W, C) or (F,), and 0 or more")
+        loader = Loader(code, None, None if allowed is None else allowed.folder)
+        recipe = recipes.from_dict(fields, version=int(written), resolve=loader.value)
+        generator, discriminator = _fitted(tensors, build(recipe, shape=shape, class_names=names))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return Loaded(recipe, shape, generator, discriminator)
+    return Loaded(recipe, shape, names, generator, discriminator)
 
 
-def _fitted(tensors: dict[str, np.ndarray], recipe: Recipe, shape: Shape) -> tuple[Weights, Weights | None]:
-    gan = build.build(recipe, shape)
-    state = jax.eval_shape(lambda: gan.init(build.key(recipe)))
+def _fitted(tensors: dict[str, np.ndarray], experiment: Experiment) -> tuple[Weights, Weights | None]:
+    state = experiment.abstract
     with_d = any(name.startswith("D/") for name in tensors)
     weights = (state.ema, Weights(state.d.params, state.d.stats) if with_d else None)
     wanted = _named(*weights)
@@ -129,13 +146,16 @@ def _words(path: tuple[Any, ...]) -> list[str]:
     return [jax.tree_util.keystr((part,), simple=True) for part in path]
 
 
-def _metadata(recipe: Recipe, shape: Shape) -> dict[str, str]:
+def _metadata(recipe: Recipe, shape: Shape, class_names: tuple[str, ...]) -> dict[str, str]:
     """What a file says of its tensors."""
+    fields = recipes.to_dict(recipe)
     return {
         "format": FORMAT,
         "jaxgan": version("jaxgan"),
-        "recipe": json.dumps(recipes.to_dict(recipe)),
+        "recipe": json.dumps(fields),
         "shape": json.dumps({"sample": list(shape.sample), "classes": shape.classes}),
+        "class_names": json.dumps(list(class_names)),
+        "code": json.dumps(code_as_json(origins(references(fields)))),
     }
 
 

@@ -1,9 +1,9 @@
 """Trains a run: what happens at each pause of the loop, and everything it leaves behind."""
 
+import functools
 import logging
-import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,11 +16,16 @@ from tqdm import tqdm
 
 from jaxgan import pictures, recipes
 from jaxgan.core import sweep
-from jaxgan.core.types import Dataset, GANState
+from jaxgan.core.types import GANState
 from jaxgan.evaluation import verdict
-from jaxgan.recipes import Recipe
+from jaxgan.recipes import Recipe, sources
+from jaxgan.recipes.record import Allowed
+from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import devices, hosts
-from jaxgan.training import build, checkpoint, loop, monitor, runs
+from jaxgan.system.messages import FieldError
+from jaxgan.training import checkpoint, initial, loop, monitor, runs
+from jaxgan.training.callbacks import Callback, Moment, Writer
+from jaxgan.training.experiment import Experiment, build, given, open_data
 
 log = logging.getLogger("jaxgan")
 
@@ -42,7 +47,19 @@ class Interrupted(RuntimeError):
 
 
 def train(
-    recipe: Recipe, path: str | Path, *, overwrite: bool = False, strict: bool = False, tensorboard: bool = False
+    recipe: Recipe | str | Path,
+    path: str | Path | None = None,
+    *,
+    dataset: Any = None,
+    writers: Sequence[Writer] = (),
+    callbacks: Sequence[Callback] = (),
+    overwrite: bool = False,
+    change: bool = False,
+    accept_code: bool = False,
+    strict: bool = False,
+    tensorboard: bool = False,
+    code: str | Path | None = None,
+    trust_run_code: bool = False,
 ) -> runs.Run:
     """Trains a recipe in a run directory, from its last checkpoint if it has one.
 
@@ -50,85 +67,148 @@ def train(
     all of them see: each feeds its own devices, all save together, and process 0 draws, measures and writes the rest.
 
     Args:
-        recipe: what to train.
-        path: the run directory, see `runs.start`.
+        recipe: what to train: a name, a file `my.py` or `my.py:name`, a run, or a `Recipe`.
+        path: the run directory, see `runs.start`; by default `runs/NAME`, or the run that `recipe` names.
+        dataset: data given here instead of those of the recipe, see `data.as_dataset`.
+        writers: called with each row of metrics, after those of the recipe's file.
+        callbacks: called now and then, after those of the recipe's file.
         overwrite: start anew.
+        change: go on with a recipe that differs from the run's, and record what changed at which step.
+        accept_code: go on with code of the user's that has changed.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
         tensorboard: also write `tensorboard/`.
+        code: folder in which a run's own code is looked for first.
+        trust_run_code: execute the copy of its code that a run carries.
 
     Returns:
         The run, trained for `recipe.steps` steps.
 
     Raises:
         ValueError, FileNotFoundError: when something asked for cannot be; nothing is written then.
+        UserCodeError: when code of the user's raises; what was trained is saved.
         CheckpointError: when `strict` and the latest checkpoint is damaged, or none can be read.
         Diverged: when a loss is not finite; the last good checkpoint stays.
         Stopped: on a verdict that the recipe stops on, other than converged; the state is saved.
         Interrupted: after SIGTERM or Ctrl-C; the state is saved.
         Elsewhere: where another process raised one of these.
     """
-    dataset, prepared = hosts.together(lambda: _prepared(recipe, tensorboard))
-    shape = build.shape_of(recipe, dataset)
-    examiner = hosts.by_first(lambda: monitor.examiner(recipe, shape, dataset))
-    hosts.by_first(lambda: runs.start(path, recipe, dataset, overwrite=overwrite))
-    run = hosts.together(lambda: runs.join(path, recipe, dataset))
-    writers = [runs.jsonl_writer(run)] + ([runs.tensorboard_writer(run)] if tensorboard else []) if hosts.is_first() else []
+    if not isinstance(recipe, Recipe):
+        found = sources.find(recipe, Allowed(None if code is None else Path(code), trust_run_code, accept_code))
+        recipe, writers, callbacks = found.recipe, (*found.writers, *writers), (*found.callbacks, *callbacks)
+        path = path or found.run or Path("runs", found.name)
+    if path is None:
+        raise FieldError("run", None, "a recipe given as a value needs the folder of its run")
+    wish, target = runs.Wish(overwrite, change, accept_code), path
+    experiment, prepared, init = hosts.together(lambda: _prepared(recipe, target, dataset, wish, tensorboard))
+    _check_hooks(writers, callbacks)
+    examiner = hosts.on_main_process(lambda: monitor.examiner(experiment))
+    hosts.on_main_process(lambda: runs.start(target, experiment, wish))
+    run = hosts.together(lambda: runs.join(target, experiment))
+    written = _writers(run, tensorboard, writers) if hosts.is_first() else []
     best: list[int] = []
     with checkpoint.open_checkpoints(run.checkpoints, keep=recipe.keep_checkpoints, also=lambda: best) as checkpoints:
-        state, start = _started(run, prepared, strict)
-        hosts.by_first(lambda: runs.forget_after(run, start))
+        state, start = _started(run, experiment, prepared, init, strict or change)
+        if init is not None and not start:
+            checkpoints.save(state)  # from here on the run needs the weights it began with no more
+        if change:
+            _tell_changes(hosts.on_main_process(lambda: runs.changed(run, experiment, start)), start)
+        hosts.on_main_process(lambda: runs.forget_after(run, start))
         rows = runs.history(run, until=start)
-        found = verdict.best(rows, recipe.keep_best)
-        best += [] if found is None else [found]
-        _announce(run, prepared.abstract, start)
+        found_best = verdict.best(rows, recipe.keep_best)
+        best += [] if found_best is None else [found_best]
+        _announce(run, experiment, start)
         if start < recipe.steps:
-            watch = hosts.by_first(lambda: monitor.monitor(recipe, shape, dataset))
-            diary = Diary(run, watch, examiner, rows, writers, best)
+            watch = hosts.on_main_process(lambda: monitor.monitor(experiment))
+            diary = Diary(run, experiment, watch, examiner, rows, written, list(callbacks), best)
             if not rows:
                 seen = _seen(state, recipe)
-                hosts.by_first(lambda: _draw(diary, seen))
-            with _progress(start, recipe.steps) as progress, hosts.signals() as stop:
-                seconds = rows[-1]["seconds"] if rows else 0.0
-                for event in loop.steps(prepared, state, recipe, seconds=seconds, stop=stop, progress=progress.update):
-                    if _record(event, diary, checkpoints, progress):
-                        break
-    hosts.by_first(lambda: _finish(run))
-    for line in outcome(run):
+                hosts.on_main_process(lambda: _draw(diary, seen))
+            _loop(prepared, state, diary, checkpoints)
+    hosts.on_main_process(lambda: _finish(run))
+    for line in outcome(run, experiment):
         log.info("%s", line)
     return run
 
 
-def _prepared(recipe: Recipe, tensorboard: bool) -> tuple[Dataset, loop.Prepared]:
-    """Everything that may be refused before a run is written."""
-    recipes.check(recipe)
+def _loop(prepared: loop.Prepared, state: GANState, diary: "Diary", checkpoints: checkpoint.Checkpoints) -> None:
+    """Trains to the end, or until something stops it."""
+    experiment, rows, start = diary.experiment, diary.rows, int(state.step)
+
+    def also(step: int) -> int:
+        return min((each.next(step, experiment.images) for each in diary.callbacks), default=experiment.recipe.steps)
+
+    with _progress(start, experiment.recipe.steps) as progress, hosts.signals() as stop:
+        seconds = rows[-1]["seconds"] if rows else 0.0
+        options: dict[str, Any] = {"also": also, "seconds": seconds, "stop": stop, "progress": progress.update}
+        before = start
+        for event in loop.steps(prepared, state, experiment, **options):
+            if _record(event, before, diary, checkpoints, progress):
+                break
+            before = event.step
+
+
+def _prepared(
+    recipe: Recipe, path: str | Path, dataset: Any, wish: runs.Wish, tensorboard: bool
+) -> tuple[Experiment, loop.Prepared, initial.Found | None]:
+    """Returns everything that may be refused before a run is written."""
     if tensorboard and find_spec("tensorboardX") is None:
-        raise ValueError("tensorboard: True, but it is not installed: pip install 'jaxgan[tensorboard]'")
-    if recipe.keep_best in ("modes", "high_quality", "reverse_kl") and recipe.data.name not in build.MIXTURES:
-        raise ValueError(f"keep_best: {recipe.keep_best} is measured on {', '.join(build.MIXTURES)} only")
-    dataset = build.dataset(recipe)
-    return dataset, loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))
+        raise FieldError("tensorboard", True, "it is not installed: pip install 'jaxgan[tensorboard]'")
+    if dataset is not None:
+        recipe, found = given(recipe, dataset)
+        recipes.check(recipe)
+    else:
+        found = open_data(recipes.check(recipe))
+    begun = (0, 0) if wish.overwrite else runs.counted_from(path, recipe)
+    experiment = build(recipe, dataset=found, counted_from=begun)
+    if recipe.keep_best in ("modes", "high_quality", "reverse_kl") and experiment.density is None:
+        raise FieldError("keep_best", recipe.keep_best, f"it is measured on {', '.join(MIXTURES)} only")
+    init = None
+    if recipe.init_from and (wish.overwrite or not checkpoint.saved_steps(Path(path).expanduser() / "checkpoints")):
+        init = initial.find(recipe.init_from, experiment)
+    return experiment, loop.prepare(experiment), init
 
 
-def _started(run: runs.Run, prepared: loop.Prepared, strict: bool) -> tuple[GANState, int]:
-    """The state to go on from, and its step."""
+def _check_hooks(writers: Sequence[Writer], callbacks: Sequence[Callback]) -> None:
+    for name, given_, fine in (("writers", writers, callable), ("callbacks", callbacks, lambda x: isinstance(x, Callback))):
+        for each in given_:
+            if not fine(each):
+                allowed = "a writer is a function of a row" if name == "writers" else "it must be a jaxgan.Callback"
+                raise FieldError(name, f"a {type(each).__name__}", allowed)
+
+
+def _writers(run: runs.Run, tensorboard: bool, own: Sequence[Writer]) -> list[Writer]:
+    return [runs.jsonl_writer(run), *([runs.tensorboard_writer(run)] if tensorboard else []), *own]
+
+
+def _tell_changes(lines: list[str] | None, step: int) -> None:
+    for line in lines or ():
+        log.info("from step %d on: %s", step, line)
+
+
+def _started(
+    run: runs.Run, experiment: Experiment, prepared: loop.Prepared, init: initial.Found | None, strict: bool
+) -> tuple[GANState, int]:
+    """Returns the state to go on from, and its step."""
     if checkpoint.saved_steps(run.checkpoints):
         state = checkpoint.restore(run.checkpoints, prepared.abstract, strict=strict)
     else:
         placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
-        state = jax.jit(prepared.gan.init, out_shardings=placed)(build.key(run.recipe))
+        state = jax.jit(prepared.gan.init, out_shardings=placed)(experiment.key)
+        if init is not None:
+            state = initial.apply(init, state)
     return state, int(state.step)
 
 
-def outcome(run: runs.Run) -> list[str]:
-    """Mean and standard error of the last figures of a run of several GANs, for each weight of a sweep; [] of one."""
+def outcome(run: runs.Run, experiment: Experiment) -> list[str]:
+    """Returns mean and standard error of the last figures of a run of several GANs, for each weight of a sweep; [] of one."""
     recipe, rows = run.recipe, runs.history(run)
-    if len(recipes.members(recipe)) == 1 or not rows or "members" not in rows[-1]:
+    if not experiment.several or not rows or "members" not in rows[-1]:
         return []
     lines, members = [], rows[-1]["members"]
     for i, gamma in enumerate(recipe.penalty.gammas or (None,)):
         part = slice(i * recipe.seeds, (i + 1) * recipe.seeds)
         figures = []
-        for name in ("d_loss", *verdict.Figures._fields, *recipes.LOOKED_AT[2:], *recipes.MEASURED):
+        for name in dict.fromkeys(("d_loss", *verdict.Figures._fields, *recipes.LOOKED_AT[2:], *recipes.figures(recipe))):
             there = [value for value in members.get(name, [])[part] if value is not None]
             mean, error = sweep.summary(there)
             if mean is not None:
@@ -143,10 +223,12 @@ class Diary(NamedTuple):
     """Where what happens is written; in processes other than the first only the rows, without figures, and the best step."""
 
     run: runs.Run
+    experiment: Experiment
     watch: monitor.Monitor | None
     examiner: monitor.Examiner | None
     rows: list[dict[str, Any]]  # of metrics, those of the run so far
-    writers: list[runs.Writer]
+    writers: list[Writer]
+    callbacks: list[Callback]
     best: list[int]  # the step whose checkpoint is kept besides the latest, where there is one
 
 
@@ -157,32 +239,38 @@ class Decision(NamedTuple):
     ending: int  # by a verdict to stop on
     good: int  # which is that it has converged
     best: int  # step of the best state by `keep_best`; -1 while there is none
+    failed: int  # a writer or callback of the user's raised
 
 
-def _record(event: loop.Event, diary: Diary, checkpoints: checkpoint.Checkpoints, progress: "_Bar") -> bool:
-    """Does what is due; says whether training has come to a good end, and raises where it has to another."""
+def _record(event: loop.Event, before: int, diary: Diary, checkpoints: checkpoint.Checkpoints, progress: "_Bar") -> bool:
+    """Does what is due since the pause before; says whether training has come to a good end, and raises where to another."""
     recipe, rows = diary.run.recipe, diary.rows
     last = rows[-1]["step"] if rows else 0
-    looked_at = event.sample or (event.row and (_is_due(event.step, last, recipe) or _is_examined(event.step, last, recipe)))
+    looked_at = event.sample or (event.row and (_is_due(event.step, last, recipe) or _is_examined(event.step, last, diary)))
     seen = _seen(event.state, recipe) if looked_at else event.state
-    made = hosts.by_first(lambda: _written(event, seen, last, diary, progress))
+    failed: list[recipes.UserCodeError] = []  # of process 0, raised once the state is saved
+    made = hosts.on_main_process(lambda: _written(event, before, seen, last, diary, progress, failed))
     if made is None and event.row:
         rows.append({"step": event.step})
-    decided = Decision(*map(int, hosts.told(made or Decision(0, 0, 0, -1))))
+    decided = Decision(*map(int, hosts.told(made or Decision(0, 0, 0, -1, 0))))
     if decided.diverged:
-        hosts.by_first(lambda: _finish(diary.run))
+        hosts.on_main_process(lambda: _finish(diary.run))
         name, value = next((name, mean) for name, mean in event.means.items() if not np.isfinite(mean).any())
         raise Diverged(f"diverged before step {event.step}: {name} is {np.ravel(value)[0]}; the last checkpoint is kept")
     diary.best[:] = [decided.best] if decided.best >= 0 else []
-    if event.save or decided.ending or (event.row and decided.best == event.step):
+    if event.save or decided.ending or decided.failed or (event.row and decided.best == event.step):
         checkpoints.save(event.state)
-    if not event.stop and not decided.ending:
+    if not event.stop and not decided.ending and not decided.failed:
         return False
     checkpoints.wait()
+    if decided.failed:
+        hosts.on_main_process(lambda: _finish(diary.run))
+        _raise(failed, event.step)
     if decided.good:
-        log.info("stopped at step %d and saved: converged", event.step)
+        converged = bool(rows) and rows[-1].get("verdict") == "converged"
+        log.info("stopped at step %d and saved: %s", event.step, "converged" if converged else "a callback asked to")
         return True
-    hosts.by_first(lambda: _finish(diary.run))
+    hosts.on_main_process(lambda: _finish(diary.run))
     if event.stop:
         raise Interrupted(event.stop, event.step)
     raise Stopped(
@@ -190,7 +278,15 @@ def _record(event: loop.Event, diary: Diary, checkpoints: checkpoint.Checkpoints
     )
 
 
-def _written(event: loop.Event, seen: GANState, last: int, diary: Diary, progress: "_Bar") -> Decision:
+def _written(
+    event: loop.Event,
+    before: int,
+    seen: GANState,
+    last: int,
+    diary: Diary,
+    progress: "_Bar",
+    failed: list[recipes.UserCodeError],
+) -> Decision:
     """Writes the row and the picture that are due, and says what is to become of the run; the part of process 0 alone."""
     recipe, rows = diary.run.recipe, diary.rows
     assert diary.watch is not None
@@ -199,24 +295,56 @@ def _written(event: loop.Event, seen: GANState, last: int, diary: Diary, progres
         # Figures and a verdict with the first row after each picture.
         due = _is_due(event.step, last, recipe)
         figures = diary.watch.figures(seen) if due and healthy.any() else []
-        examined = diary.examiner if event.row and healthy.any() and _is_examined(event.step, last, recipe) else None
+        examined = diary.examiner if event.row and healthy.any() and _is_examined(event.step, last, diary) else None
         if examined is not None:
             found = examined.figures(seen)
             figures = [looked | each for looked, each in zip(figures or [{} for _ in found], found, strict=True)]
-        row = _row(event, recipe, figures)
+        row = _row(event, diary.experiment, figures)
         if examined is not None:
             row["definitions"] = {name: words for name, words in examined.definitions.items() if name in row}
         if due or not healthy.all():
             word = _judge(row, diary)
         rows.append(row)
         for write in diary.writers:
-            write(row)
+            _guarded("writers", functools.partial(write, row), failed)
         progress.show(row)
     if event.sample and healthy.any():
         _draw(diary, seen)
-    ending = word in recipes.stop_words(recipe) and event.step < recipe.steps
+    asked = _call(event, before, diary, failed) if healthy.any() else False
+    ending = (asked or word in recipes.stop_words(recipe)) and event.step < recipe.steps
     best = verdict.best(rows, recipe.keep_best)
-    return Decision(not healthy.any(), ending, ending and word == "converged", -1 if best is None else best)
+    good = ending and (asked or word == "converged")
+    return Decision(not healthy.any(), ending, good, -1 if best is None else best, bool(failed))
+
+
+def _call(event: loop.Event, before: int, diary: Diary, failed: list[recipes.UserCodeError]) -> bool:
+    """Calls the callbacks that are due; returns whether one of them asks to stop."""
+    experiment, rows = diary.experiment, diary.rows
+    names = {"row": event.row, "sample": event.sample, "checkpoint": event.save, "end": event.step == experiment.recipe.steps}
+    due = frozenset(name for name, there in names.items() if there)
+    moment = Moment(event.step, experiment.images(event.step), event.state, experiment.gan, dict(rows[-1]) if rows else {}, due)
+    answers = [
+        _guarded("callbacks", functools.partial(each.act, moment), failed)
+        for each in diary.callbacks
+        if each.next(before, experiment.images) <= event.step or "end" in due
+    ]
+    return "stop" in [answer for answer in answers if isinstance(answer, str)]
+
+
+def _guarded(field: str, act: Callable[[], Any], failed: list[recipes.UserCodeError]) -> Any:
+    """Returns what a function of the user's returns; what it raises is kept until the state is saved."""
+    try:
+        return act()
+    except Exception as error:
+        failed.append(recipes.UserCodeError(field, error))
+        return None
+
+
+def _raise(failed: list[recipes.UserCodeError], step: int) -> None:
+    if not failed:
+        raise hosts.Elsewhere(1)
+    log.error("stopped at step %d and saved; the same command goes on", step)
+    raise failed[0] from failed[0].cause
 
 
 def _seen(state: GANState, recipe: Recipe) -> GANState:
@@ -233,19 +361,19 @@ def _is_due(step: int, last: int, recipe: Recipe) -> bool:
     return step // recipe.sample_interval > last // recipe.sample_interval or step == recipe.steps
 
 
-def _is_examined(step: int, last: int, recipe: Recipe) -> bool:
-    """Whether images shown have passed a multiple of the interval since the last row."""
-    interval, shown = recipes.evaluation(recipe)[0], recipe.disc_steps * recipe.batch_size
+def _is_examined(step: int, last: int, diary: Diary) -> bool:
+    """Returns whether images shown have passed a multiple of the interval since the last row."""
+    interval, images = recipes.evaluation(diary.run.recipe)[0], diary.experiment.images
     if not interval:
         return False
-    return step * shown // interval > last * shown // interval or step == recipe.steps
+    return images(step) // interval > images(last) // interval or step == diary.run.recipe.steps
 
 
-def _row(event: loop.Event, recipe: Recipe, figures: list[dict[str, float]]) -> dict[str, Any]:
+def _row(event: loop.Event, experiment: Experiment, figures: list[dict[str, float]]) -> dict[str, Any]:
     """A line of metrics: of several GANs the mean, with its standard error and each member's value beside."""
     row: dict[str, Any] = {
         "step": event.step,
-        "images": event.step * recipe.disc_steps * recipe.batch_size,
+        "images": experiment.images(event.step),
         "seconds": round(event.seconds, 3),
     }
     values = dict(event.means)
@@ -266,13 +394,14 @@ def _plain(value: Any) -> float | None:
 
 def _judge(row: dict[str, Any], diary: Diary) -> str | None:
     """Adds the verdict and its evidence to a row; the word is that of all members, or None where they differ."""
-    recipe, rows = diary.run.recipe, [*diary.rows, row]
+    rows, loss = [*diary.rows, row], diary.experiment.recipe.loss
+    limits: dict[str, Any] = {"loss": loss}
     if "members" not in row:
-        found = verdict.judge(rows, loss=recipe.loss)
+        found = verdict.judge(rows, **limits)
         row |= {"verdict": found.word, "evidence": list(found.evidence)}
         return found.word
-    count = len(recipes.members(recipe))
-    each = [verdict.judge([verdict.of_member(past, i) for past in rows], loss=recipe.loss) for i in range(count)]
+    count = len(diary.experiment.members)
+    each = [verdict.judge([verdict.of_member(past, i) for past in rows], **limits) for i in range(count)]
     words = [found.word for found in each]
     row["members"] |= {"verdict": words, "evidence": [list(found.evidence) for found in each]}
     row["verdict"] = ", ".join(f"{words.count(word)} {word}" for word in verdict.WORDS if word in words) or None
@@ -298,11 +427,9 @@ def _finish(run: runs.Run) -> None:
         pictures.animation(frames, run.path / "progress.webp")
 
 
-def _announce(run: runs.Run, abstract: GANState, step: int) -> None:
-    g, d = (sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(player.params)) for player in (abstract.g, abstract.d))
-    recipe, device = run.recipe, jax.devices()[0]
-    count = len(recipes.members(recipe))
-    g, d = g // count, d // count
+def _announce(run: runs.Run, experiment: Experiment, step: int) -> None:
+    recipe, device, count = run.recipe, jax.devices()[0], len(experiment.members)
+    g, d = (number // count for number in runs.parameters(experiment.abstract))
     if step >= recipe.steps:
         log.info("%s is finished: %d of %d steps", run.path, step, recipe.steps)
         return

@@ -68,7 +68,7 @@ def measure(name: str, steps: int, blocks: int) -> None:
 
     host_memory.keep()  # as the command line does
 
-    recipe = recipes.named(name)
+    recipe = recipes.preset(name)
     side, channels, classes = {"digits": (8, 1, 10), "cifar10": (32, 3, 10)}[recipe.data.name]
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (5_000, side, side, channels), np.uint8)

@@ -30,7 +30,7 @@ from torch.nn.functional import relu, softplus
 from turns import Task, fastest, process_peak, serve
 from workloads import recipe_of
 
-from jaxgan.recipes import Discriminator, Generator, Optimizer, Recipe
+from jaxgan.recipes import Recipe
 
 SAMPLES = (1, 64, 512)
 APART = (

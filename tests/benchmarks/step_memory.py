@@ -10,19 +10,32 @@ import sys
 
 import jax
 import jax.numpy as jnp
-
-from jaxgan.recipes import Data, Discriminator, Generator, Penalty, Recipe, check
-from jaxgan.training import build, loop
 from jaxgan.training.build import Shape
+
+from jaxgan.recipes import (
+    DCGAN,
+    R3GAN,
+    SNGAN,
+    Data,
+    DCGANDiscriminator,
+    Penalty,
+    R3GANDiscriminator,
+    Recipe,
+    SNGANDiscriminator,
+    StyleGAN2,
+    StyleGAN2Discriminator,
+    check,
+)
+from jaxgan.training import build, loop
 
 SIDE, BATCH, PARTS = 32, 64, 8
 R3GAN = {"widths": (64, 64, 64, 64), "groups": (8, 8, 8, 8)}
 STYLEGAN2 = {"channel_base": 1024, "channel_max": 64}
 PAIRS = {
-    "r3gan": (Generator("r3gan", **R3GAN), Discriminator("r3gan", **R3GAN)),
-    "sngan": (Generator("sngan", width=64), Discriminator("sngan", width=64)),
-    "dcgan": (Generator("dcgan", width=64, norm="batch"), Discriminator("dcgan", width=64)),
-    "stylegan2": (Generator("stylegan2", style_dim=64, **STYLEGAN2), Discriminator("stylegan2", **STYLEGAN2)),
+    "r3gan": (R3GAN(**R3GAN), R3GANDiscriminator(**R3GAN)),
+    "sngan": (SNGAN(width=64), SNGANDiscriminator(width=64)),
+    "dcgan": (DCGAN(width=64, norm="batch"), DCGANDiscriminator(width=64)),
+    "stylegan2": (StyleGAN2(style_dim=64, **STYLEGAN2), StyleGAN2Discriminator(**STYLEGAN2)),
 }
 OPTIONS = {
     "as it is": {},

@@ -2,17 +2,33 @@
 
 from dataclasses import replace
 
-from jaxgan.recipes import Data, Discriminator, Generator, Optimizer, Penalty, Recipe, check
+from jaxgan.recipes import (
+    DCGAN,
+    MLP,
+    R3GAN,
+    SNGAN,
+    Adam,
+    Data,
+    DCGANDiscriminator,
+    MLPDiscriminator,
+    Penalty,
+    R3GANDiscriminator,
+    Recipe,
+    SNGANDiscriminator,
+    StyleGAN2,
+    StyleGAN2Discriminator,
+    check,
+)
 
-ADAM = Optimizer(2e-4, beta1=0.5, beta2=0.999)
-ADAM_0 = Optimizer(2e-4, beta1=0.0, beta2=0.99)
+ADAM = Adam(2e-4, beta1=0.5, beta2=0.999)
+ADAM_0 = Adam(2e-4, beta1=0.0, beta2=0.99)
 
 
 def _dcgan(size: int) -> Recipe:
     return Recipe(
         Data("none", image_size=size),
-        Generator("dcgan", width=64, norm="batch", latent_dim=100),
-        Discriminator("dcgan", width=64, norm="batch"),
+        DCGAN(width=64, norm="batch", latent_dim=100),
+        DCGANDiscriminator(width=64, norm="batch"),
         loss="non_saturating",
         penalty=Penalty("none", 0.0),
         g_optimizer=ADAM,
@@ -25,8 +41,8 @@ def _r3gan(width: int, batch_size: int) -> Recipe:
     sizes = {"widths": (width,) * 4, "groups": (max(1, width // 8),) * 4}
     return Recipe(
         Data("none", image_size=32),
-        Generator("r3gan", latent_dim=64, **sizes),
-        Discriminator("r3gan", **sizes),
+        R3GAN(latent_dim=64, **sizes),
+        R3GANDiscriminator(**sizes),
         penalty=Penalty("r1_r2", 0.05),
         g_optimizer=ADAM_0,
         d_optimizer=ADAM_0,
@@ -38,8 +54,8 @@ def _stylegan2(base: int, most: int, style: int, depth: int, batch_size: int, in
     widths = {"channel_base": base, "channel_max": most}
     return Recipe(
         Data("none", image_size=64),
-        Generator("stylegan2", latent_dim=style, style_dim=style, depth=depth, **widths),
-        Discriminator("stylegan2", **widths),
+        StyleGAN2(latent_dim=style, style_dim=style, depth=depth, **widths),
+        StyleGAN2Discriminator(**widths),
         loss="non_saturating",
         penalty=Penalty("r1", 0.05, interval=interval),
         g_optimizer=ADAM_0,
@@ -50,8 +66,8 @@ def _stylegan2(base: int, most: int, style: int, depth: int, batch_size: int, in
 
 MLP = Recipe(
     Data("none", image_size=28, channels=1),
-    Generator("mlp", width=256, depth=3, latent_dim=64),
-    Discriminator("mlp", width=256, depth=3),
+    MLP(width=256, depth=3, latent_dim=64),
+    MLPDiscriminator(width=256, depth=3),
     loss="non_saturating",
     penalty=Penalty("none", 0.0),
     g_optimizer=ADAM,
@@ -61,8 +77,8 @@ MLP = Recipe(
 )
 SNGAN = Recipe(
     Data("none", image_size=32),
-    Generator("sngan", width=256, latent_dim=128),
-    Discriminator("sngan", width=128),
+    SNGAN(width=256, latent_dim=128),
+    SNGANDiscriminator(width=128),
     loss="hinge",
     penalty=Penalty("none", 0.0),
     g_optimizer=ADAM_0,

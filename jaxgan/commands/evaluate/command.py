@@ -17,8 +17,10 @@ from jaxgan.commands.evaluate.made import Made
 from jaxgan.commands.evaluate.report import Result, Value
 from jaxgan.evaluation import quality
 from jaxgan.recipes import Data
+from jaxgan.system import files
 from jaxgan.system.messages import did_you_mean
 from jaxgan.training import runs
+from jaxgan.training.experiment import Experiment
 from jaxgan.training.generate import truncating
 
 log = logging.getLogger("jaxgan")
@@ -48,6 +50,7 @@ class Target(NamedTuple):
 
     path: Path
     run: runs.Run | None
+    experiment: Experiment | None
     images: np.ndarray | None  # [N, H, W, C]
     metrics: tuple[str, ...]
     reference: Data  # the real images
@@ -122,7 +125,7 @@ def compare(
         beside = out.with_name(f"{out.stem}{'' if len(targets) == 1 else f'-{i}'}-nearest.png")
         results.append(_result(target, judged, asked, beside))
     content = results[0].content() if len(results) == 1 else report.together(results)
-    runs.write_atomically(out, json.dumps(content, indent=2) + "\n")
+    files.write(out, json.dumps(content, indent=2) + "\n")
     return out, results
 
 
@@ -141,6 +144,7 @@ def _check(asked: Asked) -> None:
 def _target(path: Path, asked: Asked) -> Target:
     if (path / "recipe.json").is_file():
         run = runs.read(path)
+        experiment = run.experiment()
         if asked.best:
             runs.best_step(run)
         of_run = run.recipe.data
@@ -149,8 +153,8 @@ def _target(path: Path, asked: Asked) -> Target:
             wanted = Data(asked.data)
         wanted = wanted if asked.split is None else Data(wanted.name, asked.split, wanted.image_size, wanted.channels)
         chosen = asked.metrics or (("modes",) if wanted.name in coverage.KNOWN else ())
-        truncating(recipes.members(run.recipe)[0], run.shape, asked.truncation)
-        return Target(path, run, None, chosen, wanted)
+        truncating(experiment, asked.truncation)
+        return Target(path, run, experiment, None, chosen, wanted)
     if not path.exists() or (path.is_dir() and (path / "checkpoints").exists()):
         raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json")
     if path.is_file() and path.suffix != ".npz":
@@ -160,7 +164,7 @@ def _target(path: Path, asked: Asked) -> Target:
     if "modes" in asked.metrics:
         raise ValueError(f"metrics: modes, but {path} is no run")
     images, _, _ = data.arrays(f"npz:{path}" if path.is_file() else f"folder:{path}")
-    return Target(path, None, images, asked.metrics, Data(asked.data, asked.split or "train"))
+    return Target(path, None, None, images, asked.metrics, Data(asked.data, asked.split or "train"))
 
 
 def _check_out(out: str | Path | None, targets: Sequence[Target]) -> Path:
@@ -212,10 +216,11 @@ def _result(target: Target, judged: Comparison | None, asked: Asked, beside: Pat
         assert judged is not None
         found, how = comparison.of_images(judged, target.images, beside=beside, begin=_bar)
         return Result(target.path.name, {"images": str(target.path)}, how, found, tuple(quality.warnings(judged.judge)))
-    run = target.run
+    run, experiment = target.run, target.experiment
+    assert experiment is not None
     best = runs.best_step(run) if asked.best else None
-    run, gan, every, step = runs.load_generators(run.path, step=best, averaged=asked.averaged, strict=asked.strict)
-    made = Made(run, gan, tuple(every), asked.seed, asked.batch, asked.averaged, asked.truncation)
+    every, step = runs.generators(run, experiment, step=best, averaged=asked.averaged, strict=asked.strict)
+    made = Made(run, experiment, tuple(every), asked.seed, asked.batch, asked.averaged, asked.truncation)
     values: dict[str, Value] = {}
     headline: tuple[str, ...] = (f"{run.path.name} at step {step:,}: {made.words()}",)
     warnings: tuple[str, ...] = ()

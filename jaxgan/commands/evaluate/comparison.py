@@ -18,7 +18,7 @@ from jaxgan.evaluation.features.statistics import Batches, Rows, Statistics, fea
 from jaxgan.evaluation.metrics.memorisation import nearest
 from jaxgan.evaluation.quality import FIGURES, Figures, Judge
 from jaxgan.recipes import Data, Recipe
-from jaxgan.training import build
+from jaxgan.training.experiment import open_data
 from jaxgan.training.generate import over_devices
 
 _SUSPECTS = 12  # generated images shown with the real ones nearest to them
@@ -62,7 +62,7 @@ def prepare(
     Raises:
         ValueError, FileNotFoundError: when something asked for cannot be.
     """
-    dataset = build.dataset(Recipe(data=wanted))
+    dataset = open_data(Recipe(data=wanted))
     least = min(given, default=None)
     if n is None and least is not None:
         n = min(least, quality.KEPT, dataset.size or least)

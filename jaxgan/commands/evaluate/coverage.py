@@ -11,11 +11,12 @@ from jaxgan.commands.evaluate.made import Made
 from jaxgan.commands.evaluate.report import Floor, Value, finite, value
 from jaxgan.evaluation import features
 from jaxgan.evaluation.metrics.modes import ModeCoverage, mode_coverage_floor
-from jaxgan.training import build, runs
+from jaxgan.recipes.table import MIXTURES, find
+from jaxgan.training import runs
 
 log = logging.getLogger("jaxgan")
 
-KNOWN = (*build.MIXTURES, "stacked_mnist")
+KNOWN = (*MIXTURES, "stacked_mnist")
 _SHOWN = {
     "modes": ("modes found", "higher"),
     "high_quality": ("share of high quality", "higher"),
@@ -37,8 +38,8 @@ def protocol(data: str) -> tuple[int, int]:
     Raises:
         ValueError: when they are not known.
     """
-    if data in build.MIXTURES:
-        return len(build.MIXTURES[data]().centres), 2_500
+    if data in MIXTURES:
+        return len(find(MIXTURES, "data", data)().centres), 2_500
     if data == "stacked_mnist":
         return features.stacked.MODES, 26_000
     raise ValueError(f"metrics: modes, but the modes of {data} are not known; those of {', '.join(KNOWN)} are")
@@ -50,7 +51,7 @@ def measure(run: runs.Run) -> Measure:
     References:
         Lin et al. 2018, PacGAN, sections 4.1 and 4.2.
     """
-    return _mixture(run) if run.recipe.data.name in build.MIXTURES else _stacked_mnist(run)
+    return _mixture(run) if run.recipe.data.name in MIXTURES else _stacked_mnist(run)
 
 
 def of_run(made: Made, n: int) -> dict[str, Value]:
@@ -70,7 +71,7 @@ def of_run(made: Made, n: int) -> dict[str, Value]:
 
 
 def _mixture(run: runs.Run) -> Measure:
-    density = build.MIXTURES[run.recipe.data.name]()
+    density = find(MIXTURES, "data.name", run.recipe.data.name)()
 
     def judge(points: np.ndarray) -> dict[str, float]:
         return _without_n(toy.coverage(points, density))

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxgan import recipes
-from jaxgan.core.types import GAN, Latents, Weights
+from jaxgan.core.types import Latents, Weights
 from jaxgan.training import runs
+from jaxgan.training.experiment import Experiment
 from jaxgan.training.generate import Sampler, drawn, generate, sampler, truncating
 
 
@@ -16,7 +16,7 @@ class Made(NamedTuple):
     """The generators of a run, and how they are sampled."""
 
     run: runs.Run
-    gan: GAN
+    experiment: Experiment
     weights: tuple[Weights, ...]  # of each GAN
     seed: int  # of the latents
     batch: int  # samples at a time
@@ -36,17 +36,16 @@ class Made(NamedTuple):
     def latents(self, n: int, indices: np.ndarray | None = None) -> Latents:
         """z of the first n samples, or of those given, `[n, D]`."""
         of_latents, _ = self._truncating()
-        return of_latents(drawn(self.run.recipe, self.seed, np.arange(n) if indices is None else indices))
+        return of_latents(drawn(self.experiment, self.seed, np.arange(n) if indices is None else indices))
 
     def images(self, weights: Weights, z: Latents, labels: np.ndarray) -> np.ndarray:
         """`[n, H, W, C]` in [-1, 1], on the host."""
-        return generate(
-            self.gan, weights, jax.random.key(self.seed), z, labels, batch=self.batch, truncation=self._truncating()[1]
-        )
+        key, psi = jax.random.key(self.seed), self._truncating()[1]
+        return generate(self.experiment.one, weights, key, z, labels, batch=self.batch, truncation=psi)
 
     def sampler(self, most: int) -> Sampler:
         """As `generate.sampler`, to be used for all of the weights; at most so many samples at a time."""
-        return sampler(self.gan, batch=min(self.batch, most), truncation=self._truncating()[1])
+        return sampler(self.experiment.one, batch=min(self.batch, most), truncation=self._truncating()[1])
 
     def _truncating(self) -> tuple[Callable[[Latents], Latents], float | None]:
-        return truncating(recipes.members(self.run.recipe)[0], self.run.shape, self.truncation)
+        return truncating(self.experiment, self.truncation)

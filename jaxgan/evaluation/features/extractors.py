@@ -14,7 +14,7 @@ from jaxgan.evaluation.features import dinov2, inception, published, resize
 from jaxgan.evaluation.features.classifiers import NAMES as CLASSIFIERS
 from jaxgan.evaluation.features.classifiers import classifier
 from jaxgan.evaluation.features.inputs import Fit, fit
-from jaxgan.system.messages import did_you_mean
+from jaxgan.system.messages import not_one_of
 
 _Path = str | os.PathLike[str]
 
@@ -88,7 +88,7 @@ def extractor(
             train a classifier with are not prepared.
     """
     if name not in NAMES:
-        raise ValueError(f"features: {name!r} is not one of {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
+        raise not_one_of("features", name, NAMES)
     if weights is not None and name not in (*PIPELINES, *DINOV2):
         raise ValueError(f"weights: {weights}, but {name} takes none; inception and dinov2 do")
     if name == "pixels":

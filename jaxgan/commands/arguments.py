@@ -1,0 +1,227 @@
+"""The arguments of each verb of the command line; nothing here loads JAX."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from jaxgan.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Train:
+    """Trains a GAN: `jaxgan train [RECIPE]`, by default digits; a name, a file my.py or my.py:name, or a run. The same command
+    again resumes. --generator NAME and --discriminator NAME choose other networks, whose fields are then the options."""
+
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    run: Path | None = None
+    """Run directory; runs/RECIPE by default."""
+    overwrite: bool = False
+    """Start anew where a run is."""
+    change: bool = False
+    """Go on with a recipe that differs from the run's, and record what changed at which step."""
+    accept_code: bool = False
+    """Go on with code of your own that has changed since."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    tensorboard: bool = False
+    """Also write tensorboard/; needs the tensorboard extra."""
+    distributed: bool = False
+    """Train with other processes that are given the same command: one on each host, found through the cluster (Slurm, Open MPI,
+    Kubernetes, Cloud TPU) or by the three options below."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0; JAX_COORDINATOR_ADDRESS is heeded too."""
+    processes: int | None = None
+    """How many take part."""
+    process: int | None = None
+    """Which of them this is, from 0."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draws images from the averaged generator; image i depends on the seed, its label and i only."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory."""
+    n: int = 64
+    """How many."""
+    seed: int = 0
+    """Seed of the latents."""
+    labels: tuple[int, ...] | None = None
+    """Classes to draw, in turn; every class by default."""
+    truncation: float | None = None
+    """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
+    batch: int = 64
+    """Images generated at a time; it does not change them."""
+    out: Path | None = None
+    """.png: one grid; .npz: arrays images and labels; a folder: one PNG each. By default a grid in the run."""
+    member: int = 0
+    """Of a run of several GANs, the one to take."""
+    best: bool = False
+    """Of the checkpoint that keep-best keeps rather than of the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Interpolate:
+    """Draws the way through latent space from image to image."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory."""
+    out: Path
+    """.png: a strip; .gif or .webp: an animation."""
+    seeds: tuple[int, ...] = (3, 7, 12)
+    """Seeds of the images to pass through."""
+    frames: int = 9
+    """Images from one seed to the next, both included."""
+    path: Literal["slerp", "lerp"] = "slerp"
+    """Along the great circle or the straight line."""
+    labels: tuple[int, ...] | None = None
+    """Classes that walk the same way, a row each; class 0 by default."""
+    member: int = 0
+    """Of a run of several GANs, the one to take."""
+    best: bool = False
+    """Of the checkpoint that keep-best keeps rather than of the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measures runs or folders of images: every figure with how it was obtained, and what real images would score."""
+
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN")]
+    """Run directories, of several GANs all are measured; or folders or .npz files of images. Several are compared."""
+    metrics: tuple[str, ...] = ()
+    """Which, or file.py:NAME of your own; by default modes of ring, grid and stacked_mnist, of other images
+    fid, kid, prdc, diversity and memorisation."""
+    n: int | None = None
+    """Samples; by default 10,000 or as many as there are real images, and for modes as many as PacGAN takes."""
+    features: str | None = None
+    """pixels, digits, mnist, fashion_mnist, cifar10, inception, inception:half_pixel, inception:clean, dinov2, dinov2:base; or
+    file.py:NAME of a function of your own."""
+    weights: Path | None = None
+    """File of inception's or dinov2's published weights, where it is not in the cache."""
+    data: str | None = None
+    """Real images to compare with, as --data.name of a recipe; by default those trained on."""
+    split: str | None = None
+    """Split of the real images; by default the one trained on."""
+    seed: int = 0
+    """Seed of the latents."""
+    batch: int = 500
+    """Samples generated at a time; it does not change them."""
+    averaged: bool = True
+    """Of the averaged generator rather than the one in training."""
+    truncation: float | None = None
+    """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
+    out: Path | None = None
+    """JSON file; by default evaluation.json in the run, beside images, or of several in the current folder."""
+    best: bool = False
+    """Of the checkpoint that keep-best keeps rather than of the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Writes the averaged generator and the discriminator as safetensors, the recipe in it and beside it."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory."""
+    out: Path
+    """.safetensors"""
+    member: int = 0
+    """Of a run of several GANs, the one to take."""
+    best: bool = False
+    """Of the checkpoint that keep-best keeps rather than of the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Makes a run of weights from PyTorch; nothing in the file is executed."""
+
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
+    """State dict of a generator, or of G, D and G_ema: .safetensors, .pth, .pt or .pkl."""
+    kind: Annotated[Literal["dcgan", "sngan", "r3gan", "stylegan2"], tyro.conf.arg(name="as")]
+    """Architecture: of PyTorch's examples, of mimicry, of R3GAN, of StyleGAN2-ADA."""
+    out: Path
+    """Run directory."""
+    discriminator: Path | None = None
+    """File with the state dict of D, where it is not in the same."""
+    data: str = "none"
+    """What the weights were trained on, as a recipe has it; needed to evaluate."""
+    overwrite: bool = False
+    """Start anew where a run is."""
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Prepares a data set for use without a network: digits, mnist, fashion_mnist, cifar10 without TensorFlow."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """Name of a TensorFlow Datasets image set."""
+    source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """Folder with the original files; from the network by default."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Says from shapes alone what a recipe takes: parameters, FLOPs, bytes on each device, and whether it fits."""
+
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    devices: int | None = None
+    """How many; those there are by default."""
+    memory: float | None = None
+    """GiB of a device; this one's by default."""
+    accelerator: bool = False
+    """The devices are GPUs or TPUs, on which convolutions take less memory than on CPUs; by default they are as here."""
+    out: Path | None = None
+    """JSON file of the same."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Times training and sampling on synthetic data: `jaxgan bench [RECIPE]`, by default digits. Leave the machine alone."""
+
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    out: Path | None = None
+    """JSON file of the same."""
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """Lists the recipes: data, networks, objective, what each needs and what it reached."""

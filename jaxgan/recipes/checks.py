@@ -1,0 +1,123 @@
+"""Checks of a whole recipe: what no run could use is refused in one line, before anything is compiled or written."""
+
+import dataclasses
+from typing import Any
+
+from jaxgan.recipes import code, fields
+from jaxgan.recipes.recipe import LOOKED_AT, PARTS, Recipe, figures, members, stop_words
+from jaxgan.recipes.table import LOSSES, METRICS, PENALTIES
+from jaxgan.system.messages import FieldError, not_one_of
+
+_PARAMS = "__dataclass_params__"
+
+
+def check(recipe: Recipe) -> Recipe:
+    """Refuses a recipe with a value that no run could use; which data fit which network only building it can tell.
+
+    Returns:
+        The recipe, unchanged.
+
+    Raises:
+        FieldError: for the first such field.
+    """
+    if not isinstance(recipe, Recipe):
+        raise FieldError("recipe", f"a {type(recipe).__name__}", "it must be a jaxgan.Recipe")
+    for name in PARTS:
+        _check_part(name, getattr(recipe, name))
+    fields.check(recipe)
+    _check_names(recipe)
+    _check_together(recipe)
+    return recipe
+
+
+def _check_part(name: str, value: Any) -> None:
+    if name == "data" and callable(value) and not isinstance(value, type):
+        return
+    if name.endswith("optimizer") and hasattr(value, "init") and hasattr(value, "update"):
+        return  # an optax.GradientTransformation
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        raise FieldError(name, _kind(value), "it must be a frozen dataclass with a method build, or a name")
+    if not getattr(type(value), _PARAMS).frozen:
+        raise FieldError(name, _kind(value), "it must be frozen: @dataclasses.dataclass(frozen=True)")
+    if not callable(getattr(value, "build", None)):
+        raise FieldError(name, _kind(value), "it has no method build")
+    if name == "generator" and not isinstance(getattr(value, "latent_dim", None), int):
+        raise FieldError(name, _kind(value), "it has no field latent_dim, the length of z")
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}" if not isinstance(value, type) else value.__name__
+
+
+def _check_names(recipe: Recipe) -> None:
+    for field, value, names in (("loss", recipe.loss, LOSSES), ("penalty.name", recipe.penalty.name, PENALTIES)):
+        if isinstance(value, str) and value not in names and not code.is_reference(value):
+            raise not_one_of(field, value, names)
+    if not isinstance(recipe.penalty.name, str) and not callable(recipe.penalty.name):
+        raise FieldError(
+            "penalty.name", _kind(recipe.penalty.name), "it must be a name or a function (critic, real, fake, key)"
+        )
+    for metric in recipe.eval_metrics:
+        if isinstance(metric, str) and metric not in METRICS and not code.is_reference(metric):
+            raise not_one_of("eval_metrics", metric, METRICS)
+    known = {"none": None} | dict.fromkeys(LOOKED_AT) | figures(recipe)
+    if recipe.keep_best not in known:
+        raise not_one_of("keep_best", recipe.keep_best, known)
+    stop_words(recipe)
+
+
+def _check_together(recipe: Recipe) -> None:
+    """Fields that are right one by one may not fit each other."""
+    if recipe.seed + recipe.seeds > 2**32:
+        raise FieldError("seeds", f"{recipe.seeds} from seed {recipe.seed} on", f"a seed is at most {2**32 - 1:,}")
+    several = len(members(recipe)) > 1
+    if recipe.shard != "none" and several:
+        raise FieldError("shard", recipe.shard, "of GANs side by side each device has its own; it must be none")
+    _check_batch(recipe)
+    gammas, name = recipe.penalty.gammas, recipe.penalty.name
+    given = " ".join(map(str, gammas))
+    if gammas and name == "none":
+        raise FieldError("penalty.gammas", given, "name none takes no weight")
+    if gammas and recipe.penalty.final_gamma is not None:
+        raise FieldError("penalty.gammas", given, "final_gamma is for one weight that changes")
+    if len(set(gammas)) < len(gammas):
+        raise FieldError("penalty.gammas", given, "each weight may stand there once")
+    if recipe.init_from and several:
+        raise FieldError("init_from", recipe.init_from, "GANs side by side begin with weights of their own")
+
+
+def _check_batch(recipe: Recipe) -> None:
+    pack, accumulate, size = recipe.pack, recipe.accumulate, recipe.batch_size
+    if size % pack:
+        raise FieldError("pack", pack, f"it must divide the batch size, {size}")
+    images, left = divmod(size, accumulate)
+    if left:
+        raise FieldError("accumulate", accumulate, f"it must divide the batch size, {size}")
+    together = getattr(recipe.discriminator, "judged_together", None)
+    name, group = together() if together is not None else ("", 0)
+    # A group of packs is at most the microbatch.
+    for path, value, several in (("pack", pack, pack), (f"discriminator.{name}", group, min(group * pack, images))):
+        if accumulate > 1 and several and images % several:
+            raise FieldError("accumulate", accumulate, f"{path}, {value}, does not divide the {images} images of a microbatch")
+    if pack > 1 and getattr(recipe.data, "conditional", False):
+        raise FieldError("pack", pack, "a pack has no label of its own; set --data.no-conditional")
+
+
+def divides(recipe: Recipe, devices: int) -> bool:
+    """Returns whether so many devices have the same share of each microbatch; GANs side by side are not sharded."""
+    return len(members(recipe)) > 1 or recipe.batch_size // recipe.accumulate % devices == 0
+
+
+def check_divides(recipe: Recipe, devices: int) -> None:
+    """Refuses a checked recipe whose batch, or microbatch, so many devices cannot share.
+
+    Raises:
+        FieldError: with the field, its value and what is allowed.
+    """
+    if divides(recipe, devices):
+        return
+    if recipe.batch_size % devices:
+        raise FieldError("batch_size", recipe.batch_size, f"it must be a multiple of the {devices} devices")
+    images = recipe.batch_size // recipe.accumulate
+    allowed = f"a microbatch, {images} images, must be a multiple of the {devices} devices"
+    raise FieldError("accumulate", recipe.accumulate, allowed)

@@ -1,0 +1,367 @@
+"""Code of the user's: the files and modules that parts and values of a recipe come from.
+
+A reference is `file.py:NAME` or `package.module:NAME`. Code is executed only when the user named it: on the command line, in
+Python, or with `--code`; what was named once on this machine is remembered, so that a run's own file need not be named again.
+A run or a file of weights that came from elsewhere never makes its copy of the code run, unless its user says so.
+"""
+
+import ast
+import importlib
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from jaxgan.system import files
+from jaxgan.system.messages import FieldError, did_you_mean
+
+_PATTERN = re.compile(r"(?:[^:]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_OPEN = ("folder", "npz", "tfds", "ada", "inception", "dinov2")  # names of the library that have a colon
+_executed: dict[Path, ModuleType] = {}  # files executed here, by their resolved path
+_MAIN = "__main__"  # of a notebook, which has no file
+
+
+class UserCodeError(Exception):
+    """Code of the user's raised an error when it was loaded; its own traceback is what helps."""
+
+    def __init__(self, key: str, cause: BaseException) -> None:
+        """Keeps the error as its cause.
+
+        Args:
+            key: the file or module.
+            cause: what it raised.
+        """
+        super().__init__(f"{key}: it raised {type(cause).__name__}: {cause}")
+        self.cause = cause
+
+
+class Origin(NamedTuple):
+    """Where a reference's code was, and the sha256 of it; neither of a notebook's."""
+
+    path: str | None
+    sha256: str | None
+
+
+def is_reference(text: Any) -> bool:
+    """Returns whether a text has the form of a reference to code of the user's."""
+    return isinstance(text, str) and bool(_PATTERN.fullmatch(text)) and text.partition(":")[0] not in _OPEN
+
+
+def load_file(path: str | Path) -> ModuleType:
+    """Executes a Python file once for this process, as `python FILE` would but for `__name__`.
+
+    Raises:
+        FieldError: when it is not there, or is no Python file.
+        UserCodeError: when it raises.
+    """
+    place = Path(path).expanduser().resolve()
+    if place in _executed:
+        return _executed[place]
+    if not place.is_file():
+        raise FieldError("recipe", path, "there is no such file")
+    stem = re.sub(r"\W", "_", place.stem)
+    name = f"_jaxgan_{stem}_{files.sha256(str(place).encode())[:8]}"
+    spec = importlib.util.spec_from_file_location(name, place)
+    if spec is None or spec.loader is None:
+        raise FieldError("recipe", path, "it must be a Python file, NAME.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up while they are made
+    if str(place.parent) not in sys.path:
+        sys.path.insert(0, str(place.parent))
+    try:
+        spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a sys.exit() among them
+        del sys.modules[name]
+        raise UserCodeError(place.name, error) from error
+    _executed[place] = module
+    remember(place)
+    return module
+
+
+def load_module(name: str) -> ModuleType:
+    """Imports a module that the user named.
+
+    Raises:
+        FieldError: when there is none.
+        UserCodeError: when it raises.
+    """
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise FieldError("recipe", repr(name), "there is no such module", link=": ") from error
+        raise UserCodeError(name, error) from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise UserCodeError(name, error) from error
+    if module.__file__:
+        remember(Path(module.__file__).resolve())
+    return module
+
+
+def named(text: str, field_: str) -> Any:
+    """Returns what a reference that the user wrote stands for, executing its code.
+
+    Args:
+        text: `file.py:NAME` or `module:NAME`.
+        field_: what is being set, for messages.
+
+    Raises:
+        FieldError: when there is no such file, module or name.
+        UserCodeError: when its code raises.
+    """
+    where, _, name = text.rpartition(":")
+    try:
+        module = load_file(where) if where.endswith(".py") else load_module(where)
+    except FieldError as error:
+        raise error.renamed(field_) from error
+    return attribute(module, name, text, field_)
+
+
+def attribute(module: ModuleType, name: str, text: str, field_: str) -> Any:
+    """Returns a module's dotted name.
+
+    Raises:
+        FieldError: when it is not there.
+    """
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            public = [each for each in vars(module) if not each.startswith("_")]
+            where = text.rpartition(":")[0]
+            raise FieldError(field_, text, f"{where} has no {name}{did_you_mean(name, public)}")
+        found = getattr(found, part)
+    return found
+
+
+def reference(value: Any, field_: str) -> str:
+    """Returns the reference of a class, function or other value that stands at the top level of a file or module.
+
+    Raises:
+        FieldError: when it has no name there, as a lambda or what is made within a function.
+    """
+    for module in _candidates(value):
+        qualified = getattr(value, "__qualname__", None)
+        if isinstance(qualified, str) and "<" not in qualified and _follow(module, qualified) is value:
+            return f"{_key(module)}:{qualified}"
+        for name, found in list(vars(module).items()):
+            if found is value:
+                return f"{_key(module)}:{name}"
+    kind = f"{type(value).__name__} without a name"
+    raise FieldError(field_, kind, "a recipe records it by its name, so it must stand at the top level of a file")
+
+
+def origins(references: Iterable[str]) -> dict[str, Origin]:
+    """Returns where the code of references is, that of modules beside it which it imports included.
+
+    Args:
+        references: as `reference` returns them, in this process.
+    """
+    found: dict[str, Origin] = {}
+    for key in dict.fromkeys(text.rpartition(":")[0] for text in references):
+        module = _by_key(key)
+        file = _file(module) if module is not None else None
+        if file is None:
+            found[key] = Origin(None, None)
+            continue
+        for place in (file, *_beside(file)):
+            name = key if place == file else str(place.relative_to(file.parent))
+            found[name] = Origin(str(place), files.sha256(place.read_bytes()))
+    return found
+
+
+def remember(place: Path) -> None:
+    """Notes that the user named this file, so that runs that come from it may load it again."""
+    if str(place) in _remembered():
+        return
+    try:
+        store = _store()
+        store.parent.mkdir(parents=True, exist_ok=True)
+        files.write(store, json.dumps(sorted({*_remembered(), str(place)}), indent=0) + "\n")
+    except OSError:  # then it has to be named again
+        return
+
+
+@dataclass
+class Loader:
+    """Loads the code that a run or a file of weights says it was made with, as far as its user allows.
+
+    A key is a file's name or a module's. It is looked for in `folder`; then among what this process has loaded already; then
+    where the run found it, if the user named that file on this machine before; and, only when trusted, in the run's copy.
+    """
+
+    recorded: Mapping[str, Origin] = field(default_factory=dict)
+    copies: Path | None = None
+    folder: Path | None = None
+    trust: bool = False
+    changed: list[str] = field(default_factory=list)  # keys whose code is another than the recorded one
+    _found: dict[str, ModuleType] = field(default_factory=dict)
+
+    def value(self, text: str, field_: str) -> Any:
+        """Returns what a reference of the run stands for.
+
+        Raises:
+            FieldError: when its code is not at hand or may not be executed, with the remedy.
+            UserCodeError: when its code raises.
+        """
+        key, _, name = text.rpartition(":")
+        if key not in self.recorded:
+            raise FieldError(field_, text, "the run does not record this code, so it is not imported")
+        if key not in self._found:
+            self._found[key] = self._module(key, field_)
+        return attribute(self._found[key], name, text, field_)
+
+    def _module(self, key: str, field_: str) -> ModuleType:
+        origin = self.recorded[key]
+        loaded = _loaded(key, origin)
+        place = self._place(key, origin, loaded is not None)
+        if place is None and loaded is None:
+            raise FieldError(field_, key, self._remedy(origin), link=": ")
+        self._compare(key, origin, place)
+        if loaded is not None and self.folder is None:
+            return loaded
+        assert place is not None
+        return load_file(place)
+
+    def _place(self, key: str, origin: Origin, loaded: bool) -> Path | None:
+        """Returns the file that the user allows to be executed, None where there is none."""
+        if self.folder is not None:
+            if self.folder.is_file() and (key in (_MAIN, self.folder.name)):
+                return self.folder.resolve()
+            file = self.folder / _file_name(key)
+            if file.is_file():
+                return file.resolve()
+        if origin.path is not None and Path(origin.path).is_file() and (loaded or origin.path in _remembered()):
+            return Path(origin.path)
+        copy = None if self.copies is None else self.copies / _file_name(key)
+        return copy.resolve() if self.trust and copy is not None and copy.is_file() else None
+
+    def _compare(self, key: str, origin: Origin, place: Path | None) -> None:
+        for name, recorded in self.recorded.items():
+            beside = place.parent / name if place is not None and name != key else place
+            belongs = name == key or (origin.path is not None and recorded.path is not None and
+                                      Path(recorded.path) == Path(origin.path).parent / name)  # fmt: skip
+            if not belongs or recorded.sha256 is None or beside is None:
+                continue
+            if not beside.is_file() or files.sha256(beside.read_bytes()) != recorded.sha256:
+                self.changed += [name] if name not in self.changed else []
+
+    def _remedy(self, origin: Origin) -> str:
+        if origin.path is None:
+            return (
+                "it was written in a notebook, so no other process can load it; put it into a file, and name that with "
+                "--code FILE.py"
+            )
+        gone = "its code is gone from" if not Path(origin.path).is_file() else "its code was not named on this machine yet:"
+        trust = f", or --trust-run-code to execute the copy in {self.copies}" if self.copies is not None else ""
+        return f"{gone} {origin.path}; name its folder with --code DIR{trust}"
+
+
+def is_literal(value: Any) -> bool:
+    """Returns whether JSON can hold a value as it is: None, a bool, a number, a text, or a tuple, list or dict of such."""
+    if isinstance(value, (tuple, list)):
+        return all(map(is_literal, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_literal(each) for key, each in value.items())
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _store() -> Path:
+    return files.cache_folder() / "named-code.json"
+
+
+def _remembered() -> set[str]:
+    try:
+        content = json.loads(_store().read_text())
+    except (OSError, ValueError, RecursionError):
+        return set()
+    return {each for each in content if isinstance(each, str)} if isinstance(content, list) else set()
+
+
+def _candidates(value: Any) -> Iterator[ModuleType]:
+    """Yields the modules in which a value may stand, the likely ones first."""
+    own = sys.modules.get(getattr(value, "__module__", None) or "")
+    first = [own] if own is not None else []
+    rest = [*_executed.values(), sys.modules.get(_MAIN), *list(sys.modules.values())]
+    seen: set[int] = set()
+    for module in (*first, *rest):
+        if isinstance(module, ModuleType) and id(module) not in seen and not _is_ours(module):
+            seen.add(id(module))
+            yield module
+
+
+def _is_ours(module: ModuleType) -> bool:
+    return module.__name__ == "jaxgan" or module.__name__.startswith("jaxgan.")
+
+
+def _follow(module: ModuleType, name: str) -> Any:
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _file(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve() if file and file.endswith(".py") and Path(file).is_file() else None
+
+
+def _key(module: ModuleType) -> str:
+    """Returns how a module is named in references: a single file by its name, a module of a package by its own."""
+    file = _file(module)
+    if file is None:
+        return module.__name__
+    single = file in _executed or module.__name__ == _MAIN or "." not in module.__name__
+    return file.name if single and file.name != "__init__.py" else module.__name__
+
+
+def _by_key(key: str) -> ModuleType | None:
+    return next((module for module in _candidates(None) if _key(module) == key), None)
+
+
+def _loaded(key: str, origin: Origin) -> ModuleType | None:
+    """Returns the module of this process that has this code already."""
+    if origin.path is None:
+        module = sys.modules.get(key)
+        return module if module is not None and _file(module) is None else None
+    path = Path(origin.path)
+    return next((module for module in _candidates(None) if _file(module) == path), None)
+
+
+def _file_name(key: str) -> str:
+    return key if key.endswith(".py") else f"{key.replace('.', '/')}.py"
+
+
+def _beside(file: Path) -> list[Path]:
+    """Returns the files in a file's folder that it imports, and those that these import."""
+    loaded = {place: module for module in list(sys.modules.values()) if isinstance(module, ModuleType)
+              and (place := _file(module)) is not None and place.is_relative_to(file.parent)}  # fmt: skip
+    by_name = {module.__name__: place for place, module in loaded.items() if not _is_ours(module)}
+    waiting, found = [file], [file]
+    while waiting:
+        for name in _imports(waiting.pop()):
+            place = by_name.get(name)
+            if place is not None and place not in found and "site-packages" not in place.parts:
+                found.append(place)
+                waiting.append(place)
+    return found[1:]
+
+
+def _imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+Resolve = Callable[[str, str], Any]  # (reference, field) -> what it stands for: `named`, or a loader's `value`

@@ -1,0 +1,63 @@
+"""Data sources as parts of a recipe."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from jaxgan.recipes.fields import Within
+from jaxgan.recipes.table import MIXTURES, find
+from jaxgan.system.messages import FieldError
+
+UNCONDITIONAL = "it must be False, --data.no-conditional"
+NOT_AT_HAND = {
+    "none": "a run without data can only be drawn from",
+    "given": "they were given in Python, so they must be given again: jaxgan.train(recipe, run, dataset=...)",
+}
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is learnt."""
+
+    name: str = "digits"
+    """digits, ring, grid, mnist, fashion_mnist, cifar10, stacked_mnist, tfds:NAME, folder:PATH, npz:PATH; none to draw only"""
+    split: str = "train"
+    """Split of the data set."""
+    image_size: Annotated[int | None, Within(1, 4096)] = None
+    """Side in pixels that images are cropped and resized to; the data's own when None."""
+    channels: Annotated[int | None, Within(1, 4)] = None
+    """Channels that images are converted to, 1, 3 or 4; the data's own when None."""
+    conditional: bool = False
+    """Give both networks the labels, so that a class can be asked for."""
+    mirror: bool = False
+    """Turn half of the images left to right."""
+
+    def build(self) -> Any:
+        """Returns the `Dataset` of that name, read from disk or drawn.
+
+        Raises:
+            FieldError: when there is none of that name, or the data do not fit a field.
+            FileNotFoundError: when it is not there, with the command that prepares it.
+        """
+        if self.name in NOT_AT_HAND:
+            raise FieldError("name", self.name, NOT_AT_HAND[self.name])
+        if self.name in MIXTURES:
+            if self.conditional:
+                raise FieldError("conditional", True, f"{self.name} has no labels; {UNCONDITIONAL}")
+            from jaxgan import toy
+
+            return toy.dataset(find(MIXTURES, "name", self.name)(), name=self.name)
+        from jaxgan import data
+
+        try:
+            found = data.load(self.name, split=self.split, image_size=self.image_size, channels=self.channels)
+        except FieldError as error:
+            if error.field != "name":
+                raise
+            raise FieldError("name", error.value, f"{', '.join(MIXTURES)}, {error.allowed}", link=error.link) from error
+        if self.conditional and not found.class_names:
+            raise FieldError("conditional", True, f"{self.name} has no labels; {UNCONDITIONAL}")
+        if not self.mirror:
+            return found
+        from jaxgan.data.mirror import mirrored
+
+        return mirrored(found)

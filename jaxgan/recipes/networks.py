@@ -1,0 +1,373 @@
+"""Networks as parts of a recipe: a frozen dataclass for each player of each architecture.
+
+`build(shape)` returns the `Network`. A part whose build also takes `precision` or `remat` sees to them itself; of others the
+network is wrapped as a whole. `shape.sample` is the shape of one sample, of a discriminator that of a pack, and
+`shape.classes` the number of classes, 0 when the recipe is unconditional.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from jaxgan.recipes.fields import Within
+from jaxgan.system.messages import FieldError
+
+Latent = Literal["normal", "uniform", "sphere"]
+Width = Annotated[int, Within(1, 4096)]
+Depth = Annotated[int, Within(1, 64)]
+LatentDim = Annotated[int, Within(1, 65_536)]
+Widths = Annotated[tuple[int, ...], Within(1, 16_384)]
+Blocks = Annotated[tuple[int, ...], Within(1, 64)]
+Levels = Annotated[int, Within(0, 16)]
+
+
+@dataclass(frozen=True)
+class MLP:
+    """G of fully connected layers: latents to points or small images."""
+
+    width: Width = 64
+    """Units of a hidden layer."""
+    depth: Depth = 2
+    """Hidden layers."""
+    norm: Literal["batch", "none"] = "none"
+    """Normalisation."""
+    latent_dim: LatentDim = 64
+    """Length of z."""
+    latent: Latent = "normal"
+    """Distribution of z."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the generator for samples of this shape."""
+        from jaxgan.nets import mlp
+
+        hidden = (self.width,) * self.depth
+        module = mlp.Generator(hidden, shape.sample, classes=shape.classes, norm=self.norm, remat=remat)
+        return _generator(module, self.latent_dim, shape, precision)
+
+
+@dataclass(frozen=True)
+class MLPDiscriminator:
+    """D of fully connected layers."""
+
+    width: Width = 64
+    """Units of a hidden layer."""
+    depth: Depth = 2
+    """Hidden layers."""
+    norm: Literal["batch", "none", "spectral"] = "none"
+    """Normalisation."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the discriminator for samples of this shape."""
+        from jaxgan.nets import mlp
+
+        module = mlp.Discriminator((self.width,) * self.depth, classes=shape.classes, norm=self.norm, remat=remat)
+        return _discriminator(module, shape, precision, depends_on_batch=self.norm == "batch")
+
+
+@dataclass(frozen=True)
+class DCGAN:
+    """G of transposed convolutions (Radford et al. 2016)."""
+
+    width: Width = 64
+    """Channels of the widest resolution's layer."""
+    norm: Literal["batch", "none"] = "none"
+    """Normalisation."""
+    latent_dim: LatentDim = 64
+    """Length of z."""
+    latent: Latent = "normal"
+    """Distribution of z."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the generator for square images of this shape."""
+        from jaxgan.nets import dcgan
+
+        size, channels = square(shape, "dcgan")
+        module = dcgan.Generator(size, channels, self.width, shape.classes, self.norm, remat)
+        return _generator(module, self.latent_dim, shape, precision)
+
+
+@dataclass(frozen=True)
+class DCGANDiscriminator:
+    """D of strided convolutions (Radford et al. 2016)."""
+
+    width: Width = 64
+    """Channels of the first layer."""
+    norm: Literal["batch", "none", "spectral"] = "none"
+    """Normalisation."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the discriminator for square images of this shape."""
+        from jaxgan.nets import dcgan
+
+        size, channels = square(shape, "dcgan")
+        module = dcgan.Discriminator(size, channels, self.width, shape.classes, self.norm, remat)
+        return _discriminator(module, shape, precision, depends_on_batch=self.norm == "batch")
+
+
+@dataclass(frozen=True)
+class SNGAN:
+    """G of residual blocks (Miyato et al. 2018)."""
+
+    width: Width = 64
+    """Channels of every layer."""
+    latent_dim: LatentDim = 64
+    """Length of z."""
+    latent: Latent = "normal"
+    """Distribution of z."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the generator for square images of this shape."""
+        from jaxgan.nets import sngan
+
+        size, channels = square(shape, "sngan")
+        module = sngan.Generator(size, channels, self.width, shape.classes, remat)
+        return _generator(module, self.latent_dim, shape, precision)
+
+
+@dataclass(frozen=True)
+class SNGANDiscriminator:
+    """D of residual blocks with spectral normalisation (Miyato et al. 2018)."""
+
+    width: Width = 64
+    """Channels of every layer."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the discriminator for square images of this shape."""
+        from jaxgan.nets import sngan
+
+        size, channels = square(shape, "sngan")
+        module = sngan.Discriminator(size, channels, self.width, shape.classes, remat)
+        # Spectral normalisation keeps a statistic, but of the weights: it makes no sample depend on others. Real and generated
+        # images pass apart all the same, as in the reference, and the power iteration takes a step with each.
+        return _discriminator(module, shape, precision, depends_on_batch=True)
+
+
+@dataclass(frozen=True)
+class R3GAN:
+    """G of R3GAN: residual blocks of convolutions in groups, no normalisation (Huang et al. 2024)."""
+
+    widths: Widths = ()
+    """Channels of each resolution, from 4x4 up."""
+    groups: Widths = ()
+    """Groups of each resolution's 3x3 convolutions."""
+    blocks: Blocks = ()
+    """Residual blocks of each resolution; two each when not given."""
+    expansion: Annotated[int, Within(1, 64)] = 2
+    """Channels within a block over those between blocks."""
+    embedding: Annotated[int, Within(1, 65_536)] = 64
+    """Length of the label's vector."""
+    bfloat16_levels: Levels = 0
+    """Resolutions, from the highest down, computed in bfloat16."""
+    latent_dim: LatentDim = 64
+    """Length of z."""
+    latent: Latent = "normal"
+    """Distribution of z."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the generator for square images of this shape, of side 4, 8, 16, .."""
+        from jaxgan.nets import r3gan
+
+        module = r3gan.Generator(**_r3gan(self, shape, precision, remat))
+        return _generator(module, self.latent_dim, shape, "float32")
+
+
+@dataclass(frozen=True)
+class R3GANDiscriminator:
+    """D of R3GAN, its generator's mirror image (Huang et al. 2024)."""
+
+    widths: Widths = ()
+    """Channels of each resolution, from 4x4 up."""
+    groups: Widths = ()
+    """Groups of each resolution's 3x3 convolutions."""
+    blocks: Blocks = ()
+    """Residual blocks of each resolution; two each when not given."""
+    expansion: Annotated[int, Within(1, 64)] = 2
+    """Channels within a block over those between blocks."""
+    embedding: Annotated[int | None, Within(1, 65_536)] = None
+    """Length of the label's vector; the channels at 4x4 when None."""
+    bfloat16_levels: Levels = 0
+    """Resolutions, from the highest down, computed in bfloat16."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the discriminator for square images of this shape, of side 4, 8, 16, .."""
+        from jaxgan.nets import r3gan
+
+        module = r3gan.Discriminator(**_r3gan(self, shape, precision, remat))
+        return _discriminator(module, shape, "float32", depends_on_batch=False)
+
+
+@dataclass(frozen=True)
+class StyleGAN2:
+    """G of StyleGAN2: a mapping from z to styles, and a synthesis from styles to images (Karras et al. 2020)."""
+
+    depth: Depth = 2
+    """Layers of the mapping."""
+    style_dim: Annotated[int, Within(1, 65_536)] = 512
+    """Length of w."""
+    channel_base: Annotated[int, Within(1, 2**20)] = 16_384
+    """Channels of a resolution are this over its side, at most channel_max."""
+    channel_max: Annotated[int, Within(1, 16_384)] = 512
+    """Most channels of a resolution."""
+    architecture: Literal["skip", "resnet", "orig"] = "skip"
+    """How resolutions are joined."""
+    style_mixing: Annotated[float, Within(0, 1)] = 0.0
+    """Probability with which a batch is made of two styles each."""
+    clamp: Annotated[float | None, Within(1e-6, 1e9)] = None
+    """Bound of the activations; none by default."""
+    bfloat16_levels: Levels = 0
+    """Resolutions, from the highest down, computed in bfloat16."""
+    latent_dim: LatentDim = 64
+    """Length of z."""
+    latent: Latent = "normal"
+    """Distribution of z."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the generator for square images of this shape."""
+        from jaxgan.nets import stylegan2
+
+        size, channels = square(shape, "stylegan2")
+        module = stylegan2.Generator(
+            image_size=size,
+            channels=channels,
+            classes=shape.classes,
+            w_dim=self.style_dim,
+            mapping_layers=self.depth,
+            channel_base=self.channel_base,
+            channel_max=self.channel_max,
+            architecture=self.architecture,
+            style_mixing=self.style_mixing,
+            conv_clamp=self.clamp,
+            bfloat16_levels=bfloat16_levels(self.bfloat16_levels, size, precision),
+            remat=remat,
+        )
+        return _generator(module, self.latent_dim, shape, "float32")
+
+
+@dataclass(frozen=True)
+class StyleGAN2Discriminator:
+    """D of StyleGAN2, with the deviation over a group of images as a feature (Karras et al. 2020)."""
+
+    depth: Depth = 2
+    """Layers of the mapping of labels."""
+    channel_base: Annotated[int, Within(1, 2**20)] = 16_384
+    """Channels of a resolution are this over its side, at most channel_max."""
+    channel_max: Annotated[int, Within(1, 16_384)] = 512
+    """Most channels of a resolution."""
+    architecture: Literal["resnet", "orig", "skip"] = "resnet"
+    """How resolutions are joined."""
+    group: Annotated[int, Within(0, 1_048_576)] = 4
+    """Images whose deviation D sees together; 0 for the whole batch."""
+    group_features: Annotated[int, Within(0, 16_384)] = 1
+    """Features that tell of it."""
+    clamp: Annotated[float | None, Within(1e-6, 1e9)] = None
+    """Bound of the activations; none by default."""
+    bfloat16_levels: Levels = 0
+    """Resolutions, from the highest down, computed in bfloat16."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the discriminator for square images of this shape."""
+        from jaxgan.nets import stylegan2
+
+        size, channels = square(shape, "stylegan2")
+        module = stylegan2.Discriminator(
+            image_size=size,
+            channels=channels,
+            classes=shape.classes,
+            channel_base=self.channel_base,
+            channel_max=self.channel_max,
+            architecture=self.architecture,
+            mbstd_group=self.group or None,
+            mbstd_features=self.group_features,
+            mapping_layers=self.depth,
+            conv_clamp=self.clamp,
+            bfloat16_levels=bfloat16_levels(self.bfloat16_levels, size, precision),
+            remat=remat,
+        )
+        return _discriminator(module, shape, "float32", depends_on_batch=True, batch=self.group or 1)
+
+    def judged_together(self) -> tuple[str, int]:
+        """Returns the field and the number of samples that a batch must be a multiple of, 0 for none."""
+        return "group", self.group
+
+
+def square(shape: Any, network: str) -> tuple[int, int]:
+    """Returns `(side, channels)` of square images.
+
+    Raises:
+        FieldError: when the data are anything else.
+    """
+    if len(shape.sample) != 3:
+        raise FieldError("type", network, "the data are points in the plane; use mlp" if len(shape.sample) == 1 else
+                         f"samples have the shape {shape.sample}, and it makes square images")  # fmt: skip
+    height, width, channels = shape.sample
+    if height != width:
+        raise FieldError("type", network, f"it makes square images, and the data are {height}x{width}; set data.image_size")
+    return height, channels
+
+
+def bfloat16_levels(levels: int, size: int, precision: str) -> int:
+    """Returns the resolutions in bfloat16: those asked for, or with precision bfloat16 all above 4x4.
+
+    Raises:
+        FieldError: when both are asked for and differ.
+    """
+    above = size.bit_length() - 3  # 8, 16, .., size
+    if precision == "float32":
+        return levels
+    if levels not in (0, above):
+        allowed = f"precision bfloat16 means all {above} resolutions above 4x4; leave it at 0"
+        raise FieldError("bfloat16_levels", levels, allowed)
+    return above
+
+
+def _generator(module: Any, latent_dim: int, shape: Any, precision: str) -> Any:
+    import jax.numpy as jnp
+
+    from jaxgan.nets.network import at_precision, from_linen
+
+    # Nothing asks whether G makes samples depend on each other; said here, from_linen need not trace its init to find out.
+    network = from_linen(module, jnp.zeros((1, latent_dim)), jnp.zeros(1, jnp.int32), depends_on_batch=True)
+    return at_precision(network, _dtype(shape, precision))
+
+
+def _discriminator(module: Any, shape: Any, precision: str, *, depends_on_batch: bool, batch: int = 1) -> Any:
+    import jax.numpy as jnp
+
+    from jaxgan.nets.network import at_precision, from_linen
+
+    example = jnp.zeros((batch, *shape.sample)), jnp.zeros(batch, jnp.int32)
+    return at_precision(from_linen(module, *example, depends_on_batch=depends_on_batch), _dtype(shape, precision))
+
+
+def _dtype(shape: Any, precision: str) -> Any:
+    """Returns the dtype that a network's input is rounded to.
+
+    Raises:
+        FieldError: when the samples are too fine for it.
+    """
+    import jax.numpy as jnp
+
+    if precision == "float32":
+        return jnp.float32
+    if len(shape.sample) != 3:
+        raise FieldError("precision", precision, "the data are points in the plane, too fine for its 8 bits; it is for images")
+    return jnp.bfloat16
+
+
+def _r3gan(part: R3GAN | R3GANDiscriminator, shape: Any, precision: str, remat: bool) -> dict[str, Any]:
+    size, channels = square(shape, "r3gan")
+    blocks = part.blocks or (2,) * len(part.widths)
+    for name, values in (("widths", part.widths), ("groups", part.groups), ("blocks", blocks)):
+        if 4 * 2 ** (len(values) - 1) != size:
+            given = " ".join(map(str, values)) or "none"
+            raise FieldError(name, given, f"images of side {size} need one for each of 4, 8, .., {size}")
+    return {
+        "widths": part.widths,
+        "groups": part.groups,
+        "blocks": blocks,
+        "expansion": part.expansion,
+        "embedding": part.embedding,
+        "channels": channels,
+        "classes": shape.classes,
+        "bfloat16_levels": bfloat16_levels(part.bfloat16_levels, size, precision),
+        "remat": remat,
+    }

@@ -1,0 +1,115 @@
+"""recipe.json: what a run says of itself, read without loading JAX or any code of others."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxgan.recipes import formats
+from jaxgan.recipes.code import Loader, Origin
+from jaxgan.recipes.recipe import Recipe
+from jaxgan.system.messages import FieldError
+
+FILE = "recipe.json"
+
+
+class Allowed(NamedTuple):
+    """What the user lets a run's own code do."""
+
+    folder: Path | None = None  # where the code is looked for first; a file stands for a notebook's code
+    trust: bool = False  # execute the run's copy of it
+    accept: bool = False  # go on training with code that has changed
+
+
+class Record(NamedTuple):
+    """A run's recipe.json."""
+
+    path: Path  # of the run
+    content: dict[str, Any]  # all of it
+    recipe: dict[str, Any]  # in the format of today
+    sample: tuple[int, ...]  # shape of a sample
+    classes: int
+    class_names: tuple[str, ...]
+    code: dict[str, Origin]
+    changes: list[dict[str, Any]]
+    counted_from: tuple[int, int]  # a step, and the images shown before it
+
+
+def is_run(path: Path) -> bool:
+    """Returns whether a folder is a run."""
+    return (path / FILE).is_file()
+
+
+def read(path: str | Path) -> Record:
+    """Reads a run's recipe.json.
+
+    Raises:
+        FileNotFoundError: when there is no run.
+        FieldError: when it is damaged, or of a newer format.
+    """
+    path = Path(path).expanduser().absolute()
+    file = path / FILE
+    if not file.is_file():
+        raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return _parsed(path, content)
+    except FieldError as error:
+        raise FieldError("run", f"{file} is damaged or of another version", str(error), link=": ") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, OverflowError, RecursionError) as error:
+        what = f"{type(error).__name__}: {error}" if isinstance(error, (KeyError, RecursionError)) else str(error)
+        raise FieldError("run", f"{file} is damaged or of another version", what, link=": ") from error
+
+
+def _parsed(path: Path, content: dict[str, Any]) -> Record:
+    version, data = content.get("format", 1), content["data"]
+    code = {key: Origin(each["path"], each["sha256"]) for key, each in content.get("code", {}).items()}
+    step, images = content.get("counted_from", (0, 0))
+    return Record(
+        path=path,
+        content=content,
+        recipe=canonical(content["recipe"], version),
+        sample=tuple(_size(n) for n in data["shape"]),
+        classes=_size(data["classes"]),
+        class_names=tuple(map(str, data["class_names"])),
+        code=code,
+        changes=list(content.get("changes", [])),
+        counted_from=(int(step), int(images)),
+    )
+
+
+def _size(number: Any) -> int:
+    if not isinstance(number, int) or not 0 <= number < 2**31:
+        raise FieldError("data.shape", number, "it must hold whole numbers")
+    return number
+
+
+def canonical(recipe: Any, version: Any) -> dict[str, Any]:
+    """Returns a recipe as a dict of today's format; fields that were not there yet have their defaults.
+
+    No code is loaded. A recipe without code of the user's is checked as well.
+
+    Raises:
+        FieldError: when the format is newer than this version reads, or the recipe is not allowed.
+    """
+    if version != formats.FORMAT or not list(formats.references(recipe)):
+        return formats.to_dict(formats.from_dict(recipe, version=version))
+    if not isinstance(recipe, dict):
+        raise FieldError("recipe", repr(recipe), "it must be a set of fields")
+    return formats.to_dict(Recipe()) | recipe
+
+
+def recipe_of(record: Record, allowed: Allowed) -> tuple[Recipe, list[str]]:
+    """Returns a run's recipe, with code of the user's loaded as far as allowed, and the names of code that has changed.
+
+    Raises:
+        FieldError: when code is not at hand, with the remedy.
+        UserCodeError: when it raises.
+    """
+    loader = Loader(record.code, record.path / "code", allowed.folder, allowed.trust)
+    return formats.from_dict(record.recipe, resolve=loader.value), loader.changed
+
+
+def code_as_json(code: Mapping[str, Origin]) -> dict[str, Any]:
+    """Returns origins as recipe.json holds them."""
+    return {key: origin._asdict() for key, origin in sorted(code.items())}

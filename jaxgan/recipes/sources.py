@@ -1,0 +1,75 @@
+"""From what a user writes to a recipe: a name, a file, a module or a run."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from jaxgan.recipes import code, record
+from jaxgan.recipes.presets import NAMES, preset
+from jaxgan.recipes.recipe import Recipe
+from jaxgan.system.messages import FieldError, did_you_mean
+
+
+class Found(NamedTuple):
+    """A recipe, and what its file defines beside it."""
+
+    recipe: Recipe
+    name: str  # of the recipe, by which a run is called where no other folder is named
+    run: Path | None = None  # that it was read from
+    callbacks: tuple[Any, ...] = ()
+    writers: tuple[Any, ...] = ()
+    changed: tuple[str, ...] = ()  # code of the run that has changed
+
+
+def find(text: str | Path, allowed: record.Allowed | None = None) -> Found:
+    """Returns the recipe that a text means: a name, `my.py`, `my.py:other`, `package.module:other`, or a run's folder.
+
+    Args:
+        text: as it stands on the command line.
+        allowed: what a run's own code may do.
+
+    Raises:
+        FieldError: when it means nothing, with what was probably meant.
+        FileNotFoundError: when it is a folder but no run.
+        UserCodeError: when the file raises.
+    """
+    text = str(text)
+    if text in NAMES:
+        return Found(preset(text), text)
+    place, _, name = text.partition(":") if text.endswith(".py") or ".py:" in text else (text, "", "")
+    if place.endswith(".py"):
+        return _from_module(code.load_file(place), Path(place).name, name or "recipe", Path(place).stem)
+    path = Path(text).expanduser()
+    if record.is_run(path):
+        return _from_run(path, allowed or record.Allowed())
+    if code.is_reference(text):
+        module, _, name = text.partition(":")
+        return _from_module(code.load_module(module), module, name, name if name != "recipe" else module.rpartition(".")[2])
+    if path.is_dir():
+        raise FileNotFoundError(f"recipe: {path} is a folder but not a run: it has no recipe.json")
+    meant = did_you_mean(text, NAMES)
+    raise FieldError("recipe", repr(text), f"{', '.join(NAMES)}; nor a file my.py, nor a run{meant}", link=" is not one of ")
+
+
+def _from_module(module: ModuleType, file: str, name: str, called: str) -> Found:
+    if not hasattr(module, name):
+        recipes = [key for key, value in vars(module).items() if isinstance(value, Recipe)]
+        there = f"it defines {', '.join(recipes)}: name one, {file}:{recipes[0]}" if recipes else "recipe = jaxgan.Recipe(..)"
+        raise FieldError("recipe", f"{file} defines no {name}", there, link="; ")
+    recipe = getattr(module, name)
+    if not isinstance(recipe, Recipe):
+        raise FieldError("recipe", f"{name} of {file} is a {type(recipe).__name__}", "it must be a jaxgan.Recipe")
+    called = called if name == "recipe" else f"{called}-{name}" if called != name else name
+    return Found(recipe, called, None, _tuple(module, "callbacks", file), _tuple(module, "writers", file))
+
+
+def _tuple(module: ModuleType, name: str, file: str) -> tuple[Any, ...]:
+    found = getattr(module, name, ())
+    if callable(found) or not isinstance(found, (tuple, list)):
+        raise FieldError(name, f"that of {file} is a {type(found).__name__}", "it must be a tuple")
+    return tuple(found)
+
+
+def _from_run(path: Path, allowed: record.Allowed) -> Found:
+    recipe, changed = record.recipe_of(record.read(path), allowed)
+    return Found(recipe, path.name, path, changed=tuple(changed))

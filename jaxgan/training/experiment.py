@@ -1,0 +1,466 @@
+"""An experiment: a recipe built once, and passed on to all that trains, draws, measures and plans."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan import data
+from jaxgan.core import ada, penalties, schedules, sweep
+from jaxgan.core.augment import diff_augment
+from jaxgan.core.gan import make_gan
+from jaxgan.core.types import (
+    GAN,
+    Adaptive,
+    Augment,
+    Dataset,
+    GANState,
+    Key,
+    Latents,
+    Loss,
+    Network,
+    Penalty,
+    Schedule,
+    Weights,
+)
+from jaxgan.nets.transforms import at_precision, rematerialised, stages
+from jaxgan.nets.transforms import pack as packed
+from jaxgan.recipes import Data, Recipe, Schedules, code, members
+from jaxgan.recipes.table import LATENTS, LOSSES, MIXTURES, PENALTIES, find
+from jaxgan.system import devices
+from jaxgan.system.messages import FieldError
+
+
+class Shape(NamedTuple):
+    """What a network must know of the data."""
+
+    sample: tuple[int, ...]  # of one sample: (H, W, C), or (2,) for points in the plane
+    classes: int  # 0 when the recipe is unconditional
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A recipe built once. Whether it trains one GAN or several side by side is known here alone."""
+
+    recipe: Recipe
+    shape: Shape
+    class_names: tuple[str, ...]
+    dataset: Dataset | None  # None where only a run is read
+    loss: Loss
+    generator: Network
+    discriminator: Network
+    one: GAN  # a single GAN, which draws for each member
+    gan: GAN  # all of them
+    members: tuple[Recipe, ...]  # as if each had been trained alone
+    key: Key  # of the run; of several GANs theirs, [N]
+    counted_from: tuple[int, int] = (0, 0)  # a step, and the images shown before it
+
+    @property
+    def several(self) -> bool:
+        """Whether GANs are trained side by side."""
+        return len(self.members) > 1
+
+    @functools.cached_property
+    def abstract(self) -> GANState:
+        """Shapes and dtypes of the state; nothing is computed."""
+        return jax.eval_shape(lambda: self.gan.init(self.key))
+
+    @functools.cached_property
+    def abstract_one(self) -> GANState:
+        """Shapes and dtypes of the state of one GAN."""
+        return jax.eval_shape(lambda: self.one.init(jax.random.key(0))) if self.several else self.abstract
+
+    @functools.cached_property
+    def rows(self) -> int:
+        """Real samples in the batch of a step: a part for each D update, and one for G's when its loss needs it."""
+        return rows(self.recipe, self.loss)
+
+    @functools.cached_property
+    def latent(self) -> Callable[[Key, tuple[int, ...]], Latents]:
+        """The distribution of z, `(key, shape) -> [*shape]`."""
+        return latent_of(self.recipe)
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of z."""
+        return int(self.recipe.generator.latent_dim)
+
+    @property
+    def density(self) -> Any:
+        """The density that a mixture's samples are drawn from; None of other data."""
+        name = getattr(self.recipe.data, "name", "")
+        return find(MIXTURES, "data.name", name)() if isinstance(self.recipe.data, Data) and name in MIXTURES else None
+
+    def images(self, step: int) -> int:
+        """Returns the images shown to D before a step."""
+        start, shown = self.counted_from
+        return shown + (step - start) * self.recipe.disc_steps * self.recipe.batch_size
+
+    def apart(self, state: GANState) -> list[GANState]:
+        """Returns the state of each member, for process 0 to look at; parameters, statistics and memory, no moments."""
+        if not self.several:
+            return [state]
+        # By way of the host: to index arrays that are sharded would make their devices talk to each other.
+        g, d = (player._replace(opt=None) for player in (state.g, state.d))
+        there = jax.device_get(state._replace(g=g, d=d))
+        return [sweep.member(there, i) for i in range(len(self.members))]
+
+    def weights_apart(self, weights: Weights) -> list[Weights]:
+        """Returns the weights of each member."""
+        if not self.several:
+            return [weights]
+        return [jax.tree.map(lambda x, i=i: x[i], weights) for i in range(len(self.members))]
+
+    def member(self, i: int) -> "Experiment":
+        """Returns the experiment of one member, as if it had been trained alone.
+
+        Raises:
+            FieldError: when there is no such member.
+        """
+        if not 0 <= i < len(self.members):
+            raise FieldError("member", i, f"the run's members are 0 to {len(self.members) - 1}")
+        if not self.several:
+            return self
+        own: dict[str, Any] = {"dataset": self.dataset, "shape": self.shape, "class_names": self.class_names}
+        return build(self.members[i], **own, counted_from=self.counted_from)
+
+
+def build(
+    recipe: Recipe,
+    *,
+    dataset: Dataset | None = None,
+    shape: Shape | None = None,
+    class_names: tuple[str, ...] = (),
+    counted_from: tuple[int, int] = (0, 0),
+) -> Experiment:
+    """Builds everything that a recipe describes: networks, objective, optimizers, and the GAN that they make.
+
+    Args:
+        recipe: a recipe that passed `recipes.check`.
+        dataset: what it trains on; None to draw, plan or export only.
+        shape: of the data, where there is no data set: from a run.
+        class_names: likewise.
+        counted_from: a step, and the images shown before it, of a run that went on with another batch size there.
+
+    Returns:
+        An `Experiment`; nothing is compiled.
+
+    Raises:
+        FieldError: when something does not fit: a network the data, an option a network, a result its place.
+        UserCodeError: when code of the user's raises.
+    """
+    if dataset is not None:
+        shape, class_names = shape_of(recipe, dataset), dataset.class_names if is_conditional(recipe, dataset) else ()
+    assert shape is not None
+    loss = _loss(recipe)
+    pair = _network("generator", recipe, shape), _network("discriminator", recipe, _packed(recipe, shape))
+    pair = pair[0], packed(pair[1], recipe.pack)
+    _check_pair(recipe, shape, loss, *pair)
+    every = members(recipe)
+    make = functools.partial(_gan, recipe=every[0], shape=shape, loss=loss, pair=pair, counted_from=counted_from)
+    one = make()
+    gammas = jnp.array([each.penalty.gamma for each in every]) if recipe.penalty.gammas else None
+    keys = [jax.random.key(each.seed) for each in every]
+    return Experiment(
+        recipe=recipe,
+        shape=shape,
+        class_names=class_names,
+        dataset=dataset,
+        loss=loss,
+        generator=pair[0],
+        discriminator=pair[1],
+        one=one,
+        gan=one if len(every) == 1 else sweep.side_by_side(lambda gamma: one if gamma is None else make(gamma=gamma), gammas),
+        members=tuple(every),
+        key=keys[0] if len(keys) == 1 else jnp.stack(keys),
+        counted_from=counted_from,
+    )
+
+
+def open_data(recipe: Recipe) -> Dataset:
+    """Returns the data set of a recipe, read from disk, drawn, or made by the user's function; nothing is trained.
+
+    Raises:
+        FieldError: when it does not fit the recipe.
+        FileNotFoundError: when it is not there, with the command that prepares it.
+        UserCodeError: when the user's function raises.
+    """
+    source = recipe.data
+    if isinstance(source, Data):
+        try:
+            found: Dataset = source.build()
+        except FieldError as error:
+            raise error.within("data") from error
+        return found
+    name = getattr(source, "__name__", type(source).__name__)
+    try:
+        made = source() if callable(source) else source.build()
+    except (FieldError, FileNotFoundError):
+        raise
+    except Exception as error:
+        raise code.UserCodeError(f"data: {name}", error) from error
+    return data.as_dataset(made, name=name)
+
+
+def given(recipe: Recipe, dataset: Any) -> tuple[Recipe, Dataset]:
+    """Returns the recipe and the data set where the data are given in Python rather than by the recipe.
+
+    Args:
+        recipe: its `data` are put aside.
+        dataset: a `Dataset`, or what `data.as_dataset` takes.
+
+    Raises:
+        FieldError: when it is nothing of the kind.
+    """
+    found = data.as_dataset(dataset, name="given")
+    return replace(recipe, data=Data("given", conditional=bool(found.class_names))), found
+
+
+def is_conditional(recipe: Recipe, dataset: Dataset) -> bool:
+    """Returns whether the networks are given labels: of a user's own data wherever there are any."""
+    return bool(getattr(recipe.data, "conditional", True) and dataset.class_names)
+
+
+def shape_of(recipe: Recipe, dataset: Dataset) -> Shape:
+    """Returns what the networks of this recipe must know of its data set."""
+    return Shape(tuple(dataset.shape), len(dataset.class_names) if is_conditional(recipe, dataset) else 0)
+
+
+def rows(recipe: Recipe, loss: Loss) -> int:
+    """Returns the real samples in the batch of a step."""
+    return recipe.batch_size * (recipe.disc_steps + loss.relativistic)
+
+
+def latent_of(recipe: Recipe) -> Callable[[Key, tuple[int, ...]], Latents]:
+    """Returns the distribution of z: a method of the generator's part, or one of ours by name, normal by default."""
+    own = getattr(recipe.generator, "latent", "normal")
+    found: Callable[[Key, tuple[int, ...]], Latents] = find(LATENTS, "generator.latent", own) if isinstance(own, str) else own
+    return found
+
+
+def _packed(recipe: Recipe, shape: Shape) -> Shape:
+    return shape._replace(sample=(*shape.sample[:-1], shape.sample[-1] * recipe.pack))
+
+
+def _value(field: str, value: Any, names: dict[str, str]) -> Any:
+    """Returns what a field of the recipe means: a name of ours, a reference of the user's, or the value itself."""
+    if not isinstance(value, str):
+        return value
+    return code.named(value, field) if code.is_reference(value) and value not in names else find(names, field, value)
+
+
+def _loss(recipe: Recipe) -> Loss:
+    loss = _value("loss", recipe.loss, LOSSES)
+    if not isinstance(loss, Loss):
+        raise FieldError("loss", f"a {type(loss).__name__}", "it must be a jaxgan.Loss(d=.., g=..)")
+    return loss
+
+
+def _penalty(recipe: Recipe) -> Penalty | None:
+    if recipe.penalty.name == "none":
+        return None
+    found: Penalty = _value("penalty.name", recipe.penalty.name, PENALTIES)
+    return found
+
+
+def _network(player: str, recipe: Recipe, shape: Shape) -> Network:
+    """Returns the network of one player, with the precision and the remat that the recipe asks for."""
+    part = getattr(recipe, player)
+    wanted: dict[str, Any] = {"precision": recipe.precision, "remat": recipe.remat}
+    try:
+        takes = inspect.signature(part.build).parameters
+        network = part.build(shape, **{name: value for name, value in wanted.items() if name in takes})
+    except FieldError as error:
+        fields = {"type", *vars(part)}
+        raise (error.within(player) if error.field in fields else error) from error
+    except Exception as error:
+        raise code.UserCodeError(f"{player}: {type(part).__name__}.build", error) from error
+    if not isinstance(network, Network):
+        made = f"a {type(network).__name__} from {type(part).__name__}.build"
+        raise FieldError(player, made, "it must be a jaxgan.Network, as jaxgan.from_linen makes one")
+    if "precision" not in takes:
+        network = at_precision(network, jnp.dtype(recipe.precision))
+    return rematerialised(network) if recipe.remat and "remat" not in takes else network
+
+
+def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network) -> None:
+    """Refuses parts and values of the user's whose results have the wrong shapes, by their shapes alone."""
+    own = [player for player in ("generator", "discriminator") if not _is_ours(type(getattr(recipe, player)))]
+    count = 4 * recipe.pack
+    sample = jax.ShapeDtypeStruct((count, *shape.sample), jnp.float32)
+    labels = jax.ShapeDtypeStruct((count,), jnp.int32)
+    z = jax.ShapeDtypeStruct((count, recipe.generator.latent_dim), jnp.float32)
+    if "generator" in own:
+        made = _traced("generator", recipe.generator, g, z, labels)
+        if made != sample.shape:
+            raise FieldError(
+                "generator", f"it makes samples {_shape(made[1:])}", f"those of the data are {_shape(shape.sample)}"
+            )
+    if "discriminator" in own:
+        made = _traced("discriminator", recipe.discriminator, d, sample, labels)
+        if made != (4,):
+            got = f"it maps {_shape(sample.shape)} to {_shape(made)}"
+            raise FieldError("discriminator", got, "it must return one logit for each sample, (4,)")
+    logits = jax.ShapeDtypeStruct((4,), jnp.float32)
+    for player in ("d", "g") if not isinstance(recipe.loss, str) else ():
+        value = _user("loss", functools.partial(jax.eval_shape, getattr(loss, player), logits, logits))
+        if getattr(value, "shape", None) != (4,):
+            got = _shape(getattr(value, "shape", ()))
+            raise FieldError(f"loss.{player}", f"it maps logits (4,) to {got}", "it must return one value each")
+    if not isinstance(recipe.penalty.name, str):
+        _check_penalty(recipe, sample)
+
+
+def _check_penalty(recipe: Recipe, sample: jax.ShapeDtypeStruct) -> None:
+    def critic(x: jax.Array) -> jax.Array:
+        return x.reshape(x.shape[0] // recipe.pack, -1).sum(axis=1)
+
+    def use(real: jax.Array, fake: jax.Array) -> Any:
+        return recipe.penalty.name(critic, real, fake, jax.random.key(0))
+
+    value = _user("penalty", lambda: jax.eval_shape(use, sample, sample))
+    if getattr(value, "shape", None) != (4,):
+        got = f"it returns {_shape(getattr(value, 'shape', ()))} for {sample.shape[0]} samples"
+        raise FieldError("penalty.name", got, "it must return one value for each logit, (4,)")
+
+
+def _traced(player: str, part: Any, network: Network, x: Any, labels: Any) -> tuple[int, ...]:
+    def run(x: jax.Array, labels: jax.Array) -> Any:
+        params, stats = network.init(jax.random.key(0))
+        return network.apply(params, stats, x, labels, jax.random.key(1), train=True)[0]
+
+    made = _user(f"{player}: {type(part).__name__}", lambda: jax.eval_shape(run, x, labels))
+    return tuple(made.shape)
+
+
+def _user(field: str, act: Callable[[], Any]) -> Any:
+    try:
+        return act()
+    except FieldError:
+        raise
+    except Exception as error:
+        raise code.UserCodeError(field, error) from error
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "jaxgan"
+
+
+def _gan(
+    *,
+    recipe: Recipe,
+    shape: Shape,
+    loss: Loss,
+    pair: tuple[Network, Network],
+    counted_from: tuple[int, int],
+    gamma: jax.Array | None = None,
+) -> GAN:
+    fields, (generator, discriminator) = recipe.penalty, pair
+    # A weight of zero throughout is no penalty, and must not cost one.
+    weighed = gamma is not None or fields.gamma or fields.final_gamma
+    penalty = _penalty(recipe) if weighed else None
+    weight: Any = gamma if gamma is not None else _towards(fields.gamma, fields.final_gamma, recipe)
+    path = penalties.path_length(generator, weight=fields.path_length) if fields.path_length else None
+    d_optimizer = _optimizer("d_optimizer", recipe, 1 if penalty is None else fields.interval)
+    return make_gan(
+        generator=generator,
+        discriminator=discriminator,
+        loss=loss,
+        penalty=penalty,
+        gamma=None if penalty is None else weight,
+        penalty_interval=fields.interval,
+        g_penalty=path,
+        g_penalty_interval=fields.path_interval,
+        g_optimizer=_optimizer("g_optimizer", recipe, 1 if path is None else fields.path_interval),
+        d_optimizer=_frozen(d_optimizer, discriminator, recipe.freeze_d) if recipe.freeze_d else d_optimizer,
+        latent_dim=recipe.generator.latent_dim,
+        latent=latent_of(recipe),
+        disc_steps=recipe.disc_steps,
+        share_z=recipe.share_z,
+        accumulate=recipe.accumulate,
+        augment=_augment(recipe, shape),
+        augment_strength=_strength(recipe),
+        ema_half_life=_half_life(recipe),
+        counted_from=counted_from,
+    )
+
+
+def _optimizer(player: str, recipe: Recipe, interval: int) -> optax.GradientTransformation:
+    part = getattr(recipe, player)
+    share = interval / (interval + 1) if interval > 1 else 1.0
+    if isinstance(part, optax.GradientTransformation):
+        optimizer: Any = part
+    else:
+        arguments = (Schedules(recipe.decay_images, share),) if inspect.signature(part.build).parameters else ()
+        optimizer = _user(f"{player}: {type(part).__name__}.build", lambda: part.build(*arguments))
+    if not isinstance(optimizer, optax.GradientTransformation):
+        made = f"a {type(optimizer).__name__} from {type(part).__name__}.build"
+        raise FieldError(player, made, "it must be an optax.GradientTransformation")
+    return optimizer if recipe.shard == "none" else _gathered(optimizer)
+
+
+def _gathered(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Returns an optimizer whose state is sharded and whose updates are replicated, so that parameters stay whole in a step.
+
+    XLA would leave them sharded, and between the updates of one step shard the networks too, and send activations.
+    """
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def update(grads: optax.Updates, *rest: Any, **options: Any) -> tuple[optax.Updates, optax.OptState]:
+        updates, state = optimizer.update(devices.everywhere(grads), *rest, **options)
+        return devices.everywhere(updates), state
+
+    return optax.GradientTransformationExtraArgs(optimizer.init, update)
+
+
+def _frozen(optimizer: optax.GradientTransformation, network: Network, count: int) -> optax.GradientTransformation:
+    """Returns an optimizer that leaves the first stages of a network as they are (Mo et al. 2020, Freeze the discriminator)."""
+    names = stages(network)
+    if count >= len(names):
+        raise FieldError("freeze_d", count, f"D has {len(names)} stages ({', '.join(names)}), and one must be left to train")
+    kept = names[:count]
+
+    def labels(params: Any) -> Any:
+        return {name: jax.tree.map(lambda _, name=name: "kept" if name in kept else "trained", params[name]) for name in params}
+
+    return optax.multi_transform({"trained": optimizer, "kept": optax.set_to_zero()}, labels)
+
+
+def _augment(recipe: Recipe, shape: Shape) -> Augment | None:
+    if not isinstance(recipe.augment, str) or code.is_reference(recipe.augment):
+        found: Augment = _value("augment", recipe.augment, {})
+        return found
+    if not recipe.augment:
+        return None
+    if len(shape.sample) != 3:
+        raise FieldError("augment", repr(recipe.augment), "the data are points in the plane; it is for images")
+    kind, _, pipe = recipe.augment.partition(":")
+    try:
+        return ada.ada(pipe) if kind == "ada" else diff_augment(recipe.augment)
+    except FieldError as error:
+        raise error.renamed("augment") from error
+
+
+def _strength(recipe: Recipe) -> float | Schedule | Adaptive:
+    if recipe.augment_target is not None:
+        return ada.adaptive(recipe.augment_target, recipe.augment_images)
+    return _towards(recipe.augment_strength, recipe.final_augment_strength, recipe)
+
+
+def _half_life(recipe: Recipe) -> Schedule:
+    if recipe.initial_ema_half_life is None:
+        return schedules.ramp(recipe.ema_half_life, recipe.ema_rampup)
+    return schedules.cosine(recipe.initial_ema_half_life, recipe.ema_half_life, recipe.decay_images)
+
+
+def _towards(start: float, end: float | None, recipe: Recipe) -> float | Schedule:
+    return start if end is None else schedules.cosine(start, end, recipe.decay_images)
