@@ -8,7 +8,8 @@ import pytest
 
 from jaxgan.commands import bench, plan
 from jaxgan.commands.bench import Bench, Spread, Timed
-from jaxgan.training import build, loop
+from jaxgan.training import loop
+from jaxgan.training.experiment import build, open_data
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +66,9 @@ def test_what_is_timed_is_the_program_that_trains_cut_as_the_recipe_says(tiny_re
         return state, info
 
     def trains(recipe):
-        digits = build.dataset(recipe)
-        prepared = loop.prepare(recipe, digits, build.shape_of(recipe, digits))
-        return lower(loop.program(prepared, recipe), prepared.abstract, prepared.batches(0, 1), 1).as_text()
+        experiment = build(recipe, dataset=open_data(recipe))
+        prepared = loop.prepare(experiment)
+        return lower(loop.program(prepared, experiment), prepared.abstract, prepared.batches(0, 1), 1).as_text()
 
     monkeypatch.setattr(loop.Program, "lower", lowered)
     monkeypatch.setattr(loop.Program, "__call__", called)

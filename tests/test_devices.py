@@ -16,9 +16,10 @@ from jax.sharding import PartitionSpec
 
 from jaxgan import data
 from jaxgan.nets.convolutions import grouped_conv
-from jaxgan.recipes import Recipe, named
+from jaxgan.recipes import Recipe, preset
 from jaxgan.system import devices
-from jaxgan.training import build, generate, loop
+from jaxgan.training import generate, loop
+from jaxgan.training.experiment import Experiment, build, open_data
 
 WORDS = ["--generator", "mlp", "--generator.width", "128", "--generator.depth", "2", "--generator.latent-dim", "8"]
 WORDS += ["--discriminator", "mlp", "--discriminator.width", "128", "--discriminator.depth", "2", "--batch-size", "16"]
@@ -74,11 +75,11 @@ def test_what_is_cut_lies_in_parts_before_and_after_a_step(tiny_recipe: Recipe, 
         name: dataclasses.replace(getattr(tiny_recipe, name), width=128, depth=2) for name in ("generator", "discriminator")
     }
     recipe = dataclasses.replace(tiny_recipe, shard=shard, **wide)
-    data = build.dataset(recipe)
-    prepared = loop.prepare(recipe, data, build.shape_of(recipe, data))
+    experiment = build(recipe, dataset=open_data(recipe))
+    prepared = loop.prepare(experiment)
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
-    before = jax.jit(prepared.gan.init, out_shardings=placed)(build.key(recipe))
-    after, _ = loop.program(prepared, recipe)(before, prepared.batches(0, 1), 1)
+    before = jax.jit(prepared.gan.init, out_shardings=placed)(experiment.key)
+    after, _ = loop.program(prepared, experiment)(before, prepared.batches(0, 1), 1)
 
     def in_parts(tree):
         return [not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(tree)]
@@ -93,9 +94,9 @@ def test_what_is_cut_lies_in_parts_before_and_after_a_step(tiny_recipe: Recipe, 
 
 def test_a_microbatch_divides_among_the_devices(tiny_recipe: Recipe):
     recipe = dataclasses.replace(tiny_recipe, accumulate=tiny_recipe.batch_size)
-    data = build.dataset(recipe)
+    data = open_data(recipe)
     with pytest.raises(ValueError, match=r"accumulate: 8, but a microbatch, 1 images, must be a multiple of the 2 devices"):
-        loop.prepare(recipe, data, build.shape_of(recipe, data))
+        loop.prepare(build(recipe, dataset=data))
 
 
 def test_on_cpu_xla_leaves_the_barriers_of_remat_where_they_are(tiny_recipe: Recipe):
@@ -129,9 +130,9 @@ SMALL = {
 }
 
 
-def small(name: str, **changes: object) -> tuple[Recipe, loop.Prepared]:
+def small(name: str, **changes: object) -> tuple[Experiment, loop.Prepared]:
     """A recipe's networks made narrow, for 8x8 pixels, among the devices."""
-    recipe = named(name)
+    recipe = preset(name)
 
     def narrow(part):
         names = {field.name for field in dataclasses.fields(part)}
@@ -150,14 +151,15 @@ def small(name: str, **changes: object) -> tuple[Recipe, loop.Prepared]:
     images = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 3), np.uint8)
     dataset = data.from_array(images, name="noise")
     recipe = dataclasses.replace(recipe, **changes)
-    return recipe, loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))
+    experiment = build(recipe, dataset=dataset)
+    return experiment, loop.prepare(experiment)
 
 
 @pytest.mark.parametrize(("name", "forms"), [(n, "accelerators") for n in SMALL] + [("r3gan_small", "cpu")], indirect=["forms"])
 @pytest.mark.usefixtures("forms")
 def test_between_devices_a_step_sends_sums_of_gradients_and_no_images(name):
-    recipe, prepared = small(name)
-    compiled = loop.program(prepared, recipe).lower(prepared.abstract, prepared.batches(0, 1), 1).compile()
+    experiment, prepared = small(name)
+    compiled = loop.program(prepared, experiment).lower(prepared.abstract, prepared.batches(0, 1), 1).compile()
     parameters = sum(leaf.size for leaf in jax.tree.leaves((prepared.abstract.g.params, prepared.abstract.d.params)))
     found = sent(compiled)
     assert set(found) == {"all-reduce"}
@@ -170,8 +172,8 @@ def test_between_devices_a_step_sends_sums_of_gradients_and_no_images(name):
 @pytest.mark.usefixtures("forms")
 def test_a_state_in_parts_is_gathered_once_an_update(shard, monkeypatch):
     monkeypatch.setitem(SMALL, "cifar10", {"width": 32})  # or nothing is large enough to be cut
-    recipe, prepared = small("cifar10", disc_steps=2, shard=shard)
-    found = sent(loop.program(prepared, recipe).lower(prepared.abstract, prepared.batches(0, 1), 1).compile())
+    experiment, prepared = small("cifar10", disc_steps=2, shard=shard)
+    found = sent(loop.program(prepared, experiment).lower(prepared.abstract, prepared.batches(0, 1), 1).compile())
     mesh = devices.line()
     g, d = (
         sum(leaf.size for leaf in jax.tree.leaves(player.params) if devices.cut(leaf.shape, mesh).spec != PartitionSpec())
@@ -185,18 +187,18 @@ def test_a_state_in_parts_is_gathered_once_an_update(shard, monkeypatch):
 @pytest.mark.parametrize(("name", "forms"), [("cifar10", "accelerators"), ("stylegan2_32", "accelerators")], indirect=["forms"])
 @pytest.mark.usefixtures("forms")
 def test_gans_side_by_side_send_each_other_nothing(name):
-    recipe, prepared = small(name, seeds=2)
-    assert not sent(loop.program(prepared, recipe).lower(prepared.abstract, prepared.batches(0, 1), 1).compile())
+    experiment, prepared = small(name, seeds=2)
+    assert not sent(loop.program(prepared, experiment).lower(prepared.abstract, prepared.batches(0, 1), 1).compile())
 
 
 def test_gans_on_devices_of_their_own_are_those_on_one():
-    recipe, prepared = small("cifar10", seeds=2)
+    experiment, prepared = small("cifar10", seeds=2)
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
-    state = jax.jit(prepared.gan.init, out_shardings=placed)(build.key(recipe))
+    state = jax.jit(prepared.gan.init, out_shardings=placed)(experiment.key)
     batch = prepared.batches(0, 1)
     here = jax.device_get((state, jax.tree.map(lambda x: x[0], batch)))
-    expected, told = jax.jit(prepared.gan.step)(*here, build.key(recipe))
-    found, info = loop.program(prepared, recipe)(state, batch, 1)
+    expected, told = jax.jit(prepared.gan.step)(*here, experiment.key)
+    found, info = loop.program(prepared, experiment)(state, batch, 1)
     assert int(found.step) == 1
     (names,) = info
     for name, values in zip(names.split(), info[names], strict=True):

@@ -123,16 +123,16 @@ def test_a_run_without_a_checkpoint(ring: Path, tmp_path: Path) -> None:
 def test_packed_and_augmented_recipes_train(tiny_recipe: Recipe, tmp_path: Path) -> None:
     """What a recipe can say reaches the step: D sees pairs, and what it sees was augmented."""
     packed = dataclasses.replace(
-        tiny_recipe, data=Data("digits"), discriminator=MLPDiscriminator(8, 1, pack=2), augment="color,translation,cutout",
+        tiny_recipe, data=Data("digits"), discriminator=MLPDiscriminator(8, 1), pack=2, augment="color,translation,cutout",
         steps=2, log_interval=1,
     )  # fmt: skip
     run = train(packed, tmp_path / "run")
     assert run.recipe.augment == "color,translation,cutout"
     with pytest.raises(ValueError, match="augment: 'colour' is not one of color, translation, cutout; did you mean 'color'"):
         train(dataclasses.replace(packed, augment="colour"), tmp_path / "other")
-    with pytest.raises(ValueError, match=r"discriminator\.pack: 3, but it must divide the batch size, 8"):
-        train(dataclasses.replace(packed, discriminator=MLPDiscriminator(8, 1, pack=3)), tmp_path / "other")
-    with pytest.raises(ValueError, match=r"discriminator\.pack: 2, but a pack has no label of its own"):
+    with pytest.raises(ValueError, match=r"pack: 3, but it must divide the batch size, 8"):
+        train(dataclasses.replace(packed, pack=3), tmp_path / "other")
+    with pytest.raises(ValueError, match=r"pack: 2, but a pack has no label of its own"):
         train(dataclasses.replace(packed, data=Data("digits", conditional=True)), tmp_path / "other")
     with pytest.raises(ValueError, match="augment: 'color', but the data are points in the plane"):
         train(dataclasses.replace(RING, augment="color"), tmp_path / "other")

@@ -197,13 +197,13 @@ def test_bad_images(tiny_run: Path, tmp_path: Path) -> None:
 
 
 def test_images_that_are_not_finite_are_refused(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = runs.load_generators
+    load = runs.generators
 
     def broken(*arguments, **options):
-        run, gan, every, step = load(*arguments, **options)
-        return run, gan, [jax.tree.map(lambda x: x * np.nan, each) for each in every], step
+        every, step = load(*arguments, **options)
+        return [jax.tree.map(lambda x: x * np.nan, each) for each in every], step
 
-    monkeypatch.setattr(runs, "load_generators", broken)
+    monkeypatch.setattr(runs, "generators", broken)
     with pytest.raises(ValueError, match="images: 60 of a batch of 60 hold values that are not finite"):
         evaluate.evaluate(tiny_run, **PIXELS, out=tmp_path / "e.json")
     assert not list(tmp_path.iterdir())

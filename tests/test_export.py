@@ -18,8 +18,9 @@ from jaxgan import cli, recipes
 from jaxgan.commands.export import export
 from jaxgan.core.types import Weights
 from jaxgan.recipes import Recipe
-from jaxgan.training import build, checkpoint, runs
+from jaxgan.training import checkpoint, runs
 from jaxgan.training import tensors as weights
+from jaxgan.training.experiment import build, open_data
 
 
 def files(*folders: Path) -> list[tuple[Path, int]]:
@@ -70,7 +71,8 @@ def test_a_run_in_a_file(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert any((found[f"G/params/{m}/{leaf}"] != x).any() for m, part in state.g.params.items() for leaf, x in part.items())
 
     run = runs.read(tiny_run)
-    recipe, shape, generator, discriminator = weights.load(out)
+    recipe, shape, names, generator, discriminator = weights.load(out)
+    assert names == run.class_names
     assert (recipe, shape) == (run.recipe, run.shape)
     assert discriminator is not None
     for ours, theirs in ((generator, state.ema), (discriminator, Weights(state.d.params, state.d.stats))):
@@ -92,9 +94,10 @@ def test_sha256sum_agrees(tiny_run: Path, tmp_path: Path) -> None:
 
 def test_one_of_several(tiny_recipe: Recipe, tmp_path: Path) -> None:
     recipe = recipes.check(dataclasses.replace(tiny_recipe, seeds=2))
-    run = runs.start(tmp_path / "run", recipe, build.dataset(recipe))
+    experiment = build(recipe, dataset=open_data(recipe))
+    run = runs.start(tmp_path / "run", experiment)
     rng = np.random.default_rng(0)
-    shapes = runs.abstract_state(recipe, run.shape)
+    shapes = experiment.abstract
     state = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype), shapes)._replace(step=jnp.asarray(3))
     with checkpoint.open_checkpoints(run.checkpoints) as checkpoints:
         checkpoints.save(state, wait=True)

@@ -12,7 +12,6 @@ import numpy as np
 import optax
 import pytest
 from jax.extend.core import jaxprs_in_params
-from jaxgan.training.build import Shape
 
 from jaxgan import cli, recipes
 from jaxgan.core import gan, losses, penalties
@@ -32,16 +31,16 @@ from jaxgan.recipes import (
     StyleGAN2,
     StyleGAN2Discriminator,
 )
-from jaxgan.training import build
+from jaxgan.training.experiment import Shape, build
 
 BATCH, WIDTH, CLASSES = 8, 4, 3
 KEY, LABELS = jax.random.key(3), np.zeros(BATCH, np.int32)
-R3GAN = {"widths": (WIDTH, WIDTH), "groups": (2, 2), "blocks": (1, 1)}
+SIZES = {"widths": (WIDTH, WIDTH), "groups": (2, 2), "blocks": (1, 1)}
 PAIRS = {  # the networks at their smallest and the side of the images
     "mlp": (MLP(width=WIDTH, latent_dim=4), MLPDiscriminator(width=WIDTH), 8),
     "dcgan": (DCGAN(width=WIDTH, norm="batch", latent_dim=4), DCGANDiscriminator(width=WIDTH), 8),
     "sngan": (SNGAN(width=WIDTH, latent_dim=4), SNGANDiscriminator(width=WIDTH), 32),
-    "r3gan": (R3GAN(latent_dim=4, **R3GAN), R3GANDiscriminator(**R3GAN), 8),
+    "r3gan": (R3GAN(latent_dim=4, **SIZES), R3GANDiscriminator(**SIZES), 8),
     "stylegan2": (
         StyleGAN2(latent_dim=4, style_dim=4, channel_max=WIDTH),
         StyleGAN2Discriminator(depth=1, channel_max=WIDTH),
@@ -60,7 +59,8 @@ def setting(name: str, classes: int = 0, **fields) -> tuple[Recipe, Shape]:
 
 def abstract(recipe: Recipe, shape: Shape):
     """The GAN of a recipe, and what its step takes, as shapes only."""
-    made, rows = build.build(recipe, shape), build.batch_rows(recipe)
+    experiment = build(recipe, shape=shape)
+    made, rows = experiment.gan, experiment.rows
     key = jax.eval_shape(lambda: KEY)
     batch = {
         "image": jax.ShapeDtypeStruct((rows, *shape.sample), jnp.float32),
@@ -90,8 +90,9 @@ def started(made):
 def stepped(name: str, **fields):
     """State and info after one step with these options, from a state that is the same for all of them."""
     recipe, shape = setting(name, **fields)
-    made = build.build(recipe, shape)
-    return jax.jit(made.step)(started(made), batch_of(build.batch_rows(recipe), shape.sample), KEY)
+    experiment = build(recipe, shape=shape)
+    made = experiment.gan
+    return jax.jit(made.step)(started(made), batch_of(experiment.rows, shape.sample), KEY)
 
 
 def assert_close(a, b, tolerance: float):
@@ -175,7 +176,8 @@ def test_all_that_is_kept_or_told_is_float32_in_a_step_of_bfloat16(name):
 @pytest.mark.parametrize("name", PAIRS)
 def test_images_and_logits_are_float32_in_bfloat16(name):
     recipe, shape = setting(name, precision="bfloat16")
-    g, d = build.generator(recipe, shape), build.discriminator(recipe, shape)
+    experiment = build(recipe, shape=shape)
+    g, d = experiment.generator, experiment.discriminator
     z, labels, x = jnp.zeros((BATCH, 4)), jnp.zeros(BATCH, jnp.int32), jnp.zeros((BATCH, *shape.sample))
     for network, entry, shape_of in ((g, z, x.shape), (d, x, (BATCH,))):
         variables = jax.eval_shape(network.init, KEY)
@@ -250,9 +252,10 @@ WAYS = {
 def networks(name: str):
     """G and D that treat samples one by one, a state to start from, and its optimizer: Adam would amplify rounding."""
     generator, discriminator, side = PAIRS[name]
-    generator = Generator(generator.network, width=WIDTH, latent_dim=4, norm="none")
+    generator = dataclasses.replace(generator, norm="none")
     recipe, shape = Recipe(Data("none", image_size=side), generator, discriminator), Shape((side, side, 3), 0)
-    common = {"generator": build.generator(recipe, shape), "discriminator": build.discriminator(recipe, shape)}
+    experiment = build(recipe, shape=shape)
+    common = {"generator": experiment.generator, "discriminator": experiment.discriminator}
     common |= {"latent_dim": 4, "g_optimizer": optax.sgd(0.1), "d_optimizer": optax.sgd(0.1), "ema_half_life": 8.0}
     return common, shape, started(gan.make_gan(**common, loss=losses.non_saturating))
 
@@ -384,7 +387,8 @@ def test_a_network_with_remat_has_the_same_output_noise_and_statistics(name, pla
 
 
 def test_the_same_weights_are_drawn_with_remat():
-    assert_same(*(jax.jit(build.build(*setting("mlp", remat=remat)).init)(KEY) for remat in (True, False)))
+    made = [setting("mlp", remat=remat) for remat in (True, False)]
+    assert_same(*(jax.jit(build(recipe, shape=shape).gan.init)(KEY) for recipe, shape in made))
 
 
 @pytest.mark.parametrize("name", ["mlp", "dcgan", "r3gan"])
@@ -399,7 +403,7 @@ def temporary_bytes(remat: bool) -> int | None:
     """Of the gradient of D's loss on 64 images of 8 by 8 pixels, of four residual blocks at each resolution."""
     sizes = {"widths": (8, 8), "groups": (2, 2), "blocks": (4, 4)}
     recipe = Recipe(Data("none"), R3GAN(**sizes), R3GANDiscriminator(**sizes), remat=remat)
-    network = build.discriminator(recipe, Shape((8, 8, 3), 0))
+    network = build(recipe, shape=Shape((8, 8, 3), 0)).discriminator
     params, stats = jax.eval_shape(network.init, KEY)
 
     def loss(params, x):
@@ -443,17 +447,21 @@ def test_a_bad_value_is_refused_in_one_line(field, value, allowed):
 
 
 @pytest.mark.parametrize(
-    ("discriminator", "accumulate", "told"),
+    ("fields", "accumulate", "told"),
     [
-        (MLPDiscriminator(pack=4), 4, "discriminator.pack, 4, does not divide the 2 images of a microbatch"),
-        (StyleGAN2Discriminator(group=3), 2, "discriminator.group, 3, does not divide the 4 images of a microbatch"),
+        ({"pack": 4}, 4, "pack, 4, does not divide the 2 images of a microbatch"),
+        (
+            {"discriminator": StyleGAN2Discriminator(group=3)},
+            2,
+            "discriminator.group, 3, does not divide the 4 images of a microbatch",
+        ),
     ],
 )
-def test_a_microbatch_must_hold_whole_packs_and_groups(discriminator, accumulate, told):
-    recipe = Recipe(discriminator=discriminator, batch_size=BATCH)
+def test_a_microbatch_must_hold_whole_packs_and_groups(fields, accumulate, told):
+    recipe = Recipe(**fields, batch_size=BATCH)
     assert recipes.check(recipe) is recipe
     with pytest.raises(ValueError, match=f"^accumulate: {accumulate}, but {told}$"):
-        recipes.check(Recipe(discriminator=discriminator, batch_size=BATCH, accumulate=accumulate))
+        recipes.check(Recipe(**fields, batch_size=BATCH, accumulate=accumulate))
 
 
 @pytest.mark.parametrize(
@@ -489,8 +497,8 @@ def test_make_gan_refuses_microbatches_that_are_none_or_do_not_divide():
 def test_bfloat16_is_refused_where_it_is_too_coarse_or_said_twice():
     points = Recipe(Data("ring"), PAIRS["mlp"][0], PAIRS["mlp"][1], precision="bfloat16")
     with pytest.raises(ValueError, match=r"^precision: bfloat16, but the data are points in the plane"):
-        build.build(points, Shape((2,), 0))
+        build(points, shape=Shape((2,), 0))
     sizes = {"widths": (WIDTH,) * 3, "groups": (1,) * 3, "half": 1}
     twice = Recipe(Data("none"), R3GAN(**sizes), R3GANDiscriminator(**sizes), precision="bfloat16")
     with pytest.raises(ValueError, match=r"^generator\.half: 1, but precision bfloat16 means all 2 resolutions above 4x4"):
-        build.build(twice, Shape((16, 16, 3), 0))
+        build(twice, shape=Shape((16, 16, 3), 0))

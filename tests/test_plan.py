@@ -6,26 +6,30 @@ import json
 import jax
 import jax.numpy as jnp
 import pytest
-from jaxgan.training.build import Shape
 
 from jaxgan import recipes
 from jaxgan.commands import plan
 from jaxgan.core import cost, losses
 from jaxgan.nets import layers
-from jaxgan.recipes import DCGAN, MLP, Data, DCGANDiscriminator, MLPDiscriminator, Penalty, Recipe
-from jaxgan.training import build, loop
+from jaxgan.recipes import Data, DCGANDiscriminator, MLPDiscriminator, Penalty, Recipe
+from jaxgan.training import loop
+from jaxgan.training.experiment import Shape, build, open_data
 
 BATCH, LATENT, WIDTH, PIXELS = 6, 5, 7, 64
 MLP = Recipe(
     data=Data("digits"),
-    generator=MLP(width=WIDTH, depth=1, latent_dim=LATENT),
+    generator=recipes.MLP(width=WIDTH, depth=1, latent_dim=LATENT),
     discriminator=MLPDiscriminator(width=WIDTH, depth=1),
     loss="non_saturating",
     penalty=Penalty("none", 0.0),
     batch_size=BATCH,
 )
 DCGAN = dataclasses.replace(
-    MLP, data=Data("mnist"), generator=DCGAN(width=8), discriminator=DCGANDiscriminator(width=8), penalty=Penalty("r1_r2", 1.0)
+    MLP,
+    data=Data("mnist"),
+    generator=recipes.DCGAN(width=8),
+    discriminator=DCGANDiscriminator(width=8),
+    penalty=Penalty("r1_r2", 1.0),
 )
 G, D, G_LAST, D_LAST = WIDTH * (LATENT + PIXELS), WIDTH * (PIXELS + 1), WIDTH * PIXELS, WIDTH  # multiplications of a sample
 
@@ -55,13 +59,10 @@ def test_one_z_for_both_players_is_one_pass_through_g_less():
     assert two - one == 2 * BATCH * G
 
 
-def test_a_real_pass_that_the_loss_does_not_use_is_not_counted(monkeypatch):
+def test_a_real_pass_that_the_loss_does_not_use_is_not_counted():
     dead = plan.plan(MLP, devices=1).step_flops
     uses = losses.non_saturating._replace(g=lambda real, fake: losses.non_saturating.g(real, fake) + 1e-3 * real)
-    monkeypatch.setitem(build.LOSSES, "non_saturating", uses)
-    plan._step.cache_clear()
-    alive = plan.plan(MLP, devices=1).step_flops
-    plan._step.cache_clear()
+    alive = plan.plan(dataclasses.replace(MLP, loss=uses), devices=1).step_flops
     assert alive - dead == 2 * BATCH * D
 
 
@@ -80,7 +81,7 @@ def test_a_convolution_by_hand(stride, out):
 
 
 def test_flops_are_not_those_of_the_form_for_cpus():
-    step, found = plan._step(DCGAN, Shape((28, 28, 1), 0)), []
+    step, found = plan._step(build(DCGAN, shape=Shape((28, 28, 1), 0)), DCGAN.batch_size), []
     for platform in ("cpu", None):
         names = {operation.name for operation in cost.program(step, platform=platform).operations}
         assert ("conv_general_dilated" in names) == (platform is None)
@@ -148,13 +149,12 @@ def test_liveness_by_hand():
     ("recipe", "shape"), [(dataclasses.replace(MLP, batch_size=512), Shape((8, 8, 1), 0)), (DCGAN, Shape((28, 28, 1), 0))]
 )
 def test_bytes_are_those_that_xla_reserves_within_a_factor_of_one_and_a_half(recipe, shape):
-    gan, key = build.build(recipe, shape), build.key(recipe)
-    state = jax.eval_shape(lambda: gan.init(key))
-    rows = build.batch_rows(recipe)
+    experiment = build(recipe, shape=shape)
+    gan, key, state, rows = experiment.gan, experiment.key, experiment.abstract, experiment.rows
     batch = {"image": shapes((rows, *shape.sample))[0], "label": jax.ShapeDtypeStruct((rows,), jnp.int32)}
     found = jax.jit(gan.step, donate_argnums=0).lower(state, batch, key).compile().memory_analysis()
     reserved = found.temp_size_in_bytes + found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
-    held = cost.peak(cost.program(plan._step(recipe, shape), platform="cpu"))
+    held = cost.peak(cost.program(plan._step(experiment, recipe.batch_size), platform="cpu"))
     predicted = cost.tree_bytes((state, batch)) + (1 + plan.COMPILED) * held
     assert reserved / 1.5 < predicted < reserved * 1.5
 
@@ -187,7 +187,7 @@ def test_each_device_has_its_share():
     assert together.step_flops == 4 * one.step_flops
 
 
-@pytest.mark.parametrize("name", [name for name in recipes.RECIPES if name in ("digits", "mnist", "ring", "grid")])
+@pytest.mark.parametrize("name", [name for name in recipes.NAMES if name in ("digits", "mnist", "ring", "grid")])
 def test_named_recipes_need_no_data(name):
     found = plan.plan(recipes.preset(name), devices=1)
     assert json.loads(json.dumps(plan.as_json(found)))["needs"]["total"] == found.needs.total
@@ -223,7 +223,7 @@ def test_data_that_are_not_there_are_described_by_the_recipe(tmp_path):
 
 
 def test_the_table_of_known_sets_is_true():
-    found = build.dataset(Recipe(data=Data("digits")))
+    found = open_data(Recipe(data=Data("digits")))
     assert plan.KNOWN["digits"] == (found.shape, len(found.class_names), found.size)
 
 
@@ -244,10 +244,10 @@ def test_bad_input(fields, told):
     ],
 )
 def test_what_does_not_divide_among_the_devices_is_refused_as_training_refuses_it(monkeypatch, fields, told):
-    recipe, digits = dataclasses.replace(MLP, **fields), build.dataset(MLP)
-    shape = build.shape_of(MLP, digits)
-    monkeypatch.setattr(build, "build", None)  # before any network is built
-    for refused in (lambda: plan.plan(recipe), lambda: loop.prepare(recipe, digits, shape)):
+    recipe = dataclasses.replace(MLP, **fields)
+    experiment = build(recipe, dataset=open_data(MLP))
+    monkeypatch.setattr(plan, "build", None)  # before any network is built
+    for refused in (lambda: plan.plan(recipe), lambda: loop.prepare(experiment)):
         with pytest.raises(ValueError) as error:
             refused()
         assert str(error.value) == told

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxgan.training.build import Shape
 
 from jaxgan import recipes
 from jaxgan.recipes import (
@@ -17,11 +16,13 @@ from jaxgan.recipes import (
     Penalty,
     R3GANDiscriminator,
     Recipe,
+    Schedules,
     SNGANDiscriminator,
     StyleGAN2,
     StyleGAN2Discriminator,
 )
-from jaxgan.training import build, checkpoint
+from jaxgan.training import checkpoint
+from jaxgan.training.experiment import Shape, build
 
 POINTS = ("ring", "grid")
 SIDES = {"digits": 8, "mnist": 28, "fashion_mnist": 28, "cifar10": 32}
@@ -36,15 +37,15 @@ def shape_of(recipe: Recipe) -> Shape:
 
 
 def batch_of(recipe: Recipe, shape: Shape, make) -> dict:
-    rows = build.batch_rows(recipe)
+    rows = build(recipe, shape=shape).rows
     return {"image": make((rows, *shape.sample), jnp.float32), "label": make((rows,), jnp.int32)}
 
 
-@pytest.mark.parametrize("name", recipes.RECIPES)
+@pytest.mark.parametrize("name", recipes.NAMES)
 def test_shapes(name):
     recipe = recipes.check(recipes.preset(name))
     shape = shape_of(recipe)
-    gan, key = build.build(recipe, shape), jax.eval_shape(lambda: jax.random.key(0))
+    gan, key = build(recipe, shape=shape).gan, jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(gan.init, key)
     new, info = jax.eval_shape(gan.step, state, batch_of(recipe, shape, jax.ShapeDtypeStruct), key)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), new) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
@@ -56,10 +57,10 @@ def test_shapes(name):
 NARROW = {"widths": (4, 4), "groups": (1, 1)}
 SMALLEST = {  # the recipe, its networks at their smallest, and the side of the images
     "sngan_cifar10": (SNGAN(width=2, latent_dim=4), SNGANDiscriminator(width=2), 32),
-    "r3gan_cifar10": (R3GAN(latent_dim=4, half=1, **NARROW), R3GANDiscriminator(half=1, **NARROW), 8),
+    "r3gan_cifar10": (R3GAN(latent_dim=4, bfloat16_levels=1, **NARROW), R3GANDiscriminator(bfloat16_levels=1, **NARROW), 8),
     "stylegan2_64": (
-        StyleGAN2(depth=2, latent_dim=4, style_dim=4, channel_max=4, style_mixing=0.9, half=1),
-        StyleGAN2Discriminator(depth=1, channel_max=4, half=1),
+        StyleGAN2(depth=2, latent_dim=4, style_dim=4, channel_max=4, style_mixing=0.9, bfloat16_levels=1),
+        StyleGAN2Discriminator(depth=1, channel_max=4, bfloat16_levels=1),
         8,
     ),
 }
@@ -74,7 +75,7 @@ def test_one_compile_only_what_should_change_and_the_same_bits_again(name, tmp_p
     smaller = {"data": data, "generator": generator, "discriminator": discriminator, "penalty": penalty, "batch_size": 4}
     recipe = recipes.check(dataclasses.replace(named, disc_steps=1, augment_images=1_000, decay_images=1_000, **smaller))
     shape = Shape((side, side, 3), 3 if data.conditional else 0)
-    gan, key, traced = build.build(recipe, shape), jax.random.key(1), []
+    gan, key, traced = build(recipe, shape=shape).gan, jax.random.key(1), []
 
     def counted(*arguments):
         traced.append(1)
@@ -113,8 +114,8 @@ def test_lazy_penalties_make_smaller_steps():
     lazy = dataclasses.replace(recipes.preset("stylegan2_64"), penalty=Penalty("r1", 1.0, interval=16, path_length=2.0))
     assert lazy.d_optimizer.beta2 == 0.99
     grads, opt = {"w": jnp.ones(3)}, None
-    for interval, share in ((1, 1.0), (16, 16 / 17)):
-        adam = build._adam(lazy.d_optimizer, lazy, interval)
+    for share in (1.0, 16 / 17):
+        adam = lazy.d_optimizer.build(Schedules(lazy.decay_images, share))
         opt = adam.init(grads)
         change, opt = adam.update(grads, opt, grads, images=jnp.float32(0.0))
         # Adam's first step is the learning rate, whatever beta2; its second moment shows beta2.

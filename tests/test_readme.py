@@ -22,7 +22,7 @@ def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_recipes_table_names_every_recipe() -> None:
     section = README.partition("## Recipes")[2].partition("## ")[0]
     rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
-    assert rows == list(recipes.RECIPES)
+    assert rows == list(recipes.NAMES)
 
 
 def test_every_command_it_shows_parses() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from jaxgan import recipes
-from jaxgan.recipes import DCGAN, Adam, Data, Penalty, Recipe
+from jaxgan.recipes import DCGAN, Adam, Data, Penalty, Recipe, formats
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", recipes.NAMES)
 def test_every_named_recipe_is_allowed_and_survives_json(name: str) -> None:
     recipe = recipes.preset(name)
     assert recipes.from_dict(json.loads(json.dumps(recipes.to_dict(recipe)))) == recipe
@@ -44,7 +44,6 @@ def test_bad_values_are_refused_in_one_line_that_names_them(name: str, value: An
         (Recipe(g_optimizer=Adam(beta2=1.0)), "g_optimizer.beta2: 1.0"),
         (Recipe(d_optimizer=Adam(learning_rate=1e9)), "d_optimizer.learning_rate"),
         (Recipe(data=Data(name=3)), "data.name: 3"),
-        (Recipe(generator=Generator(network="dcgann")), "did you mean 'dcgan'"),
         (Recipe(shard="state", seeds=2), "shard: state, but of GANs side by side each device has its own"),
     ],
 )
@@ -56,13 +55,14 @@ def test_nested_fields_are_named_with_their_path(recipe: Recipe, words: str) -> 
 def test_differences_name_what_matters_and_only_that() -> None:
     old = recipes.preset("digits")
     new = dataclasses.replace(old, steps=9, log_interval=7, batch_size=64, penalty=dataclasses.replace(old.penalty, gamma=1.0))
-    assert recipes.differences(old, new) == ["penalty.gamma: 0.3 -> 1.0", "batch_size: 128 -> 64"]
+    found = recipes.differences(recipes.to_dict(old), recipes.to_dict(new))
+    assert formats.told(found) == ["penalty.gamma: 0.3 -> 1.0", "batch_size: 128 -> 64"]
 
 
 def test_unknown_names_suggest_the_nearest() -> None:
     with pytest.raises(ValueError, match="did you mean 'digits'"):
         recipes.preset("digit")
     with pytest.raises(ValueError, match=r"generator\.widht: no such field; did you mean 'width'"):
-        recipes.from_dict({"generator": {"widht": 3}})
-    with pytest.raises(ValueError, match="generator: 3, but it must be a set of fields"):
+        recipes.from_dict({"generator": {"type": "mlp", "widht": 3}})
+    with pytest.raises(ValueError, match="generator: 3, but it must be a set of fields with a type"):
         recipes.from_dict({"generator": 3})

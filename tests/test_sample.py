@@ -12,6 +12,7 @@ import jaxgan
 from jaxgan import pictures
 from jaxgan.commands.sample import interpolate, sample
 from jaxgan.core import latents
+from jaxgan.core.types import GAN, Weights
 from jaxgan.training import runs
 from jaxgan.training.generate import generate
 
@@ -19,6 +20,12 @@ from jaxgan.training.generate import generate
 def drawn(run: Path, out: Path, **options: object) -> tuple[np.ndarray, np.ndarray]:
     with np.load(sample(run, out=out, **options)) as arrays:  # type: ignore[arg-type]
         return arrays["images"], arrays["labels"]
+
+
+def generator_of(path: Path) -> tuple[GAN, Weights]:
+    run = runs.read(path)
+    experiment = run.experiment()
+    return experiment.one, runs.generators(run, experiment)[0][0]
 
 
 def test_batch_size_changes_nothing(tiny_run: Path, tmp_path: Path) -> None:
@@ -34,7 +41,7 @@ def test_batch_size_changes_nothing(tiny_run: Path, tmp_path: Path) -> None:
 
 
 def test_one_device_gives_what_two_give(tiny_run: Path) -> None:
-    _, gan, weights = runs.load_generator(tiny_run)
+    gan, weights = generator_of(tiny_run)
     labels = np.arange(8, dtype=np.int32)
     z = latents.draw(jax.random.key(3), jnp.arange(8), 8)
     two = generate(gan, weights, jax.random.key(3), z, labels, batch=4)
@@ -61,7 +68,7 @@ def test_truncation_narrows(tiny_run: Path, tmp_path: Path) -> None:
 
 
 def test_a_way_passes_through_its_seeds_and_moves_smoothly(tiny_run: Path, tmp_path: Path) -> None:
-    _, gan, weights = runs.load_generator(tiny_run)
+    gan, weights = generator_of(tiny_run)
     ends = jnp.concatenate([latents.draw(jax.random.key(seed), jnp.arange(1), 8) for seed in (3, 7)])
     z = latents.walk(ends, 9)
     frames = generate(gan, weights, jax.random.key(0), z, np.full(9, 4, np.int32), batch=64)

@@ -18,7 +18,8 @@ from jaxgan.commands.sample import sample
 from jaxgan.core import sweep
 from jaxgan.core.sweep import summary
 from jaxgan.recipes import MLP, Data, MLPDiscriminator, Penalty, Recipe
-from jaxgan.training import build, loop, runs
+from jaxgan.training import loop, runs
+from jaxgan.training.experiment import Experiment, Shape, _gan, build, open_data
 from jaxgan.training.train import outcome, train
 
 RING = Recipe(
@@ -77,14 +78,19 @@ def test_members_differ_and_rows_hold_mean_and_standard_error(swept: Path) -> No
         assert picture.width == 640  # two by two
 
 
+def ended(path: Path) -> tuple[runs.Run, Experiment]:
+    run = runs.read(path)
+    return run, run.experiment()
+
+
 def test_what_is_told_at_the_end(swept: Path, tiny_run: Path) -> None:
-    lines = outcome(runs.read(swept))
+    lines = outcome(*ended(swept))
     assert [line.split(",")[0] for line in lines] == ["gamma 0.1", "gamma 1"]
     each = runs.history(runs.read(swept))[-1]["members"]["d_loss"]
     error = abs(each[0] - each[1]) / 2.0
     assert f"d_loss {(each[0] + each[1]) / 2.0:.4g} +- {error:.2g}" in lines[0]
     assert "2 too early" in lines[0]
-    assert outcome(runs.read(tiny_run)) == []
+    assert outcome(*ended(tiny_run)) == []
 
 
 def test_resuming_gives_the_same_bits(swept: Path, tmp_path: Path) -> None:
@@ -97,25 +103,25 @@ def test_resuming_gives_the_same_bits(swept: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_of_one_reaches_another() -> None:
-    dataset = build.dataset(SWEEP)
-    prepared = loop.prepare(SWEEP, dataset, build.shape_of(SWEEP, dataset))
-    state = jax.jit(prepared.gan.init)(build.key(SWEEP))
+    experiment = build(SWEEP, dataset=open_data(SWEEP))
+    prepared = loop.prepare(experiment)
+    state = jax.jit(prepared.gan.init)(experiment.key)
     batch = jax.tree.map(lambda x: x[0], prepared.batches(0))
     step = jax.jit(prepared.gan.step)
-    _, info = step(state, batch, build.key(SWEEP))
+    _, info = step(state, batch, experiment.key)
     spoilt = batch | {"image": batch["image"].at[1].set(jnp.nan)}
-    _, without = step(state, spoilt, build.key(SWEEP))
+    _, without = step(state, spoilt, experiment.key)
     others = np.array([0, 2, 3])
     assert np.isnan(without["d_loss"][1])
     np.testing.assert_array_equal(np.asarray(info["d_loss"])[others], np.asarray(without["d_loss"])[others])
 
 
 def test_the_compiled_step_of_divided_members_holds_no_communication() -> None:
-    dataset = build.dataset(SWEEP)
-    prepared = loop.prepare(SWEEP, dataset, build.shape_of(SWEEP, dataset))
+    experiment = build(SWEEP, dataset=open_data(SWEEP))
+    prepared = loop.prepare(experiment)
     assert len(prepared.abstract.g.params["out"]["kernel"].sharding.device_set) == jax.device_count() == 2
     batch = jax.eval_shape(lambda: jax.tree.map(lambda x: x[0], prepared.batches(0)))
-    text = jax.jit(prepared.gan.step).lower(prepared.abstract, batch, build.key(SWEEP)).compile().as_text()
+    text = jax.jit(prepared.gan.step).lower(prepared.abstract, batch, experiment.key).compile().as_text()
     assert not any(word in text for word in ("all-reduce", "all-gather", "all-to-all", "collective-permute"))
 
 
@@ -183,8 +189,10 @@ def test_summary_leaves_out_what_is_not_finite() -> None:
 def test_side_by_side_by_hand() -> None:
     """The transform on its own: a varied hyperparameter reaches its member."""
     recipe = recipes.members(RING)[0]
-    shape = build.Shape((2,), 0)
-    many = sweep.side_by_side(lambda gamma: build._one(recipe, shape, gamma), jnp.array([0.0, 2.0]))
+    experiment = build(recipe, shape=Shape((2,), 0))
+    made = {"loss": experiment.loss, "pair": (experiment.generator, experiment.discriminator), "counted_from": (0, 0)}
+    parts = {"recipe": recipe, "shape": experiment.shape, **made}
+    many = sweep.side_by_side(lambda gamma: _gan(**parts, gamma=gamma), jnp.array([0.0, 2.0]))
     keys = jnp.stack([jax.random.key(0), jax.random.key(0)])
     state = many.init(keys)
     images = jax.random.normal(jax.random.key(1), (32, 2))

@@ -53,6 +53,8 @@ def _check_names(recipe: Recipe) -> None:
     for field, value, names in (("loss", recipe.loss, LOSSES), ("penalty.name", recipe.penalty.name, PENALTIES)):
         if isinstance(value, str) and value not in names and not code.is_reference(value):
             raise not_one_of(field, value, names)
+    if not isinstance(recipe.loss, str) and not (hasattr(recipe.loss, "d") and hasattr(recipe.loss, "g")):
+        raise FieldError("loss", repr(recipe.loss), "it must be a name or a jaxgan.Loss(d=.., g=..)")
     if not isinstance(recipe.penalty.name, str) and not callable(recipe.penalty.name):
         raise FieldError(
             "penalty.name", _kind(recipe.penalty.name), "it must be a name or a function (critic, real, fake, key)"

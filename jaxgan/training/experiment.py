@@ -279,6 +279,8 @@ def _network(player: str, recipe: Recipe, shape: Shape) -> Network:
         fields = {"type", *vars(part)}
         raise (error.within(player) if error.field in fields else error) from error
     except Exception as error:
+        if _is_ours(type(part)):
+            raise
         raise code.UserCodeError(f"{player}: {type(part).__name__}.build", error) from error
     if not isinstance(network, Network):
         made = f"a {type(network).__name__} from {type(part).__name__}.build"

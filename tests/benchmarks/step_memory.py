@@ -29,10 +29,10 @@ from jaxgan.recipes import (
 from jaxgan.training import build, loop
 
 SIDE, BATCH, PARTS = 32, 64, 8
-R3GAN = {"widths": (64, 64, 64, 64), "groups": (8, 8, 8, 8)}
+SIZES = {"widths": (64, 64, 64, 64), "groups": (8, 8, 8, 8)}
 STYLEGAN2 = {"channel_base": 1024, "channel_max": 64}
 PAIRS = {
-    "r3gan": (R3GAN(**R3GAN), R3GANDiscriminator(**R3GAN)),
+    "r3gan": (R3GAN(**SIZES), R3GANDiscriminator(**SIZES)),
     "sngan": (SNGAN(width=64), SNGANDiscriminator(width=64)),
     "dcgan": (DCGAN(width=64, norm="batch"), DCGANDiscriminator(width=64)),
     "stylegan2": (StyleGAN2(style_dim=64, **STYLEGAN2), StyleGAN2Discriminator(**STYLEGAN2)),
