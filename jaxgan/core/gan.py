@@ -13,7 +13,6 @@ Here D returns a logit, D(x) = sigmoid(logit), and what each player descends is 
 choice among several. After training D is dropped: draw z, and G(z) is a new image.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -34,7 +33,7 @@ def make_gan(
     g_optimizer: optax.GradientTransformation,
     d_optimizer: optax.GradientTransformation,
     latent_dim: int,
-    latent: Callable[[t.Key, tuple[int, ...]], t.Latents] = jax.random.normal,
+    latent: t.LatentDistribution = jax.random.normal,
     penalty: t.Penalty | None = None,
     gamma: float | t.Schedule | None = None,
     penalty_interval: int = 1,

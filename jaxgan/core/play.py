@@ -21,7 +21,7 @@ class Game(NamedTuple):
     g_optimizer: Any
     d_optimizer: Any
     latent_dim: int
-    latent: Callable[[t.Key, tuple[int, ...]], t.Latents]
+    latent: t.LatentDistribution
     penalty: t.Penalty | None
     gamma: float | t.Schedule | None
     penalty_interval: int

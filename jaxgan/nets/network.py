@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.core.types import Key, Network, PyTree
+from jaxgan.core.types import Key, Labels, Network, PyTree
 
 
 @runtime_checkable
@@ -119,7 +119,7 @@ def at_precision(network: Network, dtype: Any) -> Network:
         raise ValueError("network: it has a mapping, whose styles are not to be rounded; take its module's bfloat16_levels")
 
     def apply(
-        params: PyTree, stats: PyTree, x: jax.Array, labels: jax.Array | None, key: Key, *, train: bool
+        params: PyTree, stats: PyTree, x: jax.Array, labels: Labels, key: Key, *, train: bool
     ) -> tuple[jax.Array, PyTree]:
         y, stats = network.apply(params, stats, x.astype(dtype), labels, key, train=train)
         return y.astype(jnp.promote_types(y.dtype, jnp.float32)), stats
@@ -156,7 +156,7 @@ def pack(network: Network, m: int) -> Network:
         return network
 
     def apply(
-        params: PyTree, stats: PyTree, x: jax.Array, labels: jax.Array | None, key: Key, *, train: bool
+        params: PyTree, stats: PyTree, x: jax.Array, labels: Labels, key: Key, *, train: bool
     ) -> tuple[jax.Array, PyTree]:
         if x.shape[0] % m:
             raise ValueError(f"batch: {x.shape[0]} samples, but packs of {m} need a multiple of {m}")
