@@ -290,7 +290,7 @@ sample = jax.jit(gan.sample)
 
 def value_of(state):
     """V on points that were not trained on."""
-    fake = sample(state, jax.random.key(11), jnp.zeros(HELD_OUT, jnp.int32))
+    fake = sample(state.ema, jax.random.key(11), jnp.zeros(HELD_OUT, jnp.int32))
     return -float(losses.non_saturating.d(judge(state.d.params, held_out), judge(state.d.params, fake)).mean())
 
 
@@ -306,7 +306,7 @@ history = {name: np.concatenate([np.asarray(info[name]) for info in history]) fo
 # %%
 figure, panels = plt.subplots(2, 3, figsize=(11, 6), sharex=True, sharey=True, layout="constrained", squeeze=False)
 for axes, (count, seen) in zip(panels.flat, snapshots.items(), strict=False):
-    fake = np.asarray(sample(seen, jax.random.key(12), jnp.zeros(HELD_OUT, jnp.int32)))[:, 0]
+    fake = np.asarray(sample(seen.ema, jax.random.key(12), jnp.zeros(HELD_OUT, jnp.int32)))[:, 0]
     axes.plot(x, p, color=REAL, label="$p$, real")
     axes.hist(fake, bins=90, range=(-4, 4), density=True, color=FAKE, alpha=0.5, label=f"$p_g$, {HELD_OUT:,} samples")
     axes.plot(x, jax.nn.sigmoid(judge(seen.d.params, x)), color=D_COLOUR, label="$D(x)$")
@@ -331,7 +331,7 @@ plt.show()
 # At the end $D$ should not be able to tell. On points that no step has seen:
 
 # %%
-fake = sample(state, jax.random.key(11), jnp.zeros(HELD_OUT, jnp.int32))
+fake = sample(state.ema, jax.random.key(11), jnp.zeros(HELD_OUT, jnp.int32))
 verdicts = jax.nn.sigmoid(judge(state.d.params, jnp.concatenate([held_out, fake])))
 value = value_of(state)
 distance = float(jnp.abs(jnp.sort(held_out, axis=0) - jnp.sort(fake, axis=0)).mean())
@@ -372,19 +372,19 @@ plt.show()
 
 # %%
 newcomer = jax.jit(
-    lambda state, key: train_discriminator(lambda k, n: gan.sample(state, k, jnp.zeros(n, jnp.int32)), key, D_STEPS)
+    lambda state, key: train_discriminator(lambda k, n: gan.sample(state.ema, k, jnp.zeros(n, jnp.int32)), key, D_STEPS)
 )
 for name, seen in (("at the start", snapshots[0]), ("at the end", state)):
     params = newcomer(seen, jax.random.key(20))
-    points = sample(seen, jax.random.key(11), jnp.zeros(HELD_OUT, jnp.int32))
+    points = sample(seen.ema, jax.random.key(11), jnp.zeros(HELD_OUT, jnp.int32))
     loss = float(losses.non_saturating.d(judge(params, held_out), judge(params, points)).mean())
     print(f"a new D against G {name}: loss {loss:.4f}, 2 log 2 - loss = {2 * math.log(2) - loss:.4f}")
 
 H = 0.1
 blurred = toy.gaussian_mixture(DATA.centres, math.hypot(DATA.sigma, H), DATA.weights)
 for name, points in {
-    "G at the start": sample(snapshots[0], jax.random.key(14), jnp.zeros(HELD_OUT, jnp.int32))[:2_000],
-    "G at the end": sample(state, jax.random.key(14), jnp.zeros(HELD_OUT, jnp.int32))[:2_000],
+    "G at the start": sample(snapshots[0].ema, jax.random.key(14), jnp.zeros(HELD_OUT, jnp.int32))[:2_000],
+    "G at the end": sample(state.ema, jax.random.key(14), jnp.zeros(HELD_OUT, jnp.int32))[:2_000],
     "p itself, the floor": DATA.sample(jax.random.key(14), HELD_OUT)[:2_000],
 }.items():
     found = toy.jensen_shannon(blurred, toy.gaussian_mixture(points, H), LINE)
@@ -466,7 +466,7 @@ plt.show()
 # %%
 ends = jnp.array([[-3.0], [3.0]])  # z_0 and z_1
 z = latents.walk(ends, frames=1_601, path=latents.lerp)
-way = np.asarray(sample(state, KEY, jnp.zeros(len(z), jnp.int32), z=z))[:, 0]
+way = np.asarray(sample(state.ema, KEY, jnp.zeros(len(z), jnp.int32), z=z))[:, 0]
 at = np.asarray(z)[:, 0]
 rises = bool(way[-1] > way[0])
 share = np.asarray(jax.scipy.stats.norm.cdf(at if rises else -at))

@@ -155,14 +155,14 @@ def look(state):
     def critic(x):
         return discriminator.apply(state.d.params, state.d.stats, x, None, KEY, train=False)[0]
 
-    fake = gan.sample(state, jax.random.key(3), jnp.zeros(COUNT, jnp.int32))
+    fake = gan.sample(state.ema, jax.random.key(3), jnp.zeros(COUNT, jnp.int32))
     logits = critic(places)
     if OBJECTIVE in ("minimax", "non_saturating"):
         heat = jax.nn.sigmoid(logits)
     else:
         heat = jax.nn.sigmoid(logits[:, None] - critic(fake)[None, :]).mean(axis=1)
     arrows = -jax.grad(lambda x: loss.g(critic(real_points), critic(x)).sum())(fake)
-    net = gan.sample(state, KEY, jnp.zeros(len(lattice), jnp.int32), z=lattice)
+    net = gan.sample(state.ema, KEY, jnp.zeros(len(lattice), jnp.int32), z=lattice)
     return fake, heat.reshape(len(ticks), len(ticks)), arrows, net.reshape(2, len(COARSE), len(FINE), 2)
 
 
@@ -245,7 +245,7 @@ Image("training.webp")
 N = 2_500
 zeros = jnp.zeros(N, jnp.int32)
 lowest = float(jnp.quantile(density.log_density(density.sample(jax.random.key(4), N)), 0.01))
-drawn = [sample(snapshots[i], jax.random.key(5), zeros) for i in moments]
+drawn = [sample(snapshots[i].ema, jax.random.key(5), zeros) for i in moments]
 on_data = [float((density.log_density(x) > lowest).mean()) for x in drawn]
 
 # What D's loss is where p_g = p and D cannot tell.

@@ -163,7 +163,7 @@ kinds = {"real, learnt from": seen[:COMPARED], "real, held out": held_out}
 @jax.jit
 def judge(state):
     """D's logits on each kind of real images, and on as many generated ones with the same labels."""
-    now = state._replace(ema=jaxgan.Weights(state.g.params, state.g.stats))
+    now = jaxgan.Weights(state.g.params, state.g.stats)
     logits = {}
     for i, (name, rows) in enumerate(kinds.items()):
         y = jnp.asarray(labels[rows])
@@ -175,15 +175,15 @@ def judge(state):
 state = jax.jit(gan.init)(KEY)
 digits = jnp.arange(10)
 moments = [0, 50, 150, 400, 1_000, 2_000, STEPS]
-pictures_then, logits_then, history, rows = {0: sample(state, KEY, digits)}, {0: judge(state)}, [], []
+pictures_then, logits_then, history, rows = {0: sample(state.ema, KEY, digits)}, {0: judge(state)}, [], []
 for _ in range(STEPS // CHUNK):
     state, info = play(state, draw(int(state.step), CHUNK))
     step = int(state.step)
     history.append(info)
     logits_then[step] = judge(state)
     if step in moments:
-        pictures_then[step] = sample(state, KEY, digits)
-    fake = sample(state, jax.random.key(1), labels[kinds["real, held out"]])
+        pictures_then[step] = sample(state.ema, KEY, digits)
+    fake = sample(state.ema, jax.random.key(1), labels[kinds["real, held out"]])
     row = {"step": step} | {name: float(value.mean()) for name, value in info.items()}
     rows.append(row | verdict.figures(images[kinds["real, held out"]], fake)._asdict())
 history = {name: np.concatenate([np.asarray(info[name]) for info in history]) for name in history[0]}
@@ -274,7 +274,7 @@ Z = latents.draw(jax.random.key(2), jnp.arange(COMPARED), LATENT_DIM)
 
 def of(classes, z):
     """Images of these classes, from these latents."""
-    return np.asarray(sample(state, KEY, jnp.asarray(classes), z=z))
+    return np.asarray(sample(state.ema, KEY, jnp.asarray(classes), z=z))
 
 
 asked = np.repeat(np.arange(10), 12)

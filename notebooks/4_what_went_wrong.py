@@ -107,7 +107,7 @@ def trainer(draw, real, generator, discriminator, *, loss, adam, latent_dim):
     @jax.jit
     def play(state, batches, knobs):
         state, info = jax.lax.scan(lambda state, batch: gan_of(knobs).step(state, batch, key), state, batches)
-        fake = gan_of(knobs).sample(state, jax.random.key(1), labels)
+        fake = gan_of(knobs).sample(state.ema, jax.random.key(1), labels)
         logits = [discriminator.apply(state.d.params, state.d.stats, x, labels, key, train=True)[0] for x in (real, fake)]
         return state, jax.tree.map(jnp.mean, info), fake, *logits
 

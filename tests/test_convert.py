@@ -63,7 +63,7 @@ def test_a_run_has_the_weights_of_the_file(kind, tmp_path):
     z, labels = np.random.default_rng(3).standard_normal((2, Z[kind])).astype(np.float32), jnp.array([1, 0])
     arguments = (z, labels) if module.classes else (z,)
     expected = jax.jit(module.apply)({"params": params, **stats}, *arguments)
-    found = jax.jit(lambda state: gan.sample(state, jax.random.key(0), labels, z=z))(state)
+    found = jax.jit(lambda weights: gan.sample(weights, jax.random.key(0), labels, z=z))(state.ema)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 

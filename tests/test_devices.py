@@ -260,4 +260,4 @@ def test_samples_come_from_devices_that_the_layers_know():
     z, labels = jax.random.normal(key, (6, 64)), np.zeros(6, np.int32)
     found = generate.generate(prepared.gan._replace(sample=sample), state.ema, key, z, labels, batch=4)
     assert seen == [jax.device_count()]
-    np.testing.assert_allclose(found, jax.jit(prepared.gan.sample)(state, key, labels, z=z), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found, jax.jit(prepared.gan.sample)(state.ema, key, labels, z=z), rtol=0, atol=1e-6)

@@ -449,14 +449,14 @@ def test_a_sample_depends_on_its_own_index_only(compiled):
     gan = compiled(setting)
     state, _ = run(gan, setting, first_state(setting), range(2))
     labels = jnp.arange(12, dtype=jnp.int32) % CLASSES
-    images = gan.sample(state, KEY, labels)
+    images = gan.sample(state.ema, KEY, labels)
     assert images.shape == (12, 2)
-    assert same(images, gan.sample(state, KEY, labels))
-    close(images[5:9], gan.sample(state, KEY, labels[5:9], first=5))
-    close(images[11:], gan.sample(state, KEY, labels[11:], first=jnp.int32(11)))
-    others = gan.sample(state, jax.random.key(8), labels)
+    assert same(images, gan.sample(state.ema, KEY, labels))
+    close(images[5:9], gan.sample(state.ema, KEY, labels[5:9], first=5))
+    close(images[11:], gan.sample(state.ema, KEY, labels[11:], first=jnp.int32(11)))
+    others = gan.sample(state.ema, jax.random.key(8), labels)
     assert float(jnp.abs(images - others).max(axis=1).min()) > 1e-4
-    rolled = gan.sample(state, KEY, (labels + 1) % CLASSES)
+    rolled = gan.sample(state.ema, KEY, (labels + 1) % CLASSES)
     assert float(jnp.abs(images - rolled).max(axis=1).min()) > 1e-4
 
 
@@ -467,9 +467,9 @@ def test_samples_come_from_the_averaged_generator_in_test_mode(compiled):
     z = jax.random.normal(jax.random.key(5), (6, LATENT))
     labels = jnp.zeros(6, jnp.int32)
     expected, _ = network(LATENT, 2, "batch").apply(state.ema.params, state.ema.stats, z, labels, None, train=False)
-    close(gan.sample(state, KEY, labels, z=z), expected)
+    close(gan.sample(state.ema, KEY, labels, z=z), expected)
     index = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(KEY, i), (LATENT,)))(jnp.arange(6))
-    close(gan.sample(state, KEY, labels, z=index), gan.sample(state, KEY, labels))
+    close(gan.sample(state.ema, KEY, labels, z=index), gan.sample(state.ema, KEY, labels))
 
 
 def test_a_generators_noise_is_not_its_latents():
@@ -479,7 +479,7 @@ def test_a_generators_noise_is_not_its_latents():
     setting = Setting()
     gan = setting.gan(generator=Network(network(LATENT, 2).init, noise_less_latents))
     for count in (1, 5):
-        images = gan.sample(first_state(setting), KEY, jnp.zeros(count, jnp.int32))
+        images = gan.sample(first_state(setting).ema, KEY, jnp.zeros(count, jnp.int32))
         assert float(jnp.abs(images).max(axis=1).min()) > 1e-3
 
 
@@ -611,9 +611,9 @@ def test_the_protocol_learns_a_distribution_with_modules_of_ones_own():
 
         return jax.lax.scan(body, state, jnp.arange(600))
 
-    before = gan.sample(state, jax.random.key(1), labels)
+    before = gan.sample(state.ema, jax.random.key(1), labels)
     state, info = train(state, jax.random.key(2))
-    after = gan.sample(state, jax.random.key(1), labels)
+    after = gan.sample(state.ema, jax.random.key(1), labels)
     assert all(bool(jnp.isfinite(value).all()) for value in info.values())
     # Margin: a third of the narrower side; before training the mean is off by more than 1.
     assert float(jnp.linalg.norm(before.mean(0) - mean[0])) > 1.0

@@ -39,7 +39,7 @@ def test_draw_is_what_gan_sample_draws(name):
         latent_dim=5,
         latent=DISTRIBUTIONS[name],
     )
-    z = from_z.sample(from_z.init(KEY), KEY, jnp.zeros(7, jnp.int32), first=3)
+    z = from_z.sample(from_z.init(KEY).ema, KEY, jnp.zeros(7, jnp.int32), first=3)
     np.testing.assert_array_equal(latents.draw(KEY, jnp.arange(3, 10), 5, latent=DISTRIBUTIONS[name]), z)
     np.testing.assert_array_equal(latents.draw(KEY, jnp.array([8, 4]), 5, latent=DISTRIBUTIONS[name]), z[jnp.array([5, 1])])
 

@@ -154,11 +154,11 @@ def test_members_remember_apart():
 def test_truncation_is_for_a_generator_with_a_mapping():
     gan = make_gan(**COMMON)
     state, labels = gan.init(KEY), jnp.zeros(3, jnp.int32)
-    np.testing.assert_allclose(gan.sample(state, KEY, labels, truncation=1.0), gan.sample(state, KEY, labels))
-    assert float(jnp.abs(gan.sample(state, KEY, labels, truncation=0.0)).max()) == 0.0
+    np.testing.assert_allclose(gan.sample(state.ema, KEY, labels, truncation=1.0), gan.sample(state.ema, KEY, labels))
+    assert float(jnp.abs(gan.sample(state.ema, KEY, labels, truncation=0.0)).max()) == 0.0
     plain = make_gan(**COMMON | {"generator": G._replace(map=None)})
     with pytest.raises(ValueError, match=r"truncation: 0\.5, but this generator has no mapping"):
-        plain.sample(state, KEY, labels, truncation=0.5)
+        plain.sample(state.ema, KEY, labels, truncation=0.5)
 
 
 @pytest.mark.parametrize("field", ["penalty_interval", "g_penalty_interval"])

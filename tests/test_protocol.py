@@ -39,7 +39,7 @@ def test_shapes(name):
     new, info = jax.eval_shape(gan.step, state, batch_of(recipe, shape, jax.ShapeDtypeStruct), key)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), new) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
     assert all(value.shape == () for value in info.values())
-    images = jax.eval_shape(gan.sample, state, key, jax.ShapeDtypeStruct((5,), jnp.int32))
+    images = jax.eval_shape(gan.sample, state.ema, key, jax.ShapeDtypeStruct((5,), jnp.int32))
     assert (images.shape, images.dtype) == ((5, *shape.sample), jnp.float32)
 
 

@@ -39,7 +39,7 @@ def test_one_device_gives_what_two_give(tiny_run: Path) -> None:
     z = latents.draw(jax.random.key(3), jnp.arange(8), 8)
     two = generate(gan, weights, jax.random.key(3), z, labels, batch=4)
     gan, state = jaxgan.load(tiny_run)
-    one = jax.jit(gan.sample)(state, jax.random.key(3), jnp.asarray(labels))
+    one = jax.jit(gan.sample)(state.ema, jax.random.key(3), jnp.asarray(labels))
     assert jax.device_count() == 2
     np.testing.assert_allclose(two, np.asarray(one), atol=1e-6)
 

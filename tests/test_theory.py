@@ -83,7 +83,7 @@ class Seen(NamedTuple):
 def _seen(state: GANState) -> Seen:
     key = jax.random.key(1_000)
     real = DATA.sample(key, HELD_OUT)
-    fake = PLAY.sample(state, key, jnp.zeros(HELD_OUT, jnp.int32))
+    fake = PLAY.sample(state.ema, key, jnp.zeros(HELD_OUT, jnp.int32))
     real_logits, fake_logits = (logits_of(state, x) for x in (real, fake))
     d = jax.nn.sigmoid(jnp.concatenate([real_logits, fake_logits]))
     return Seen(

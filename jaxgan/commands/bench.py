@@ -18,7 +18,7 @@ import numpy as np
 from jaxgan import data, toy
 from jaxgan.commands import plan as planning
 from jaxgan.commands.plan import Plan, gib
-from jaxgan.core.types import GAN, Batch, Dataset, GANState, Key
+from jaxgan.core.types import GAN, Batch, Dataset, GANState, Key, Weights
 from jaxgan.recipes import Recipe, members
 from jaxgan.training import build, loop
 from jaxgan.training.build import Shape
@@ -111,7 +111,7 @@ def bench(recipe: Recipe, *, steps: int = 100) -> Bench:
     memory: Any = compiled.memory_analysis()
     held = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     peak_bytes = _peak_bytes()  # before the large matrices
-    one, many = (_sampling(prepared.gan, run.state, key, count) for count in (1, 64))
+    one, many = (_sampling(prepared.gan, run.state.ema, key, count) for count in (1, 64))
     return Bench(
         plan=planned,
         steps=dispatches // blocks * blocks * each,
@@ -200,14 +200,14 @@ def _synthetic(recipe: Recipe, shape: Shape) -> Dataset:
     return data.from_array(images, labels, name="noise", class_names=names)
 
 
-def _sampling(gan: GAN, state: GANState, key: Key, count: int) -> Timed:
+def _sampling(gan: GAN, weights: Weights, key: Key, count: int) -> Timed:
     sample, labels = jax.jit(gan.sample), jnp.zeros(count, jnp.int32)
     one = key if key.ndim == 0 else key[0]
 
     def wait() -> None:
         pass  # for each picture already: so does one who asks for it
 
-    return _timed(lambda: jax.block_until_ready(sample(state, one, labels)), wait, 10, BLOCKS)
+    return _timed(lambda: jax.block_until_ready(sample(weights, one, labels)), wait, 10, BLOCKS)
 
 
 def _timed(run: Callable[[], Any], wait: Callable[[], None], count: int, blocks: int) -> Timed:

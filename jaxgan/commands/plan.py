@@ -371,7 +371,7 @@ def _step(recipe: Recipe, shape: Shape) -> Any:
 def _sampling(recipe: Recipe, shape: Shape, batch: int) -> Any:
     """The jaxpr that draws so many images."""
     gan, abstract = _abstract(recipe, shape)
-    return jax.make_jaxpr(gan.sample)(abstract, jax.random.key(0), jax.ShapeDtypeStruct((batch,), jnp.int32))
+    return jax.make_jaxpr(gan.sample)(abstract.ema, jax.random.key(0), jax.ShapeDtypeStruct((batch,), jnp.int32))
 
 
 def _platform() -> str | None:

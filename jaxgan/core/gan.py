@@ -78,9 +78,10 @@ def make_gan(
         relativistic, a fresh one for G's; "images shown" counts those shown to D in its own updates. The key is the
         run's and never changes. `info` tells of D's last update and of G's: losses, mean logits, `d_real` and `d_fake`,
         the means of sigmoid(logit), which are D(x) and D(G(z)) where D is a classifier, the penalty without its weight,
-        and the norms of both gradients. `sample(state, key, labels)` draws from the averaged generator; image i depends on
-        the key, its label and `first + i` only. With `z [N, latent_dim]` it maps those latents instead. With a
-        `truncation` psi, a generator that has a mapping takes its styles at `mean + psi (w - mean)`.
+        and the norms of both gradients. `sample(weights, key, labels)` maps latents by a generator's weights, `state.ema`
+        where the average is wanted; image i depends on the key, its label and `first + i` only. With `z [N, latent_dim]`
+        it maps those latents instead. With a `truncation` psi, a generator that has a mapping takes its styles at
+        `mean + psi (w - mean)`.
 
     Raises:
         ValueError: when a number is out of range; from `step` when the batch does not divide into its parts, or a part into
@@ -238,7 +239,7 @@ def make_gan(
         return t.GANState(state.step + 1, g, d, ema, memory), info
 
     def sample(
-        state: t.GANState,
+        weights: t.Weights,
         key: t.Key,
         labels: t.Labels,
         *,
@@ -250,7 +251,7 @@ def make_gan(
             index = first + jnp.arange(labels.shape[0])
             z = jax.vmap(lambda i: latent(jax.random.fold_in(key, i), (latent_dim,)))(index)
         noise_key = jax.random.fold_in(key, 2**32 - 1)  # z is drawn from those of the indices
-        params, stats = state.ema
+        params, stats = weights
         if truncation is None:
             return generator.apply(params, stats, z, labels, noise_key, train=False)[0]
         if generator.map is None or generator.synthesize is None:

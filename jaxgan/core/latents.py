@@ -60,7 +60,7 @@ def sphere(key: Key, shape: tuple[int, ...]) -> Latents:
 def draw(key: Key, indices: jax.Array, dim: int, *, latent: Callable[[Key, tuple[int, ...]], Latents] = normal) -> Latents:
     """The latents of given indices: `z_i` comes from `fold_in(key, i)`, whatever the others are.
 
-    `gan.sample(state, key, labels)` uses those of 0, 1, 2, ...
+    `gan.sample(weights, key, labels)` uses those of 0, 1, 2, ...
 
     Args:
         key: PRNG key.

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import PartitionSpec
 
-from jaxgan.core.types import GAN, Batch, GANState, Images, Info, Key, Labels, Latents, PyTree
+from jaxgan.core.types import GAN, Batch, GANState, Images, Info, Key, Labels, Latents, PyTree, Weights
 from jaxgan.system import devices
 
 # Axes of the members: all are at the same step.
@@ -30,7 +30,8 @@ def side_by_side(gan_of: Callable[[Any], GAN], varied: PyTree = None) -> GAN:
         A `GAN`. `init(keys [N])` and `step(state, batch, keys [N])` with images `[N, B, ...]` and labels `[N, B]`: the
         state's leaves have a leading axis N but for `step`, and so has each scalar of `info`. Where a mesh is set whose
         devices divide N (`devices.known`), each takes the steps of its own members.
-        `sample(state, key, labels [B])` gives all members the same latents and returns `[N, B, ...]`.
+        `sample(weights, key, labels [B])`, the weights' leaves `[N, ...]`, gives all members the same latents and
+        returns `[N, B, ...]`.
     """
 
     def init(keys: Key) -> GANState:
@@ -52,7 +53,7 @@ def side_by_side(gan_of: Callable[[Any], GAN], varied: PyTree = None) -> GAN:
         return after
 
     def sample(
-        state: GANState,
+        weights: Weights,
         key: Key,
         labels: Labels,
         *,
@@ -60,10 +61,10 @@ def side_by_side(gan_of: Callable[[Any], GAN], varied: PyTree = None) -> GAN:
         first: int | jax.Array = 0,
         truncation: float | None = None,
     ) -> Images:
-        def one(state: GANState, each: PyTree) -> Images:
-            return gan_of(each).sample(state, key, labels, z=z, first=first, truncation=truncation)
+        def one(weights: Weights, each: PyTree) -> Images:
+            return gan_of(each).sample(weights, key, labels, z=z, first=first, truncation=truncation)
 
-        return jax.vmap(one, in_axes=(_AXES, 0))(state, varied)
+        return jax.vmap(one)(weights, varied)
 
     return GAN(init, step, sample)
 

@@ -96,7 +96,7 @@ class GAN(NamedTuple):
 
     init: Callable[[Key], GANState]
     step: Callable[[GANState, Batch, Key], tuple[GANState, Info]]
-    sample: Callable[..., Images]  # (state, key, labels, *, z=None, first=0, truncation=None) -> Images
+    sample: Callable[..., Images]  # (weights of G, key, labels, *, z=None, first=0, truncation=None) -> Images
 
 
 class Dataset(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from jaxgan.core import latents
-from jaxgan.core.types import GAN, GANState, Images, Latents, Player, Weights
+from jaxgan.core.types import GAN, Images, Latents, Weights
 from jaxgan.recipes import Recipe
 from jaxgan.system import devices
 from jaxgan.training import build
@@ -89,13 +89,11 @@ def sampler(gan: GAN, *, batch: int, truncation: float | None = None) -> Sampler
     """
     sharding, replicated = over_devices()
     batch = -(-batch // sharding.num_devices) * sharding.num_devices
-    nobody = Player(None, None, None)  # sampling needs the averaged generator only
 
     @jax.jit
-    def sample_batch(ema: Weights, key: jax.Array, labels: jax.Array, z: jax.Array) -> Images:
-        state = GANState(jnp.zeros((), jnp.int32), nobody, nobody, ema, {})
+    def sample_batch(weights: Weights, key: jax.Array, labels: jax.Array, z: jax.Array) -> Images:
         with devices.known(sharding.mesh):
-            return gan.sample(state, key, labels, z=z, truncation=truncation)
+            return gan.sample(weights, key, labels, z=z, truncation=truncation)
 
     def draw(weights: Weights, key: jax.Array, z: jax.Array, labels: np.ndarray) -> Iterator[tuple[Images, np.ndarray, int]]:
         weights, drawn = jax.device_put(weights, replicated), np.asarray(z)

@@ -67,8 +67,7 @@ def monitor(recipe: Recipe, shape: Shape, dataset: Dataset) -> Monitor:
 
     @jax.jit
     def logits(state: GANState) -> tuple[jax.Array, jax.Array]:
-        now = state._replace(ema=Weights(state.g.params, state.g.stats))
-        fake = gan.sample(now, jax.random.fold_in(key, 2**32 - 2), labels)
+        fake = gan.sample(Weights(state.g.params, state.g.stats), jax.random.fold_in(key, 2**32 - 2), labels)
 
         def judged(x: jax.Array) -> jax.Array:
             return critic.apply(state.d.params, state.d.stats, x, labels, key, train=True)[0]
@@ -77,7 +76,7 @@ def monitor(recipe: Recipe, shape: Shape, dataset: Dataset) -> Monitor:
 
     def picture(state: GANState) -> Image.Image:
         count = shown if len(every) == 1 or points else 10
-        images = [np.asarray(sample(each, key, shown_labels[:count])) for each in _alone(state, len(every))]
+        images = [np.asarray(sample(each.ema, key, shown_labels[:count])) for each in _alone(state, len(every))]
         if not points:
             columns = 10 if classes == 10 or len(every) > 1 else 8
             return pictures.grid(np.concatenate(images), columns=columns)
@@ -93,12 +92,12 @@ def monitor(recipe: Recipe, shape: Shape, dataset: Dataset) -> Monitor:
         if compared < verdict.FEWEST:
             return [{} for _ in every]
         for each in _alone(state, len(every)):
-            fake = np.asarray(sample(each, key, labels))
+            fake = np.asarray(sample(each.ema, key, labels))
             row = dict(verdict.figures(real["image"], fake)._asdict())
             real_logits, fake_logits = map(np.asarray, logits(each))
             row["overlap"] = verdict.overlap(*_centred(real_logits, fake_logits, np.asarray(labels)))
             if density is not None:
-                seen = toy.coverage(np.asarray(sample(each, key, shown_labels)), density)
+                seen = toy.coverage(np.asarray(sample(each.ema, key, shown_labels)), density)
                 row |= {"modes": seen.modes, "high_quality": seen.high_quality, "reverse_kl": seen.reverse_kl}
             found.append(row)
         return found

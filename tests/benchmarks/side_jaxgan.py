@@ -55,7 +55,7 @@ class Side:
     def draw(self, images: int, count: int) -> None:
         labels = self.labels[images]
         for _ in range(count):
-            self.images = self.sample(self.state, self.key, labels)
+            self.images = self.sample(self.state.ema, self.key, labels)
 
     def wait(self) -> None:
         jax.block_until_ready((self.state, self.images))
