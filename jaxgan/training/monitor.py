@@ -12,9 +12,10 @@ from PIL import Image
 from jaxgan import pictures, toy
 from jaxgan.core import sweep
 from jaxgan.core.types import Dataset, GANState, Player, Weights
-from jaxgan.evaluation import quality, verdict
-from jaxgan.evaluation.features.statistics import features_of, gather
+from jaxgan.evaluation import quality, settings, verdict, watching
+from jaxgan.evaluation.features.real import named
 from jaxgan.recipes import Data, Recipe, evaluation, members
+from jaxgan.system.messages import FieldError
 from jaxgan.training import build
 from jaxgan.training.build import Shape
 from jaxgan.training.generate import drawn, over_devices, sampler
@@ -29,6 +30,7 @@ class Examiner(NamedTuple):
 
     figures: Callable[[GANState], list[dict[str, float]]]  # of each member
     definitions: dict[str, str]  # of each figure, in words
+    real: dict[str, float]  # of real samples, for figures of which the nearest to real is the best
 
 
 class Monitor(NamedTuple):
@@ -124,26 +126,22 @@ def examiner(recipe: Recipe, shape: Shape, dataset: Dataset) -> Examiner | None:
         return None
     every, data = members(recipe), recipe.data
     wanted = Data(data.name, data.split, data.image_size, data.channels)  # real images are not mirrored
-    real = build.dataset(Recipe(data=wanted)) if data.mirror else dataset
+    loaded = build.dataset(Recipe(data=wanted)) if data.mirror else dataset
+    real = named(loaded, data.name, split=data.split, image_size=data.image_size, channels=data.channels)
     try:
-        protocol = quality.protocol(wanted, real, metrics=metrics, extractor=recipe.eval_features, n=recipe.eval_n)
-        judge = quality.judge(protocol, real, placement=over_devices(), begin=_told)
-    except ValueError as error:
-        raise ValueError(f"eval_{error}") from error
-    features = features_of(judge.extractor, placement=judge.placement)
-    draw, key = sampler(build.build(every[0], shape), batch=judge.extractor.batch), jax.random.key(recipe.seed)
-    z, labels = drawn(recipe, recipe.seed, np.arange(protocol.n)), quality.labels(judge, data.name, shape.classes)
-
-    def measured(weights: Weights) -> dict[str, float]:
-        (fake,) = gather(features(draw(weights, key, z, labels)), [protocol.n], keep=judge.keep)
-        return {name: figure.value for name, figure in quality.compare(judge, fake).items()}
+        asked = settings.settings(real, metrics=metrics, features=recipe.eval_features, n=recipe.eval_n)
+        against = quality.evaluator(asked, placement=over_devices(), begin=_told)
+    except FieldError as error:
+        raise error.renamed(f"eval_{error.field}") from error
+    of_real, measured = watching.targets(against, recipe.keep_best), watching.watcher(against)
+    draw, key = sampler(build.build(every[0], shape), batch=against.extractor.batch), jax.random.key(recipe.seed)
+    z, labels = drawn(recipe, recipe.seed, np.arange(asked.n)), quality.labels(against, data.name, shape.classes)
 
     def figures(state: GANState) -> list[dict[str, float]]:
-        return [measured(each.ema) for each in _alone(state, len(every))]
+        return [measured(draw(each.ema, key, z, labels), shape.sample) for each in _alone(state, len(every))]
 
-    names = [name for name, metric in quality.OF_FIGURE.items() if metric in metrics]
     drawn_how = f"averaged generator, latents of seed {recipe.seed}"
-    return Examiner(figures, {name: f"{quality.definition(judge, name)}; {drawn_how}" for name in names})
+    return Examiner(figures, {name: f"{quality.definition(against, name)}; {drawn_how}" for name in against.figures}, of_real)
 
 
 def _told(what: str, count: int) -> Callable[[int], object]:

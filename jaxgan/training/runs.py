@@ -17,6 +17,7 @@ from jaxgan import recipes
 from jaxgan.core import sweep
 from jaxgan.core.types import GAN, Dataset, GANState, Weights
 from jaxgan.evaluation import verdict
+from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe
 from jaxgan.system import hosts
 from jaxgan.training import build, checkpoint
@@ -241,7 +242,7 @@ def best_step(run: Run) -> int:
     if figure == "none":
         raise ValueError(f"best: {run.path} keeps no best checkpoint; train with --keep-best FIGURE")
     saved = checkpoint.saved_steps(run.checkpoints)
-    found = verdict.best([row for row in history(run) if row["step"] in saved], figure)
+    found = verdict.best([row for row in history(run) if row["step"] in saved], figure, better_of(figure))
     if found is None:
         raise ValueError(f"best: {run.path} has no checkpoint at which {figure} was measured")
     return found

@@ -18,6 +18,7 @@ from jaxgan import pictures, recipes
 from jaxgan.core import sweep
 from jaxgan.core.types import Dataset, GANState
 from jaxgan.evaluation import verdict
+from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe
 from jaxgan.system import devices, hosts
 from jaxgan.training import build, checkpoint, loop, monitor, runs
@@ -78,7 +79,7 @@ def train(
         state, start = _started(run, prepared, strict)
         hosts.by_first(lambda: runs.forget_after(run, start))
         rows = runs.history(run, until=start)
-        found = verdict.best(rows, recipe.keep_best)
+        found = _best(rows, recipe)
         best += [] if found is None else [found]
         _announce(run, prepared.abstract, start)
         if start < recipe.steps:
@@ -206,6 +207,8 @@ def _written(event: loop.Event, seen: GANState, last: int, diary: Diary, progres
         row = _row(event, recipe, figures)
         if examined is not None:
             row["definitions"] = {name: words for name, words in examined.definitions.items() if name in row}
+            if real := {name: value for name, value in examined.real.items() if name in row}:
+                row["real"] = real
         if due or not healthy.all():
             word = _judge(row, diary)
         rows.append(row)
@@ -215,7 +218,7 @@ def _written(event: loop.Event, seen: GANState, last: int, diary: Diary, progres
     if event.sample and healthy.any():
         _draw(diary, seen)
     ending = word in recipes.stop_words(recipe) and event.step < recipe.steps
-    best = verdict.best(rows, recipe.keep_best)
+    best = _best(rows, recipe)
     return Decision(not healthy.any(), ending, ending and word == "converged", -1 if best is None else best)
 
 
@@ -268,15 +271,25 @@ def _judge(row: dict[str, Any], diary: Diary) -> str | None:
     """Adds the verdict and its evidence to a row; the word is that of all members, or None where they differ."""
     recipe, rows = diary.run.recipe, [*diary.rows, row]
     if "members" not in row:
-        found = verdict.judge(rows, loss=recipe.loss)
+        found = _verdict(rows, recipe)
         row |= {"verdict": found.word, "evidence": list(found.evidence)}
         return found.word
     count = len(recipes.members(recipe))
-    each = [verdict.judge([verdict.of_member(past, i) for past in rows], loss=recipe.loss) for i in range(count)]
+    each = [_verdict([verdict.of_member(past, i) for past in rows], recipe) for i in range(count)]
     words = [found.word for found in each]
     row["members"] |= {"verdict": words, "evidence": [list(found.evidence) for found in each]}
     row["verdict"] = ", ".join(f"{words.count(word)} {word}" for word in verdict.WORDS if word in words) or None
     return words[0] if len(set(words)) == 1 else None
+
+
+def _verdict(rows: list[dict[str, Any]], recipe: Recipe) -> verdict.Verdict:
+    loss = build.LOSSES[recipe.loss]
+    return verdict.judge(rows, equilibrium=loss.equilibrium, largest=loss.largest)
+
+
+def _best(rows: list[dict[str, Any]], recipe: Recipe) -> int | None:
+    figure = recipe.keep_best
+    return None if figure == "none" else verdict.best(rows, figure, better_of(figure))
 
 
 def _draw(diary: Diary, seen: GANState) -> None:
@@ -288,7 +301,7 @@ def _finish(run: runs.Run) -> None:
     """The pictures of the whole run: made when it ends or stops."""
     rows = runs.history(run)
     if rows:
-        pictures.curves(rows, run.path / "curves.png", equilibrium=verdict.EQUILIBRIUM.get(run.recipe.loss))
+        pictures.curves(rows, run.path / "curves.png", equilibrium=build.LOSSES[run.recipe.loss].equilibrium)
     files = sorted(run.samples.glob("[0-9]*.png"))
     if files:
         frames = []

@@ -1,4 +1,4 @@
-"""How good is a run, or a folder of images: figures, each with how it was obtained and with what real images score."""
+"""Measures runs and sets of images: figures, each with how it was obtained and with the figure of real images."""
 
 import json
 import logging
@@ -7,31 +7,36 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from tqdm import tqdm
 
 from jaxgan import data, recipes
-from jaxgan.commands.evaluate import comparison, coverage, report
-from jaxgan.commands.evaluate.comparison import Comparison
+from jaxgan.commands.evaluate import coverage
 from jaxgan.commands.evaluate.made import Made
-from jaxgan.commands.evaluate.report import Result, Value
-from jaxgan.evaluation import quality
-from jaxgan.recipes import Data
-from jaxgan.system.messages import did_you_mean
-from jaxgan.training import runs
-from jaxgan.training.generate import truncating
+from jaxgan.evaluation import comparison, quality, report, settings
+from jaxgan.evaluation.comparison import Compared, Comparison
+from jaxgan.evaluation.features import real
+from jaxgan.evaluation.features.statistics import in_batches
+from jaxgan.evaluation.metric import Metric
+from jaxgan.evaluation.metrics.named import NAMES
+from jaxgan.evaluation.report import Result, Value
+from jaxgan.recipes import Data, Recipe
+from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.training import build, runs
+from jaxgan.training.generate import over_devices, truncating
 
 log = logging.getLogger("jaxgan")
 
-METRICS = (*quality.METRICS, "modes")
+METRICS = (*NAMES, "modes")
 
 
 class Asked(NamedTuple):
-    """What is to be done with each run or set of images."""
+    """The options, for each run or set of images."""
 
-    metrics: tuple[str, ...]
+    metrics: tuple[str | Metric, ...]
     n: int | None
-    features: str | None
+    features: settings.Asked
     weights: str | Path | None
     data: str | None
     split: str | None
@@ -49,26 +54,32 @@ class Target(NamedTuple):
     path: Path
     run: runs.Run | None
     images: np.ndarray | None  # [N, H, W, C]
-    metrics: tuple[str, ...]
-    reference: Data  # the real images
+    metrics: tuple[str | Metric, ...]
+    wanted: Data  # the real images
 
 
-def evaluate(path: str | Path, **options: Any) -> tuple[Path, dict[str, Value]]:
-    """Measures one run or set of images; arguments, errors and file as of `compare`.
+def evaluate(run: str | Path, **options: Any) -> Result:
+    """Measures one run or set of images.
+
+    Args:
+        run: run directory, folder of images, or .npz file.
+        options: as of `compare`.
 
     Returns:
-        The file, and the figures by name.
+        A `Result`: `values` has the figures by name, `file` is the JSON file.
+
+    Raises:
+        ValueError, FileNotFoundError: as `compare`.
     """
-    out, results = compare([path], **options)
-    return out, results[0].values
+    return compare([run], **options)[1][0]
 
 
 def compare(
     paths: Sequence[str | Path],
     *,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[str | Metric] = (),
     n: int | None = None,
-    features: str | None = None,
+    features: settings.Asked = None,
     weights: str | Path | None = None,
     data: str | None = None,
     split: str | None = None,
@@ -85,10 +96,11 @@ def compare(
     Args:
         paths: run directories, folders of PNG, JPEG and WebP files, .npz files. Of a run of several GANs each is measured, on
             the same latents.
-        metrics: names of `METRICS`. By default `modes` for mixtures and stacked_mnist; for other images `fid`, `kid`, `prdc`,
-            `diversity`, and `memorisation` unless the features are of a published network.
+        metrics: names of `METRICS`, or a `jaxgan.Metric` each. By default `modes` for mixtures and stacked_mnist; for other
+            data `fid`, `kid`, `prdc`, `diversity`, and `memorisation` unless the features are of a published network.
         n: samples; by default 10,000 or as many as there are images, and for `modes` as many as PacGAN takes.
-        features: an extractor, one of `features.NAMES`; by default that which suits the data.
+        features: an extractor, one of `features.NAMES`, or a function, samples `[B, ...]` as the data have them to `[B, F]`;
+            by default that which suits the data.
         weights: file of a published network's weights, where it is not in the cache.
         data: the real images, as a recipe's `data.name`; by default what a run was trained on. Images need it.
         split: of the real images; by default that trained on, or `train`.
@@ -110,17 +122,18 @@ def compare(
     asked = Asked(tuple(metrics), n, features, weights, data, split, seed, batch, averaged, truncation, best, strict)
     _check(asked)
     if not paths:
-        raise ValueError("RUN: missing, but one or more are required")
+        raise FieldError("RUN", "missing", "one or more are required")
     targets = [_target(Path(path).expanduser().absolute(), asked) for path in paths]
     out = _check_out(out, targets)
     for target in targets:
         if "modes" in target.metrics:
             _modes_n(target, asked)
-    judged = _judged([target for target in targets if set(target.metrics) != {"modes"}], asked)
+    against = _against([target for target in targets if set(target.metrics) != {"modes"}], asked)
     results = []
     for i, target in enumerate(targets):
         beside = out.with_name(f"{out.stem}{'' if len(targets) == 1 else f'-{i}'}-nearest.png")
-        results.append(_result(target, judged, asked, beside))
+        measured = _of_images(target, against, beside) if target.run is None else _of_run(target, against, asked, beside)
+        results.append(measured._replace(file=out))
     content = results[0].content() if len(results) == 1 else report.together(results)
     runs.write_atomically(out, json.dumps(content, indent=2) + "\n")
     return out, results
@@ -128,39 +141,43 @@ def compare(
 
 def _check(asked: Asked) -> None:
     for name in asked.metrics:
-        if name not in METRICS:
-            raise ValueError(f"metrics: {name!r} is not one of {', '.join(METRICS)}{did_you_mean(name, METRICS)}")
+        if not isinstance(name, Metric) and name not in METRICS:
+            raise not_one_of("metrics", name, METRICS)
     if not 0 <= asked.seed < 2**32:
-        raise ValueError(f"seed: {asked.seed}, but a seed is from 0 to {2**32 - 1}")
+        raise FieldError("seed", asked.seed, f"a seed is from 0 to {2**32 - 1}")
     if asked.batch < 1:
-        raise ValueError(f"batch: {asked.batch}, but it must be at least 1")
+        raise FieldError("batch", asked.batch, "it must be at least 1")
     if asked.n is not None and asked.n < 2:
-        raise ValueError(f"n: {asked.n}, but it must be at least 2")
+        raise FieldError("n", asked.n, "it must be at least 2")
 
 
 def _target(path: Path, asked: Asked) -> Target:
     if (path / "recipe.json").is_file():
-        run = runs.read(path)
-        if asked.best:
-            runs.best_step(run)
-        of_run = run.recipe.data
-        wanted = Data(of_run.name, of_run.split, of_run.image_size, of_run.channels)
-        if asked.data is not None and asked.data != of_run.name:
-            wanted = Data(asked.data)
-        wanted = wanted if asked.split is None else Data(wanted.name, asked.split, wanted.image_size, wanted.channels)
-        chosen = asked.metrics or (("modes",) if wanted.name in coverage.KNOWN else ())
-        truncating(recipes.members(run.recipe)[0], run.shape, asked.truncation)
-        return Target(path, run, None, chosen, wanted)
+        return _target_of_run(path, asked)
     if not path.exists() or (path.is_dir() and (path / "checkpoints").exists()):
         raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json")
     if path.is_file() and path.suffix != ".npz":
         raise ValueError(f"run: {path} is a file, but it must be a run, a folder of images or an .npz")
     if asked.data is None:
-        raise ValueError(f"data: None, but {path} is no run and does not say what it is to be compared with; name it")
+        raise FieldError("data", None, f"{path} is no run and does not say what it is to be compared with; name it")
     if "modes" in asked.metrics:
-        raise ValueError(f"metrics: modes, but {path} is no run")
+        raise FieldError("metrics", "modes", f"{path} is no run")
     images, _, _ = data.arrays(f"npz:{path}" if path.is_file() else f"folder:{path}")
     return Target(path, None, images, asked.metrics, Data(asked.data, asked.split or "train"))
+
+
+def _target_of_run(path: Path, asked: Asked) -> Target:
+    run = runs.read(path)
+    if asked.best:
+        runs.best_step(run)
+    of_run = run.recipe.data
+    wanted = Data(of_run.name, of_run.split, of_run.image_size, of_run.channels)
+    if asked.data is not None and asked.data != of_run.name:
+        wanted = Data(asked.data)
+    wanted = wanted if asked.split is None else Data(wanted.name, asked.split, wanted.image_size, wanted.channels)
+    chosen = asked.metrics or (("modes",) if wanted.name in coverage.KNOWN else ())
+    truncating(recipes.members(run.recipe)[0], run.shape, asked.truncation)
+    return Target(path, run, None, chosen, wanted)
 
 
 def _check_out(out: str | Path | None, targets: Sequence[Target]) -> Path:
@@ -173,46 +190,71 @@ def _check_out(out: str | Path | None, targets: Sequence[Target]) -> Path:
     else:
         out = targets[0].path.with_name(f"{targets[0].path.stem}-evaluation.json")
     if out.suffix != ".json" or not out.parent.is_dir():
-        raise ValueError(f"out: {out}, but it must be a .json file in a folder that exists")
+        raise FieldError("out", out, "it must be a .json file in a folder that exists")
     return out
 
 
 def _modes_n(target: Target, asked: Asked) -> int:
-    """How many samples the modes are counted of."""
+    """Returns the number of samples that the modes are counted of."""
     assert target.run is not None
-    modes, usual = coverage.protocol(target.run.recipe.data.name)
+    modes, usual = coverage.modes_and_n(target.run.recipe.data.name)
     n = usual if asked.n is None else asked.n
     if n < modes:
         raise ValueError(f"n: {n} samples cannot show {modes} modes; it must be at least that many")
     return n
 
 
-def _judged(targets: Sequence[Target], asked: Asked) -> Comparison | None:
-    """The real images that all of these are compared with, when there are any to compare."""
+def _against(targets: Sequence[Target], asked: Asked) -> Comparison | None:
+    """Returns the real images that all of these are compared with, when there are any to compare."""
     if not targets:
         return None
-    first, wanted = targets[0], targets[0].reference
+    first, wanted = targets[0], targets[0].wanted
     for target in targets[1:]:
-        if target.reference != wanted:
-            others = f"{target.path.name} with {target.reference.name}/{target.reference.split}"
+        if target.wanted != wanted:
+            others = f"{target.path.name} with {target.wanted.name}/{target.wanted.split}"
             raise ValueError(
                 f"data: {first.path.name} is compared with {wanted.name}/{wanted.split}, but {others}; name one for all of them"
             )
-    metrics = [name for name in first.metrics if name != "modes"]
-    given = [len(target.images) for target in targets if target.images is not None]
-    return comparison.prepare(
-        wanted, metrics, n=asked.n, given=given, extractor=asked.features, weights=asked.weights, begin=_bar
+    dataset = build.dataset(Recipe(data=wanted))
+    real_ = real.named(dataset, wanted.name, split=wanted.split, image_size=wanted.image_size, channels=wanted.channels)
+    return comparison.comparison(
+        real_,
+        [name for name in first.metrics if name != "modes"],
+        n=asked.n,
+        given=[len(target.images) for target in targets if target.images is not None],
+        features=asked.features,
+        weights=asked.weights,
+        placement=over_devices(),
+        begin=_bar,
     )
 
 
-def _result(target: Target, judged: Comparison | None, asked: Asked, beside: Path) -> Result:
-    """Measures one of them."""
-    if target.run is None:
-        assert target.images is not None
-        assert judged is not None
-        found, how = comparison.of_images(judged, target.images, beside=beside, begin=_bar)
-        return Result(target.path.name, {"images": str(target.path)}, how, found, tuple(quality.warnings(judged.judge)))
+def _of_images(target: Target, against: Comparison | None, beside: Path) -> Result:
+    """Measures a set of images."""
+    images = target.images
+    assert images is not None
+    assert against is not None
+    evaluator = against.evaluator
+    n = evaluator.settings.n
+    batches = in_batches(images[:n], evaluator.compiled(images.shape[1:])[0].batch, over_devices()[0])
+    found = comparison.compare(
+        against,
+        [batches],
+        images.shape[1:],
+        name="images given",
+        how={"seed": None, "averaged": None, "truncation": None},
+        begin=_bar,
+        images=lambda indices: images[indices],
+        beside=beside,
+    )
+    headline = (f"the first {n:,} images given", *found.headline)
+    return Result(target.path.name, {"images": str(target.path)}, headline, found.values, found.warnings)
+
+
+def _of_run(target: Target, against: Comparison | None, asked: Asked, beside: Path) -> Result:
+    """Measures a run, each of its GANs on the same latents."""
     run = target.run
+    assert run is not None
     best = runs.best_step(run) if asked.best else None
     run, gan, every, step = runs.load_generators(run.path, step=best, averaged=asked.averaged, strict=asked.strict)
     made = Made(run, gan, tuple(every), asked.seed, asked.batch, asked.averaged, asked.truncation)
@@ -222,15 +264,37 @@ def _result(target: Target, judged: Comparison | None, asked: Asked, beside: Pat
     if "modes" in target.metrics:
         values |= coverage.of_run(made, _modes_n(target, asked))
     if set(target.metrics) != {"modes"}:
-        assert judged is not None
-        found, how = comparison.of_run(judged, made, beside=beside, begin=_bar)
-        values, headline, warnings = values | found, (*headline, *how), tuple(quality.warnings(judged.judge))
+        assert against is not None
+        found = _compared(made, against, beside)
+        values, headline, warnings = values | found.values, (*headline, *found.headline), found.warnings
     about = {"run": run.path.name, "recipe": recipes.to_dict(run.recipe), "step": step}
     return Result(run.path.name, about, headline, values, warnings)
 
 
+def _compared(made: Made, against: Comparison, beside: Path) -> Compared:
+    """Compares the samples of each GAN of a run with real ones."""
+    evaluator, shape = against.evaluator, made.run.shape
+    n = evaluator.settings.n
+    z, draw = made.latents(n), made.sampler(evaluator.compiled(shape.sample)[0].batch)
+    labels = quality.labels(evaluator, made.run.recipe.data.name, shape.classes)
+
+    def images(indices: np.ndarray) -> np.ndarray:
+        return made.images(made.weights[0], made.latents(n, indices), labels[indices])
+
+    return comparison.compare(
+        against,
+        (draw(weights, jax.random.key(made.seed), z, labels) for weights in made.weights),
+        shape.sample,
+        name=f"{evaluator.settings.real.kind} of {made.run.path.name}",
+        how=made.how(),
+        begin=_bar,
+        images=images,
+        beside=beside,
+    )
+
+
 def _bar(what: str, count: int) -> Callable[[int], object]:
-    """Progress: a bar on a terminal, else a line."""
+    """Shows progress: a bar on a terminal, else a line."""
     if not sys.stderr.isatty():
         log.info("%s: %d images", what, count)
         return lambda _: None
