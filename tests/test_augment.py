@@ -348,7 +348,7 @@ def test_a_step_by_hand():
 
     gan = make_gan(
         generator=Network(lambda key: (jnp.asarray(image), {}), as_generator),
-        discriminator=Network(lambda key: (jnp.asarray(w), {}), as_discriminator, couples=False),
+        discriminator=Network(lambda key: (jnp.asarray(w), {}), as_discriminator, depends_on_batch=False),
         loss=losses.wasserstein,
         penalty=penalties.r1,
         gamma=gamma,

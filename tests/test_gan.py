@@ -56,7 +56,7 @@ def network(inputs: int, outputs: int | None, norm: str = "none") -> Network:
         y = jnp.where(h > 0, h, 0.2 * h) @ params["out"]
         return (y[:, 0] if outputs is None else y), stats
 
-    return Network(init, apply, couples=norm != "none")
+    return Network(init, apply, depends_on_batch=norm != "none")
 
 
 def r1(critic, real, fake, key):
@@ -375,6 +375,28 @@ def test_a_half_life_that_grows_starts_from_the_present_weights(compiled):
     close(second.ema.params, jax.tree.map(lambda a, b: (a + b) / 2, first.g.params, second.g.params))
 
 
+def test_images_are_counted_on_when_the_batch_size_changes():
+    """A run of batches of 8 goes on with batches of 16 after its third step."""
+    remembers = optax.GradientTransformationExtraArgs(
+        lambda params: jnp.zeros(()),
+        lambda grads, opt, params=None, *, images, **_: (jax.tree.map(jnp.zeros_like, grads), images),
+    )
+    setting, seen = Setting(disc_steps=2, optimizer=remembers), []
+    state = setting.gan().init(KEY)
+    for gan, size in ((setting.gan(), 8), (setting.gan(counted_from=(3, 3 * 2 * 8)), 16)):
+        batch = {"image": jnp.zeros((2 * size, 2)), "label": jnp.zeros(2 * size, jnp.int32)}
+        for _ in range(3):
+            state, _ = jax.jit(gan.step)(state, batch, KEY)
+            seen.append((float(state.d.opt), float(state.g.opt)))
+    assert seen == [(n, n) for n in (0.0, 16.0, 32.0, 48.0, 80.0, 112.0)]
+
+
+@pytest.mark.parametrize("counted_from", [(-1, 0), (0, -8), (0, 1.5)])
+def test_counted_from_is_checked(counted_from):
+    with pytest.raises(ValueError, match=r"^counted_from\[[01]\]: .*, but it must be a finite int, at least 0"):
+        Setting().gan(counted_from=counted_from)
+
+
 @pytest.mark.parametrize("norm", ["batch", "spectral"])
 def test_d_keeps_the_statistics_of_its_own_update(norm, compiled):
     setting = Setting(norm=norm, optimizer=optax.set_to_zero(), penalty=r1, gamma=1.0)
@@ -411,7 +433,7 @@ def test_augment_is_what_d_sees(compiled):
     def apply(params, stats, x, *rest, train):
         return D.apply(params, stats, 0.5 * x + 1.0, *rest, train=train)
 
-    inside = compiled(setting, discriminator=Network(D.init, apply, couples=False))
+    inside = compiled(setting, discriminator=Network(D.init, apply, depends_on_batch=False))
     outside = compiled(setting, augment=lambda key, x, strength: strength * x + 1.0, augment_strength=0.5)
     start = first_state(setting)
     close(outside.step(start, setting.batch(), KEY), inside.step(start, setting.batch(), KEY))

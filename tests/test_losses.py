@@ -40,7 +40,7 @@ REFERENCE = {
 @pytest.mark.parametrize("scale", [1.0, 300.0])
 def test_equals_the_papers_formula(name, scale):
     real, fake = np.random.default_rng(0).normal(size=(2, 32)).astype(np.float32) * np.float32(scale)
-    for ours, theirs in zip(ALL[name], REFERENCE[name], strict=True):
+    for ours, theirs in zip(ALL[name][:2], REFERENCE[name], strict=True):
         value = ours(jnp.asarray(real), jnp.asarray(fake))
         assert value.shape == (32,)
         assert value.dtype == jnp.float32
@@ -50,7 +50,7 @@ def test_equals_the_papers_formula(name, scale):
 @pytest.mark.parametrize("name", ALL)
 def test_values_and_gradients_are_finite_at_large_logits(name):
     real, fake = jnp.array([1e4, -1e4, 1e4, -1e4, 0.0]), jnp.array([1e4, 1e4, -1e4, -1e4, 0.0])
-    for player in ALL[name]:
+    for player in ALL[name][:2]:
         value, grads = jax.value_and_grad(lambda r, f, player=player: player(r, f).mean(), argnums=(0, 1))(real, fake)
         assert np.isfinite(value)
         assert np.isfinite(grads).all()
@@ -72,11 +72,20 @@ def test_minimax_saturates_and_non_saturating_does_not():
     assert slope(losses.non_saturating, -80.0) == -1.0
 
 
-def test_a_d_that_cannot_tell_scores_two_log_two():
-    zero = jnp.zeros(3)
-    for loss in (losses.minimax, losses.non_saturating, losses.relativistic_average):
-        np.testing.assert_allclose(loss.d(zero, zero), 2 * np.log(2), rtol=1e-6)
-    np.testing.assert_allclose(losses.relativistic.d(zero, zero), np.log(2), rtol=1e-6)
+@pytest.mark.parametrize("name", ALL)
+def test_an_equilibrium_is_the_loss_of_a_d_that_cannot_tell(name):
+    loss, zero = ALL[name], jnp.zeros(3)
+    known = {"relativistic": 1, "minimax": 2, "non_saturating": 2, "relativistic_average": 2}
+    if name in known:
+        assert loss.equilibrium == pytest.approx(known[name] * np.log(2))
+        np.testing.assert_allclose(loss.d(zero, zero), loss.equilibrium, rtol=1e-6)
+    else:
+        assert loss.equilibrium is None
+
+
+def test_only_a_wasserstein_critic_has_no_scale():
+    assert [name for name, loss in ALL.items() if loss.largest is None] == ["wasserstein"]
+    assert {loss.largest for loss in ALL.values()} == {100.0, None}
 
 
 def test_relativistic_losses_ignore_a_shift_of_all_logits():

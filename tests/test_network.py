@@ -69,7 +69,7 @@ def test_a_module_of_x():
     assert stats == {}
     assert set(params) == {"Dense_0"}
     assert type(params) is dict
-    assert not net.couples
+    assert not net.depends_on_batch
     for train in (True, False):
         y, new = net.apply(params, stats, X, LABELS, KEY, train=train)
         assert y.shape == (3,)
@@ -83,13 +83,13 @@ def test_a_module_of_x_and_labels():
     y, _ = net.apply(params, stats, X, LABELS, KEY, train=True)
     expected = X @ params["Dense_0"]["kernel"] + params["Embed_0"]["embedding"][LABELS]
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
-    assert not net.couples
+    assert not net.depends_on_batch
 
 
 def test_batch_statistics_move_in_training_only():
     net = from_linen(Normalised(), X[:1], LABELS[:1])
     params, stats = net.init(KEY)
-    assert net.couples
+    assert net.depends_on_batch
     mean = stats["batch_stats"]["BatchNorm_0"]["mean"]
     np.testing.assert_allclose(mean, 0.0)  # init leaves no trace of the example
 
@@ -147,8 +147,8 @@ def test_the_initial_weights_come_from_the_key_and_from_shapes_only():
 
 
 def test_couples_can_be_said():
-    assert from_linen(Plain(), X[:1], couples=True).couples
-    assert not from_linen(Normalised(), X[:1], LABELS[:1], couples=False).couples
+    assert from_linen(Plain(), X[:1], depends_on_batch=True).depends_on_batch
+    assert not from_linen(Normalised(), X[:1], LABELS[:1], depends_on_batch=False).depends_on_batch
 
 
 @pytest.mark.parametrize("example", [(), (X, LABELS, LABELS)])
@@ -202,7 +202,7 @@ def test_a_pack_needs_no_labels_and_keeps_statistics():
 def test_a_pack_of_one_is_the_network_itself():
     net = from_linen(Plain(), X[:1])
     assert pack(net, 1) is net
-    assert pack(net, 2).couples, "real and generated samples must pass apart"
+    assert pack(net, 2).depends_on_batch, "real and generated samples must pass apart"
 
 
 RELATIVISTIC = Loss(lambda real, fake: jax.nn.softplus(fake - real), lambda real, fake: jax.nn.softplus(real - fake))
@@ -224,7 +224,7 @@ def test_no_pack_holds_real_and_generated_samples():
 
     gan = make_gan(
         generator=Network(lambda key: ({}, {}), lambda params, stats, z, *_, train: (jnp.full((z.shape[0], 1), -1.0), stats)),
-        discriminator=pack(Network(lambda key: ({}, {}), spread, couples=False), 2),
+        discriminator=pack(Network(lambda key: ({}, {}), spread, depends_on_batch=False), 2),
         loss=Loss(d=lambda real, fake: jnp.abs(real) + jnp.abs(fake), g=lambda real, fake: jnp.abs(real) + jnp.abs(fake)),
         penalty=critic_sees,
         gamma=1.0,

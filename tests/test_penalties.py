@@ -156,7 +156,7 @@ class Coupling(nn.Module):
 
 def test_r1_r2_in_a_step_when_d_couples_samples():
     discriminator = from_linen(Coupling(), jnp.zeros((1, 32)))
-    assert discriminator.couples
+    assert discriminator.depends_on_batch
     generator = types.Network(
         lambda key: ({"scale": jnp.ones(())}, {}), lambda params, stats, *_, train: (params["scale"] * FLAT_FAKE, stats)
     )

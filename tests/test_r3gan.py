@@ -133,8 +133,8 @@ def inputs(dtype):
 
 
 @functools.cache
-def _forward(half):
-    generator, critic = (make(**NARROW, half=half) for make in (r3gan.Generator, r3gan.Discriminator))
+def _forward(bfloat16_levels):
+    generator, critic = (make(**NARROW, bfloat16_levels=bfloat16_levels) for make in (r3gan.Generator, r3gan.Discriminator))
 
     def run(g, d, z, x):
         images, g_taps = generator.apply({"params": g}, z, capture_intermediates=True, mutable=["intermediates"])
@@ -528,8 +528,8 @@ def test_other_networks_tensors_are_refused(tensors):
         ({"channels": 0}, "channels: 0, but it must be at least 1"),
         ({"classes": -1}, "classes: -1, but it must be at least 0"),
         ({"embedding": 0}, "embedding: 0, but it must be at least 1"),
-        ({"half": 2}, "half: 2, but it must be from 0 to 1: not the stage of 4x4"),
-        ({"half": -1}, "half: -1, but it must be from 0 to 1"),
+        ({"bfloat16_levels": 2}, "bfloat16_levels: 2, but it must be from 0 to 1: not the stage of 4x4"),
+        ({"bfloat16_levels": -1}, "bfloat16_levels: -1, but it must be from 0 to 1"),
     ],
 )
 def test_fields_are_checked(make_module, fields, message):
@@ -570,7 +570,7 @@ def test_labels_choose_a_vector_for_g_and_a_projection_for_d():
 
 
 def test_a_step_in_half_precision_leaves_parameters_in_full():
-    fields = TINY | {"half": 1}
+    fields = TINY | {"bfloat16_levels": 1}
     generator = from_linen(r3gan.Generator(**fields), jnp.zeros((1, 6)))
     critic = from_linen(r3gan.Discriminator(**fields), jnp.zeros((1, 8, 8, 3)))
     adam = optax.adam(2e-4, b1=0.0)
@@ -581,7 +581,7 @@ def test_a_step_in_half_precision_leaves_parameters_in_full():
     state = jax.jit(gan.init)(jax.random.key(0))
     batch = {"image": jax.random.uniform(jax.random.key(1), (8, 8, 8, 3), minval=-1.0), "label": jnp.zeros(8, jnp.int32)}
     new, info = jax.jit(gan.step)(state, batch, jax.random.key(2))
-    assert not critic.couples
+    assert not critic.depends_on_batch
     assert all(np.isfinite(x) for x in info.values())
     assert info["penalty"] > 0.0
     assert {x.dtype for x in jax.tree.leaves((new.g.params, new.d.params))} == {jnp.dtype(jnp.float32)}

@@ -285,7 +285,7 @@ def test_shapes(size, architecture, classes):
 
     def run(key):
         g = from_linen(generator, jnp.zeros((1, 5)), labels[:1])
-        d = from_linen(critic, jnp.zeros((1, size, size, 2)), labels[:1], couples=True)
+        d = from_linen(critic, jnp.zeros((1, size, size, 2)), labels[:1], depends_on_batch=True)
         (g_params, g_stats), (d_params, d_stats) = g.init(key), d.init(key)
         images, g_new = g.apply(g_params, g_stats, jnp.zeros((4, 5)), labels, key, train=True)
         logits, d_new = d.apply(d_params, d_stats, images, labels, key, train=True)
@@ -320,7 +320,7 @@ def test_shapes(size, architecture, classes):
         (stylegan2.Generator, {"channel_max": 0}, "channel_max: 0, but it must be at least 1"),
         (stylegan2.Generator, {"style_mixing": 1.5}, "style_mixing: 1.5, but it must be a probability"),
         (stylegan2.Discriminator, {"conv_clamp": 0.0}, "conv_clamp: 0.0, but it must be above 0, or None"),
-        (stylegan2.Generator, {"half": 4}, "half: 4, but it must be from 0 to 3"),
+        (stylegan2.Generator, {"bfloat16_levels": 4}, "bfloat16_levels: 4, but it must be from 0 to 3"),
         (stylegan2.Discriminator, {"mbstd_group": 0}, "mbstd_group: 0, but it must be at least 1, or None"),
         (stylegan2.Discriminator, {"mbstd_features": 3}, "mbstd_features: 3, but it must divide the 512 channels"),
     ],
@@ -483,9 +483,9 @@ def test_style_mixing_gives_the_finer_layers_another_latents_w():
 
 def test_half_precision_is_near_and_returns_full():
     x, z = jax.random.normal(jax.random.key(0), (4, 8, 8, 1)), jax.random.normal(jax.random.key(1), (4, 4))
-    (full, variables), (half, _) = tiny(), tiny(half=1)
+    (full, variables), (half, _) = tiny(), tiny(bfloat16_levels=1)
     images = jax.jit(lambda: (full.apply(variables, z), half.apply(variables, z)))()
-    (full, variables), (half, _) = tiny_critic(), tiny_critic(half=1)
+    (full, variables), (half, _) = tiny_critic(), tiny_critic(bfloat16_levels=1)
     logits = jax.jit(lambda: (full.apply(variables, x), half.apply(variables, x)))()
     for exact, rough in (images, logits):
         assert exact.dtype == rough.dtype == jnp.float32

@@ -143,7 +143,7 @@ def test_discriminator_of_a_fixed_generator_is_p_over_p_plus_q():
     gaussian = Network(
         init=lambda key: ({}, {}),
         apply=lambda params, stats, z, labels, key, *, train: (mean + sigma * z, stats),
-        couples=False,
+        depends_on_batch=False,
     )
     gan, q = fixed(gaussian), toy.gaussian_mixture([mean], sigma)
     x = toy.quadrature([-6.0], [6.0], 1_200).points

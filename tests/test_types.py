@@ -42,7 +42,7 @@ def test_only_the_loss_of_g_counts():
 
 
 def test_a_network_couples_unless_it_says_otherwise():
-    assert Network(init=lambda key: ({}, {}), apply=lambda *_, train: None).couples is True
+    assert Network(init=lambda key: ({}, {}), apply=lambda *_, train: None).depends_on_batch is True
 
 
 def test_a_state_is_a_pytree_of_its_arrays():

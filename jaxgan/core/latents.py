@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import erfc, ndtri
 
-from jaxgan.core.types import Key, Latents
+from jaxgan.core.types import Key, LatentDistribution, Latents
 
 Path = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]  # (a, b, t) -> the point at t in [0, 1]
 
@@ -57,7 +57,7 @@ def sphere(key: Key, shape: tuple[int, ...]) -> Latents:
     return z / jnp.sqrt(jnp.square(z).mean(axis=-1, keepdims=True))
 
 
-def draw(key: Key, indices: jax.Array, dim: int, *, latent: Callable[[Key, tuple[int, ...]], Latents] = normal) -> Latents:
+def draw(key: Key, indices: jax.Array, dim: int, *, latent: LatentDistribution = normal) -> Latents:
     """The latents of given indices: `z_i` comes from `fold_in(key, i)`, whatever the others are.
 
     `gan.sample(weights, key, labels)` uses those of 0, 1, 2, ...

@@ -1,51 +1,95 @@
-"""The words this library is written in: shapes, and the four small records everything else passes around."""
+"""The words this library is written in: shapes, the protocols of users' functions, and the records passed around."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
-PyTree = Any
-Key = jax.Array  # a typed PRNG key, jax.random.key(seed)
-Images = jax.Array  # [B, H, W, C] float32 in [-1, 1]; [B, 2] for points in the plane
-Labels = jax.Array  # [B] int32, zeros when unconditional
-Latents = jax.Array  # [B, D] float32
-Logits = jax.Array  # [B] float32, higher means more real
-# D with everything but the images held fixed. It takes k batches at once when they are interleaved image by image,
-# x_0 y_0 x_1 y_1 ..: so that they share the labels, and so that a batch sharded over devices stays where it is.
-Critic = Callable[[Images], Logits]
+from jaxgan.core.protocols import (
+    Augment,
+    Critic,
+    FeatureNet,
+    GPenaltyApply,
+    Images,
+    Key,
+    Labels,
+    LatentDistribution,
+    Latents,
+    Logits,
+    LossFunction,
+    NetworkApply,
+    NetworkInit,
+    Penalty,
+    PyTree,
+    Schedule,
+    StyleMap,
+    Synthesis,
+)
+
+__all__ = [
+    "GAN",
+    "Adaptive",
+    "Augment",
+    "Batch",
+    "Critic",
+    "Dataset",
+    "FeatureNet",
+    "GANInit",
+    "GANSample",
+    "GANState",
+    "GANStep",
+    "GPenalty",
+    "GPenaltyApply",
+    "Images",
+    "Info",
+    "Key",
+    "Labels",
+    "LatentDistribution",
+    "Latents",
+    "Logits",
+    "Loss",
+    "LossFunction",
+    "Network",
+    "NetworkApply",
+    "NetworkInit",
+    "Penalty",
+    "Player",
+    "PyTree",
+    "Schedule",
+    "StyleMap",
+    "Synthesis",
+    "Weights",
+]
+
 Batch = dict[str, jax.Array]  # {"image": Images, "label": Labels}
 Info = dict[str, jax.Array]  # flat, scalars only
-Schedule = Callable[[jax.Array], jax.Array]  # images shown -> value
-Penalty = Callable[[Critic, Images, Images, Key], jax.Array]  # (critic, real, fake, key) -> [B], or [B / m] of packs of m
-Augment = Callable[[Key, Images, jax.Array], Images]  # (key, images, strength) -> images
 
 
 class Network(NamedTuple):
     """Two pure functions; nothing else in the library knows which framework is behind them."""
 
-    init: Callable[[Key], tuple[PyTree, PyTree]]  # key -> (params, stats)
-    apply: Callable[..., tuple[jax.Array, PyTree]]  # (params, stats, x, labels, key, *, train) -> (y, stats)
-    # Does a sample's output depend on the others in its batch (batch statistics, minibatch standard
-    # deviation)? Then real and fake images must pass through D apart. True is always correct; False is faster.
-    couples: bool = True
-    # A generator that first maps z to styles w, and then w to images, offers both halves, so that truncation and path
-    # lengths are functions of w: map (params, stats, z, labels, key, *, train, truncation=None) -> (w, stats) and
-    # synthesize (params, stats, w, key, *, train) -> images.
-    map: Callable[..., tuple[jax.Array, PyTree]] | None = None
-    synthesize: Callable[..., Images] | None = None
+    init: NetworkInit
+    apply: NetworkApply
+    # True where a sample's output depends on the others in its batch (batch statistics, minibatch standard deviation):
+    # then real and fake images pass through D apart. True is always correct; False is faster.
+    depends_on_batch: bool = True
+    # Of a generator that first maps z to styles w, and then w to images: so truncation and path lengths are functions of w.
+    map: StyleMap | None = None
+    synthesize: Synthesis | None = None
 
 
 class Loss(NamedTuple):
-    """An objective: each function maps `(real_logits [B], fake_logits [B])` to `[B]`, to be minimised."""
+    """An objective: a loss for each player, and two facts about D's that judge a training run."""
 
-    d: Callable[[Logits, Logits], jax.Array]
-    g: Callable[[Logits, Logits], jax.Array]
+    d: LossFunction
+    g: LossFunction
+    equilibrium: float | None = None  # D's loss where p_g = p_data and D cannot tell them apart; None: not known
+    largest: float | None = None  # a loss above this in absolute value counts as diverged; None: losses have no scale
 
     @property
     def relativistic(self) -> bool:
-        """Whether G's loss looks at the real logits, so that G's step needs real images of its own."""
+        """True where G's loss uses the real logits, so that G's update needs real images of its own."""
         logits = jax.ShapeDtypeStruct((2,), jnp.float32)
         jaxpr = jax.make_jaxpr(self.g)(logits, logits).jaxpr
         return any(jaxpr.invars[0] in eqn.invars for eqn in jaxpr.eqns)
@@ -55,11 +99,11 @@ class GPenalty(NamedTuple):
     """A penalty on G that remembers: a running average, a scalar, goes from one use to the next."""
 
     init: Callable[[], jax.Array]
-    apply: Callable[..., tuple[jax.Array, jax.Array]]  # (params, stats, z, labels, key, average) -> (penalty [B'], average)
+    apply: GPenaltyApply
 
 
 class Adaptive(NamedTuple):
-    """A number that training steers by what D says of real images; what it remembers is part of the state."""
+    """A number that training steers by the signs of D's logits on real images; its memory is part of the state."""
 
     init: Callable[[], PyTree]  # () -> memory
     value: Callable[[PyTree], jax.Array]  # memory -> the number now
@@ -88,19 +132,74 @@ class GANState(NamedTuple):
     g: Player
     d: Player
     ema: Weights  # the averaged generator
-    memory: PyTree  # a dict of what remembers besides: "augment_strength", "g_penalty"; mostly empty
+    memory: PyTree  # a dict of further memories: "augment_strength", "g_penalty"; mostly empty
+
+
+class GANInit(Protocol):
+    """The first state."""
+
+    def __call__(self, key: Key, /) -> GANState:
+        """Draws both players' first weights."""
+        ...
+
+
+class GANStep(Protocol):
+    """One step of training."""
+
+    def __call__(self, state: GANState, batch: Batch, key: Key, /) -> tuple[GANState, Info]:
+        """Updates D k times and G once.
+
+        Args:
+            state: donated by a caller who jits with `donate_argnums=0`.
+            batch: `image [B, ...]` in [-1, 1] and `label [B]` int32, cut into equal parts, one for each update.
+            key: the run's; it never changes.
+
+        Returns:
+            The state after the step, and a flat dict of scalars.
+        """
+        ...
+
+
+class GANSample(Protocol):
+    """Sampling from a generator."""
+
+    def __call__(
+        self,
+        weights: Weights,
+        key: Key,
+        labels: Labels,
+        /,
+        *,
+        z: Latents | None = None,
+        first: int | jax.Array = 0,
+        truncation: float | None = None,
+    ) -> Images:
+        """Maps latents to images.
+
+        Args:
+            weights: of a generator, such as `state.ema`.
+            key: draws the latents and the network's own noise.
+            labels: `[N]` int32.
+            z: `[N, D]`, mapped instead of drawn latents.
+            first: index of the first sample; image i depends on the key, its label and `first + i` only.
+            truncation: psi, for a generator with a mapping.
+
+        Returns:
+            Images `[N, ...]` in [-1, 1].
+        """
+        ...
 
 
 class GAN(NamedTuple):
     """Three pure functions, none of them jitted."""
 
-    init: Callable[[Key], GANState]
-    step: Callable[[GANState, Batch, Key], tuple[GANState, Info]]
-    sample: Callable[..., Images]  # (weights of G, key, labels, *, z=None, first=0, truncation=None) -> Images
+    init: GANInit
+    step: GANStep
+    sample: GANSample
 
 
 class Dataset(NamedTuple):
-    """A named source of samples; what it yields is a pure function of the seed and the step."""
+    """A named source of samples; its batches are a pure function of the seed and the step."""
 
     name: str
     split: str

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.core.types import Key, Network, PyTree
+from jaxgan.core.types import Key, Labels, Network, PyTree
 
 
 @runtime_checkable
@@ -19,7 +19,7 @@ class Mapped(Protocol):
     def synthesize(self, w: jax.Array, *, train: bool) -> jax.Array: ...
 
 
-def from_linen(module: nn.Module, *example: jax.Array, couples: bool | None = None) -> Network:
+def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | None = None) -> Network:
     """Turns a flax.linen module into a `Network`: `init` and `apply` over plain nested dicts.
 
     The module's `__call__` takes what `example` holds, `(x)` or `(x, labels)`, and may take a keyword `train`;
@@ -31,9 +31,9 @@ def from_linen(module: nn.Module, *example: jax.Array, couples: bool | None = No
         module: the network, for instance `nets.mlp.Generator(...)`.
         *example: one or two arrays of the shapes and dtypes the module will see, `x [B, ...]` and, for a network
             that takes labels, `labels [B]` int32; only shapes are used.
-        couples: whether one sample's output depends on the others in its batch. By default a module that keeps
+        depends_on_batch: whether one sample's output depends on the others in its batch. By default a module that keeps
             statistics is taken to couple samples and one that keeps none is not; a module with a minibatch standard
-            deviation and no statistics must say `couples=True`.
+            deviation and no statistics must say `depends_on_batch=True`.
 
     Returns:
         A `Network`.
@@ -64,10 +64,10 @@ def from_linen(module: nn.Module, *example: jax.Array, couples: bool | None = No
         y, new = module.apply(variables, *arguments(x, labels), rngs=rngs, mutable=list(stats) if train else [], **flags)
         return y, {**stats, **new}
 
-    if couples is None:
-        couples = bool(jax.eval_shape(init, jax.eval_shape(lambda: jax.random.key(0)))[1])
+    if depends_on_batch is None:
+        depends_on_batch = bool(jax.eval_shape(init, jax.eval_shape(lambda: jax.random.key(0)))[1])
     if not isinstance(module, Mapped):
-        return Network(init, apply, couples)
+        return Network(init, apply, depends_on_batch)
 
     def styles(
         params: PyTree,
@@ -88,7 +88,7 @@ def from_linen(module: nn.Module, *example: jax.Array, couples: bool | None = No
         images: Any = module.apply({"params": params, **stats}, w, train=train, method="synthesize", rngs={"noise": key})
         return images
 
-    return Network(init, apply, couples, styles, synthesize)
+    return Network(init, apply, depends_on_batch, styles, synthesize)
 
 
 def at_precision(network: Network, dtype: Any) -> Network:
@@ -105,7 +105,8 @@ def at_precision(network: Network, dtype: Any) -> Network:
         A `Network` with the same parameters.
 
     Raises:
-        ValueError: when the dtype is another, or the network is a generator with a mapping, whose module has a field `half`.
+        ValueError: when the dtype is another, or the network is a generator with a mapping: the field `bfloat16_levels` of its
+            module is for that.
 
     References:
         Kalamkar et al. 2019, A study of bfloat16 for deep learning training, section 3.
@@ -115,10 +116,10 @@ def at_precision(network: Network, dtype: Any) -> Network:
     if dtype != jnp.bfloat16:
         raise ValueError(f"dtype: {dtype!r}, but it must be float32 or bfloat16")
     if network.map is not None:
-        raise ValueError("network: it has a mapping, whose styles are not to be rounded; its module's field half is for that")
+        raise ValueError("network: it has a mapping, whose styles are not to be rounded; take its module's bfloat16_levels")
 
     def apply(
-        params: PyTree, stats: PyTree, x: jax.Array, labels: jax.Array | None, key: Key, *, train: bool
+        params: PyTree, stats: PyTree, x: jax.Array, labels: Labels, key: Key, *, train: bool
     ) -> tuple[jax.Array, PyTree]:
         y, stats = network.apply(params, stats, x.astype(dtype), labels, key, train=train)
         return y.astype(jnp.promote_types(y.dtype, jnp.float32)), stats
@@ -155,7 +156,7 @@ def pack(network: Network, m: int) -> Network:
         return network
 
     def apply(
-        params: PyTree, stats: PyTree, x: jax.Array, labels: jax.Array | None, key: Key, *, train: bool
+        params: PyTree, stats: PyTree, x: jax.Array, labels: Labels, key: Key, *, train: bool
     ) -> tuple[jax.Array, PyTree]:
         if x.shape[0] % m:
             raise ValueError(f"batch: {x.shape[0]} samples, but packs of {m} need a multiple of {m}")
@@ -163,4 +164,4 @@ def pack(network: Network, m: int) -> Network:
         packs = packs.reshape(*packs.shape[:-2], m * x.shape[-1])
         return network.apply(params, stats, packs, labels if labels is None else labels[::m], key, train=train)
 
-    return Network(network.init, apply, couples=True)  # real and generated samples must not share a pack
+    return Network(network.init, apply, depends_on_batch=True)  # real and generated samples must not share a pack

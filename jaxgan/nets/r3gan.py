@@ -83,7 +83,7 @@ class Generator(nn.Module):
     channels: int = 3
     classes: int = 0
     embedding: int = 64  # length of the label's vector
-    half: int = 0  # stages of highest resolution computed in bfloat16; the one of 4x4 never is
+    bfloat16_levels: int = 0  # stages of highest resolution computed in bfloat16; the one of 4x4 never is
     remat: bool = False  # keep a block's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
@@ -106,7 +106,7 @@ class Generator(nn.Module):
         full = x.dtype
         for k, width in enumerate(self.widths):
             if k > 0:
-                x = _at_precision(x, full, half=k >= len(self.widths) - self.half)
+                x = _at_precision(x, full, bfloat16=k >= len(self.widths) - self.bfloat16_levels)
                 if width != self.widths[k - 1]:
                     x = Linear(width, name=f"change_{k}")(x)
                 x = _resampled(upsample, x)
@@ -131,7 +131,7 @@ class Discriminator(nn.Module):
     channels: int = 3
     classes: int = 0
     embedding: int | None = None  # length of the label's vector; None: the width at 4x4
-    half: int = 0  # stages of highest resolution computed in bfloat16; the one of 4x4 never is
+    bfloat16_levels: int = 0  # stages of highest resolution computed in bfloat16; the one of 4x4 never is
     remat: bool = False  # keep a block's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
@@ -151,7 +151,7 @@ class Discriminator(nn.Module):
             raise ValueError(f"images: {x.shape}, but this discriminator sees (batch, {', '.join(map(str, shape))})")
         full = jnp.promote_types(x.dtype, jnp.float32)
         for k in reversed(range(len(self.widths))):
-            x = _at_precision(x, full, half=k >= len(self.widths) - self.half)
+            x = _at_precision(x, full, bfloat16=k >= len(self.widths) - self.bfloat16_levels)
             if k == len(self.widths) - 1:
                 x = Linear(self.widths[k], name="from_image")(x)
             x = _stage(self, k, x)
@@ -175,7 +175,7 @@ def from_torch(tensors: Arrays) -> tuple[Generator | Discriminator, PyTree, PyTr
         tensors: by PyTorch name, `Model.MainLayers.0.Layers.0.Basis` and so on, in PyTorch's layouts.
 
     Returns:
-        `(module, params, stats)`; the module computes in full precision, `half = 0`, which no tensor tells.
+        `(module, params, stats)`; the module computes in full precision, `bfloat16_levels = 0`, which no tensor tells.
 
     Raises:
         ValueError: one line that says what keeps these from being an R3GAN's, or names all that are missing, surplus,
@@ -294,12 +294,12 @@ def _normal(gain: float, fan_in: int) -> nn.initializers.Initializer:
     return nn.initializers.normal(gain / math.sqrt(fan_in)) if gain else nn.initializers.zeros
 
 
-def _at_precision(x: jax.Array, full: Any, *, half: bool = False) -> jax.Array:
-    return x.astype(jnp.bfloat16 if half else jnp.promote_types(x.dtype, full))
+def _at_precision(x: jax.Array, full: Any, *, bfloat16: bool = False) -> jax.Array:
+    return x.astype(jnp.bfloat16 if bfloat16 else jnp.promote_types(x.dtype, full))
 
 
 def _resampled(resample: Callable[..., jax.Array], x: jax.Array) -> jax.Array:
-    """Rounded once where x is in half precision, not with every term of the filter's sums."""
+    """Rounded once where x is bfloat16, not with every term of the filter's sums."""
     return resample(full_precision(x), FILTER).astype(x.dtype)
 
 
@@ -338,5 +338,6 @@ def _check(module: Generator | Discriminator) -> None:
         if module.expansion * width % groups:
             told = f"{module.expansion} x {width} channels"
             raise ValueError(f"groups: {tuple(module.groups)}, but {groups} does not divide the {told} of its stage")
-    if not 0 <= module.half < stages:
-        raise ValueError(f"half: {module.half}, but it must be from 0 to {stages - 1}: not the stage of 4x4")
+    if not 0 <= module.bfloat16_levels < stages:
+        allowed = f"from 0 to {stages - 1}: not the stage of 4x4"
+        raise ValueError(f"bfloat16_levels: {module.bfloat16_levels}, but it must be {allowed}")

@@ -53,7 +53,7 @@ class Generator(nn.Module):
     architecture: str = "skip"  # or resnet, orig
     style_mixing: float = 0.0  # probability in training that the finer layers get the w of another z
     conv_clamp: float | None = None  # bound on the values after each layer
-    half: int = 0  # how many of the highest resolutions are computed in bfloat16
+    bfloat16_levels: int = 0  # how many of the highest resolutions are computed in bfloat16
     remat: bool = False  # keep a resolution's input only, and compute the rest again for the gradients
     noise: bool = True
 
@@ -71,7 +71,7 @@ class Generator(nn.Module):
         self.block = {
             str(side): SynthesisBlock(
                 _features(self, side), side, self.channels, self.architecture, side == self.image_size, self.noise,
-                self.conv_clamp, half=i >= len(sides) - self.half,
+                self.conv_clamp, bfloat16=i >= len(sides) - self.bfloat16_levels,
             )
             for i, side in enumerate(sides)
         }  # fmt: skip
@@ -179,7 +179,7 @@ class Discriminator(nn.Module):
     mbstd_group: int | None = 4  # samples whose deviation is measured together; None: the batch
     mbstd_features: int = 1  # channels that hold it; 0 for none
     conv_clamp: float | None = None  # bound on the values after each layer
-    half: int = 0  # how many of the highest resolutions are computed in bfloat16
+    bfloat16_levels: int = 0  # how many of the highest resolutions are computed in bfloat16
     remat: bool = False  # keep a resolution's input only, and compute the rest again for the gradients
 
     def __post_init__(self) -> None:
@@ -197,7 +197,8 @@ class Discriminator(nn.Module):
         del train  # the same function at all times
         image, features, dtype = x, jnp.zeros((), x.dtype), x.dtype
         for i, side in enumerate(reversed(_sides(self)[1:])):
-            of = (_features(self, side), _features(self, side // 2), self.architecture, i == 0, self.conv_clamp, i < self.half)
+            widths = (_features(self, side), _features(self, side // 2))
+            of = (*widths, self.architecture, i == 0, self.conv_clamp, i < self.bfloat16_levels)
             run = recomputed(self.remat, lambda block, *inputs: block(*inputs))
             features, image = run(DiscriminatorBlock(*of, name=f"block_{side}"), features, image)
         width = _features(self, 4)
@@ -441,5 +442,5 @@ def _check(module: Generator | Discriminator) -> None:
     if module.conv_clamp is not None and not module.conv_clamp > 0.0:
         raise ValueError(f"conv_clamp: {module.conv_clamp}, but it must be above 0, or None")
     most = len(_sides(module)) - 1
-    if not 0 <= module.half <= most:
-        raise ValueError(f"half: {module.half}, but it must be from 0 to {most}, the sides above 4")
+    if not 0 <= module.bfloat16_levels <= most:
+        raise ValueError(f"bfloat16_levels: {module.bfloat16_levels}, but it must be from 0 to {most}, the sides above 4")

@@ -270,7 +270,7 @@ class SynthesisBlock(nn.Module):
     last: bool
     noise: bool = True
     clamp: float | None = None
-    half: bool = False  # compute in bfloat16
+    bfloat16: bool = False  # compute in it
 
     @nn.compact
     def __call__(
@@ -284,7 +284,7 @@ class SynthesisBlock(nn.Module):
             const = self.param("const", nn.initializers.normal(1.0), (self.size, self.size, self.features))
             x = conv(1)(jnp.broadcast_to(const[None], (ws.shape[0], *const.shape)), ws[:, 0], noise[0])
         else:
-            x = x.astype(jnp.bfloat16) if self.half else x
+            x = x.astype(jnp.bfloat16) if self.bfloat16 else x
             if self.architecture == "resnet":
                 skip = Conv(self.features, 1, up=True, linear=True, use_bias=False, name="skip")(x, math.sqrt(0.5))
                 x = conv(0, up=True)(x, ws[:, 0], noise[0])
@@ -305,11 +305,11 @@ class DiscriminatorBlock(nn.Module):
     architecture: str
     first: bool
     clamp: float | None = None
-    half: bool = False  # compute in bfloat16
+    bfloat16: bool = False  # compute in it
 
     @nn.compact
     def __call__(self, x: jax.Array, image: jax.Array) -> tuple[jax.Array, jax.Array]:
-        dtype = jnp.bfloat16 if self.half else image.dtype
+        dtype = jnp.bfloat16 if self.bfloat16 else image.dtype
         x = x.astype(dtype)
         if self.first or self.architecture == "skip":
             x = x + Conv(self.features, 1, clamp=self.clamp, name="from_rgb")(image.astype(dtype))

@@ -147,8 +147,8 @@ def _one(recipe: Recipe, shape: Shape, gamma: jax.Array | None = None) -> GAN:
 def generator(recipe: Recipe, shape: Shape) -> Network:
     """G as the recipe has it, on its own."""
     module = g_module(recipe, shape)
-    # Whether G couples samples nobody asks; said here, from_linen need not trace its init to find out.
-    network = from_linen(module, jnp.zeros((1, recipe.generator.latent_dim)), jnp.zeros(1, jnp.int32), couples=True)
+    # Nobody asks this of a G; given here, from_linen need not trace its init to find out.
+    network = from_linen(module, jnp.zeros((1, recipe.generator.latent_dim)), jnp.zeros(1, jnp.int32), depends_on_batch=True)
     return at_precision(network, _dtype(recipe, shape, recipe.generator))
 
 
@@ -157,11 +157,13 @@ def discriminator(recipe: Recipe, shape: Shape) -> Network:
     fields = recipe.discriminator
     packed = (*shape.sample[:-1], shape.sample[-1] * fields.pack)
     module = d_module(recipe, shape._replace(sample=packed))
-    # Spectral normalisation keeps a statistic too, but of the weights: it couples no samples. In sngan real and generated
-    # images pass apart all the same, as in its reference, and the power iteration takes a step with each.
-    couples = fields.network in ("sngan", "stylegan2") or (fields.network in ("mlp", "dcgan") and fields.norm == "batch")
+    # Spectral normalisation keeps a statistic too, but of the weights: no sample depends on another. In sngan real and
+    # generated images pass apart all the same, as in its reference, and the power iteration takes a step with each.
+    depends_on_batch = fields.network in ("sngan", "stylegan2") or (
+        fields.network in ("mlp", "dcgan") and fields.norm == "batch"
+    )
     batch = fields.group or 1 if fields.network == "stylegan2" else 1
-    network = from_linen(module, jnp.zeros((batch, *packed)), jnp.zeros(batch, jnp.int32), couples=couples)
+    network = from_linen(module, jnp.zeros((batch, *packed)), jnp.zeros(batch, jnp.int32), depends_on_batch=depends_on_batch)
     return pack(at_precision(network, _dtype(recipe, shape, fields)), fields.pack)
 
 
@@ -189,7 +191,7 @@ def g_module(recipe: Recipe, shape: Shape) -> Any:
         architecture=fields.architecture,
         style_mixing=fields.style_mixing,
         conv_clamp=fields.clamp,
-        half=_half(recipe, fields, size),
+        bfloat16_levels=_half(recipe, fields, size),
         remat=recipe.remat,
     )
 
@@ -217,7 +219,7 @@ def d_module(recipe: Recipe, shape: Shape) -> Any:
         mbstd_features=fields.group_features,
         mapping_layers=fields.depth,
         conv_clamp=fields.clamp,
-        half=_half(recipe, fields, size),
+        bfloat16_levels=_half(recipe, fields, size),
         remat=recipe.remat,
     )
 
@@ -238,7 +240,7 @@ def _r3gan(
         "embedding": fields.embedding,
         "channels": channels,
         "classes": classes,
-        "half": _half(recipe, fields, size),
+        "bfloat16_levels": _half(recipe, fields, size),
         "remat": recipe.remat,
     }
 

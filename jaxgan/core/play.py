@@ -1,0 +1,235 @@
+"""The moves of the game: the rules, the random draws of one step, one update of one player, averages."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxgan.core import types as t
+
+
+class Game(NamedTuple):
+    """The arguments of `make_gan`, where each is described."""
+
+    generator: t.Network
+    discriminator: t.Network
+    loss: t.Loss
+    g_optimizer: Any
+    d_optimizer: Any
+    latent_dim: int
+    latent: t.LatentDistribution
+    penalty: t.Penalty | None
+    gamma: float | t.Schedule | None
+    penalty_interval: int
+    g_penalty: t.GPenalty | None
+    g_penalty_interval: int
+    disc_steps: int
+    share_z: bool
+    accumulate: int
+    augment: t.Augment | None
+    augment_strength: float | t.Schedule | t.Adaptive
+    ema_half_life: float | t.Schedule
+    counted_from: tuple[int, int]
+
+    @property
+    def adaptive(self) -> t.Adaptive | None:
+        """The rule that steers the strength of augmentation; None where the strength is a number or a schedule."""
+        return self.augment_strength if isinstance(self.augment_strength, t.Adaptive) else None
+
+
+class Draw(NamedTuple):
+    """The random inputs of one update, and its time."""
+
+    z: t.Latents
+    real: t.Images
+    labels: t.Labels
+    key: t.Key
+    shown: jax.Array  # images shown to D before this step
+    strength: jax.Array  # of augmentation
+
+
+LossOf = Callable[[Game, t.PyTree, t.Player, Any, Draw], tuple[jax.Array, tuple[t.PyTree, t.Info]]]
+
+
+def checked(game: Game) -> Game:
+    """Checks the numbers of a game, and lets both optimizers take the images shown.
+
+    Args:
+        game: as given by the user.
+
+    Returns:
+        The game, with optimizers whose `update` takes `images`.
+
+    Raises:
+        ValueError: when a number is out of range, or a penalty has no weight.
+    """
+    _check_at_least(1, int, latent_dim=game.latent_dim, disc_steps=game.disc_steps, accumulate=game.accumulate)
+    _check_at_least(1, int, penalty_interval=game.penalty_interval, g_penalty_interval=game.g_penalty_interval)
+    step, images = game.counted_from
+    _check_at_least(0, int, **{"counted_from[0]": step, "counted_from[1]": images})
+    _check_at_least(0, float, gamma=0.0 if game.gamma is None else game.gamma, ema_half_life=game.ema_half_life)
+    if game.adaptive is None:
+        _check_at_least(0, float, augment_strength=game.augment_strength)
+    if game.penalty is not None and game.gamma is None:
+        raise ValueError("gamma: None, but a penalty needs its weight")
+    g, d = map(optax.with_extra_args_support, (game.g_optimizer, game.d_optimizer))
+    return game._replace(g_optimizer=g, d_optimizer=d)
+
+
+def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[list[Draw], Draw]:
+    """Draws the random inputs of one step: k times for D and once for G.
+
+    Args:
+        game: the rules.
+        state: before the step.
+        batch: images `[B, ...]` and labels `[B]`, cut into k equal parts, and one more for G where the loss is relativistic.
+        key: the run's; `state.step` is folded in.
+
+    Returns:
+        The draws of D's updates and that of G's.
+
+    Raises:
+        ValueError: when the batch does not divide into its parts, or a part into microbatches.
+    """
+    k, parts = game.disc_steps, game.disc_steps + game.loss.relativistic
+    size = _part_size(batch, parts, game.accumulate)
+    images, labels = deal(batch["image"], parts), deal(batch["label"], parts)
+    keys = jax.random.split(jax.random.fold_in(key, state.step), k + 1)
+    shown = images_shown(game, state.step, size)
+    if isinstance(game.augment_strength, t.Adaptive):
+        strength = game.augment_strength.value(state.memory["augment_strength"])
+    else:
+        strength = at(game.augment_strength, shown)
+
+    # One array where both updates have the same z: of two equal draws XLA would not know it, and run G on each.
+    keys = keys[: k + 1 - game.share_z]
+    zs = [game.latent(jax.random.fold_in(each, 4), (size, game.latent_dim)) for each in keys]
+
+    def draw(part: int, i: int) -> Draw:
+        return Draw(zs[i], images[part], labels[part], keys[i], shown, strength)
+
+    # G's part is the last: one of its own, or where its loss ignores the real images, D's last.
+    return [draw(i, i) for i in range(k)], draw(parts - 1, k - game.share_z)
+
+
+def images_shown(game: Game, step: jax.Array, size: int) -> jax.Array:
+    """Counts the images shown to D before a step, in its own updates of `size` images each.
+
+    Returns:
+        Scalar float32: `images + (step - first) k size` with `counted_from = (first, images)`.
+    """
+    first, images = game.counted_from
+    shown = (step - first if first else step).astype(float) * (game.disc_steps * size)
+    return images + shown if images else shown
+
+
+def update(
+    game: Game, loss: LossOf, optimizer: Any, player: t.Player, opponent: t.PyTree, draw: Draw
+) -> tuple[t.Player, t.Info]:
+    """Moves one player down its loss. The opponent is held fixed: nothing of it changes, statistics included.
+
+    Args:
+        game: the rules.
+        loss: `(game, params, player, opponent, draw) -> (value, (stats, info))`, differentiated with respect to `params`.
+        optimizer: of the player.
+        player: the one that moves.
+        opponent: the other player, or another value that the loss needs.
+        draw: the random inputs of this update.
+
+    Returns:
+        The player with new parameters, statistics and optimizer state, and the loss's `info` with the gradient's norm.
+    """
+
+    def gradient(draw: Draw) -> tuple[t.PyTree, tuple[t.PyTree, t.Info]]:
+        return jax.grad(lambda params: loss(game, params, player, opponent, draw), has_aux=True)(player.params)
+
+    grads, (stats, info) = mean_over_microbatches(gradient, draw, game.accumulate)
+    change, opt = optimizer.update(grads, player.opt, player.params, images=draw.shown)
+    return t.Player(optax.apply_updates(player.params, change), stats, opt), info | {"grad_norm": optax.tree.norm(grads)}
+
+
+def mean_over_microbatches(of: Callable[[Draw], t.PyTree], draw: Draw, n: int) -> t.PyTree:
+    """Takes the mean of a function over n microbatches of a draw, one after the other in memory.
+
+    Args:
+        of: maps a draw to a pytree of arrays.
+        draw: of `[B, ...]`; n divides B.
+        n: microbatches; with 1, `of(draw)` is returned.
+
+    Returns:
+        The mean, a pytree as `of` returns.
+    """
+    if n == 1:
+        return of(draw)
+
+    def one(key: t.Key, z: t.Latents, real: t.Images, labels: t.Labels) -> t.PyTree:
+        return of(draw._replace(key=key, z=z, real=real, labels=labels))
+
+    def add(mean: t.PyTree, each: tuple[jax.Array, ...]) -> tuple[t.PyTree, None]:
+        count, *cut = each
+        # A running mean, no sum divided at the end: values equal in all microbatches, such as fixed noise among the
+        # statistics, stay equal to the bit.
+        return jax.tree.map(lambda mean, x: (mean + (x - mean) / count).astype(x.dtype), mean, one(*cut)), None
+
+    keys = jax.random.split(jax.random.fold_in(draw.key, 7), n)
+    cuts = (keys, *(deal(x, n) for x in (draw.z, draw.real, draw.labels)))
+    shapes = jax.eval_shape(one, *(x[0] for x in cuts))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return lax.scan(add, zeros, (jnp.arange(1, n + 1), *cuts))[0]
+
+
+def averaged(game: Game, ema: t.Weights, g: t.Player, draw: Draw) -> t.Weights:
+    """Moves the averaged generator towards G, an exponential moving average with a half-life in images shown.
+
+    Args:
+        game: the rules; of these the half-life and the images that a step shows.
+        ema: the average before.
+        g: G after its update.
+        draw: of G's update.
+
+    Returns:
+        `ema + (g - ema) (1 - keep)` with `keep = 0.5^(images / half-life)`; G itself at half-life 0.
+    """
+    images = game.disc_steps * draw.z.shape[0]
+    keep = 0.5 ** (images / jnp.maximum(at(game.ema_half_life, draw.shown), 1e-8))
+    now = t.Weights(g.params, g.stats)
+    return jax.tree.map(lambda now, average: (now + (average - now) * keep).astype(average.dtype), now, ema)
+
+
+def at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
+    """Evaluates a schedule after so many images shown; a number is the same at all times."""
+    return value(shown) if callable(value) else jnp.asarray(value, float)
+
+
+def interleave(*batches: jax.Array) -> jax.Array:
+    """k batches `[B, ...]` -> `[kB, ...]`, image by image; so a batch sharded over devices stays where it is."""
+    return jnp.stack(batches, axis=1).reshape(-1, *batches[0].shape[1:])
+
+
+def deal(x: jax.Array, k: int) -> jax.Array:
+    """`[kB, ...]` -> k batches `[k, B, ...]`, as cards are dealt: the inverse of `interleave`."""
+    return jnp.moveaxis(x.reshape(-1, k, *x.shape[1:]), 1, 0)
+
+
+def _part_size(batch: t.Batch, parts: int, accumulate: int) -> int:
+    """Images of one update, when the batch can be cut that way."""
+    count = batch["image"].shape[0]
+    if count == 0 or count % parts:
+        raise ValueError(f"batch: {count} images, but this step needs {parts} equal parts of them")
+    if "label" not in batch or batch["label"].shape != (count,):
+        raise ValueError(f"batch: it needs a label for each of its {count} images, zeros when unconditional")
+    if count // parts % accumulate:
+        raise ValueError(f"accumulate: {accumulate}, but it must divide the {count // parts} images of an update")
+    return int(count // parts)
+
+
+def _check_at_least(least: int, kind: type[int] | type[float], **values: Any) -> None:
+    for name, value in values.items():
+        if kind is float and (callable(value) or isinstance(value, jax.Array)):
+            continue  # a schedule, or traced in a sweep: only its user knows
+        if not isinstance(value, (int, kind)) or isinstance(value, bool) or not least <= value < math.inf:
+            raise ValueError(f"{name}: {value!r}, but it must be a finite {kind.__name__}, at least {least}")
