@@ -19,7 +19,7 @@ from digits_quality import jaxgan
 from PIL import Image
 
 from jaxgan import data
-from jaxgan.evaluation.metrics.prdc import PRDC, prdc
+from jaxgan.evaluation.metrics.prdc import PrecisionRecallDensityCoverage, prdc
 
 BATCH = 32
 R3GAN = "--generator.half 0 --discriminator.half 0 --ema-half-life 10000"
@@ -45,7 +45,9 @@ def pixels(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1) / 255.0
 
 
-def measure(name: str, run: Path, steps: int, options: list[str], real: np.ndarray) -> tuple[PRDC, float]:
+def measure(
+    name: str, run: Path, steps: int, options: list[str], real: np.ndarray
+) -> tuple[PrecisionRecallDensityCoverage, float]:
     """Trains up to that many steps and compares 1,000 samples with the real ones; the figures, and the seconds."""
     began = time.perf_counter()
     jaxgan("train", name, "--run", str(run), "--steps", str(steps), *options)
@@ -55,7 +57,7 @@ def measure(name: str, run: Path, steps: int, options: list[str], real: np.ndarr
         return prdc(real, pixels(drawn["images"]), nearest=5), seconds
 
 
-def told(figures: PRDC) -> str:
+def told(figures: PrecisionRecallDensityCoverage) -> str:
     return "  ".join(f"{field} {value:.3f}" for field, value in figures._asdict().items())
 
 

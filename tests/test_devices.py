@@ -125,7 +125,7 @@ def sent(compiled: jax.stages.Compiled) -> dict[str, int]:
 
 SMALL = {
     "cifar10": {"width": 4},
-    "r3gan_small": {"widths": (16, 16), "groups": (2, 2), "half": 0},
+    "r3gan_small": {"widths": (16, 16), "groups": (2, 2), "bfloat16_levels": 0},
     "stylegan2_32": {"channel_base": 64, "channel_max": 8, "latent_dim": 8, "style_dim": 8},
 }
 

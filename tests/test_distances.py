@@ -4,7 +4,7 @@ import pytest
 
 from jaxgan.evaluation.metrics import balls, distances, neighbours
 from jaxgan.evaluation.metrics.balls import radii, within
-from jaxgan.evaluation.metrics.distances import bounds, exact_block, prepare, squared
+from jaxgan.evaluation.metrics.distances import bounds, exact_block, in_common_coordinates, squared
 from jaxgan.evaluation.metrics.neighbours import nearest
 
 
@@ -87,7 +87,7 @@ def rows(request, monkeypatch):
 def test_bounds_hold(kind, rows):
     draw = np.random.default_rng(0)
     x, y = kind(draw, 37), kind(draw, 21)
-    a, b = prepare(x, y)
+    a, b = in_common_coordinates(x, y)
     count = min(rows, 21)
     expected = brute(x[:count], y[:count]) * a.scale**2
     for blocks in ((a.blocks[0], b.blocks[0]), (exact_block(a, 0), exact_block(b, 0))):
@@ -101,7 +101,7 @@ def test_bounds_hold_where_rounding_all_goes_one_way():
     x = np.full((2, 5_000), 1.0 + 2.0**-12 + 2.0**-22)
     x[0, ::2] += 2.0**-9
     x[1] = 0.0
-    (a,) = prepare(x.astype(np.float32))
+    (a,) = in_common_coordinates(x.astype(np.float32))
     low, up = (np.asarray(each)[:2, :2] for each in bounds(a.blocks[0], a.blocks[0], same=False))
     expected = brute(x.astype(np.float32), x.astype(np.float32)) * a.scale**2
     assert (low <= expected).all()
@@ -110,7 +110,7 @@ def test_bounds_hold_where_rounding_all_goes_one_way():
 
 
 def test_no_sample_is_infinitely_far(rows):
-    (a,) = prepare(np.random.default_rng(1).normal(size=(rows + 3, 4)))
+    (a,) = in_common_coordinates(np.random.default_rng(1).normal(size=(rows + 3, 4)))
     low, up = (np.asarray(each) for each in bounds(a.blocks[1], a.blocks[1], same=True))
     for each in (low, up):
         real = np.isfinite(each)
@@ -136,7 +136,7 @@ def test_the_nearest_are_those_of_float64(kind, k, rows):
     draw = np.random.default_rng(3)
     x, y = kind(draw, 67), kind(draw, 45)
     expected = brute(x, y)
-    a, b = prepare(x, y)
+    a, b = in_common_coordinates(x, y)
     found = nearest(a, b, k)
     np.testing.assert_array_equal(found.indices, np.argsort(expected, axis=1, kind="stable")[:, :k])
     np.testing.assert_array_equal(found.squared, np.sort(expected, axis=1)[:, :k])
@@ -150,7 +150,7 @@ def test_the_nearest_are_those_of_float64(kind, k, rows):
 
 def test_all_others_may_be_asked_for(rows):
     x = np.random.default_rng(4).normal(size=(70, 5))
-    (a,) = prepare(x)
+    (a,) = in_common_coordinates(x)
     own = brute(x, x)
     np.fill_diagonal(own, np.inf)
     np.testing.assert_array_equal(nearest(a, a, 69).squared, np.sort(own, axis=1)[:, :69])
@@ -162,7 +162,7 @@ def test_balls_hold_what_float64_says(kind, closed, rows):
     draw = np.random.default_rng(5)
     x, y = kind(draw, 67), kind(draw, 45)
     y[:9] = x[:9]
-    a, b = prepare(x, y)
+    a, b = in_common_coordinates(x, y)
     expected, r, s = brute(x, y), radii(a, 3), radii(b, 3)
     in_a, in_b = (expected <= r[:, None], expected <= s) if closed else (expected < r[:, None], expected < s)
     found = within(a, b, r, s, closed=closed)
@@ -175,7 +175,7 @@ def test_balls_hold_what_float64_says(kind, closed, rows):
 def test_candidates_do_not_pile_up(waiting, monkeypatch):
     monkeypatch.setattr(distances, "ROWS", 16)
     x = np.random.default_rng(6).normal(size=(80, 5))
-    (a,) = prepare(x)
+    (a,) = in_common_coordinates(x)
     whole = nearest(a, a, 4)
     monkeypatch.setattr(neighbours, "_WAITING", waiting)
     settled = []
@@ -193,7 +193,7 @@ def test_float64_is_asked_where_float32_is_too_coarse_and_only_there(monkeypatch
     taken = []
     monkeypatch.setattr(distances, "squared", lambda a, i, b, j: taken.append(len(i)) or squared(a, i, b, j))
     for kind, coarse in ((gaussian, False), (clusters_far_apart, True)):
-        a, b = prepare(kind(draw, 900), kind(draw, 800))
+        a, b = in_common_coordinates(kind(draw, 900), kind(draw, 800))
         asked.clear()
         taken.clear()
         within(a, b, radii(a, 3), radii(b, 3), closed=False)
@@ -203,7 +203,7 @@ def test_float64_is_asked_where_float32_is_too_coarse_and_only_there(monkeypatch
 
 def test_a_set_has_balls_around_itself(rows):
     x = np.random.default_rng(9).normal(size=(50, 4))
-    (a,) = prepare(x)
+    (a,) = in_common_coordinates(x)
     r = radii(a, 2)
     inside = brute(x, x) <= r[:, None]
     assert (within(a, a, r, r, closed=True).b_around_a == inside.sum(axis=1)).all()
@@ -211,13 +211,13 @@ def test_a_set_has_balls_around_itself(rows):
 
 
 def test_two_samples_are_enough():
-    (a,) = prepare(np.array([[1.0], [3.0]]))
+    (a,) = in_common_coordinates(np.array([[1.0], [3.0]]))
     np.testing.assert_array_equal(nearest(a, a, 1).squared, [[4.0], [4.0]])
     np.testing.assert_array_equal(nearest(a, a, 1).indices, [[1], [0]])
 
 
 def test_x64_stays_as_it_was():
-    (a,) = prepare(np.random.default_rng(8).normal(size=(10, 3)))
+    (a,) = in_common_coordinates(np.random.default_rng(8).normal(size=(10, 3)))
     nearest(a, a, 1)
     assert a.blocks[0].x.dtype == np.float32
     assert not jax.config.jax_enable_x64

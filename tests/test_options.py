@@ -14,7 +14,7 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 
 from jaxgan import cli, recipes
-from jaxgan.core import gan, losses, penalties
+from jaxgan.core import gan, losses, penalties, play
 from jaxgan.nets import layers
 from jaxgan.recipes import (
     DCGAN,
@@ -300,9 +300,9 @@ def test_neither_the_number_of_microbatches_nor_who_is_in_which_matters():
         assert_close(two_steps("mlp", "plain", 8, order)[0], whole, 4e-6)
 
 
-def draw_of(rows: int) -> gan.Draw:
+def draw_of(rows: int) -> play.Draw:
     numbers = jnp.arange(rows, dtype=jnp.float32)
-    return gan.Draw(numbers, numbers, jnp.arange(rows), KEY, jnp.float32(0.0), jnp.float32(0.0))
+    return play.Draw(numbers, numbers, jnp.arange(rows), KEY, jnp.float32(0.0), jnp.float32(0.0))
 
 
 def test_the_mean_is_of_cuts_that_hold_each_sample_once_with_what_belongs_to_it():
@@ -311,14 +311,14 @@ def test_the_mean_is_of_cuts_that_hold_each_sample_once_with_what_belongs_to_it(
         here = jnp.zeros(6).at[draw.labels].set(1.0)
         return {"here": here, "apart": jnp.abs(draw.z - draw.real).max(), "tenth": jnp.float32(0.1), "drawn": jnp.float32(0.0)}
 
-    mean = jax.jit(lambda: gan._averaged(of, draw_of(6), 3))()
+    mean = jax.jit(lambda: play.mean_over_microbatches(of, draw_of(6), 3))()
     np.testing.assert_allclose(mean["here"], np.full(6, 1 / 3), rtol=1e-6)
     assert float(mean["apart"]) == 0.0
     assert mean["tenth"] == jnp.float32(0.1)  # to the bit: statistics that are the same in all stay what they are
 
 
 def test_what_is_drawn_besides_z_is_drawn_for_each_microbatch():
-    mean = jax.jit(lambda: gan._averaged(lambda draw: jax.random.normal(draw.key, (1000,)), draw_of(4), 4))()
+    mean = jax.jit(lambda: play.mean_over_microbatches(lambda draw: jax.random.normal(draw.key, (1000,)), draw_of(4), 4))()
     assert float(mean.std()) == pytest.approx(0.5, rel=0.1)  # 1 if all drew the same
 
 
@@ -347,7 +347,7 @@ def kept_for_gradients(name: str, player: str, remat: bool) -> int:
     """Bytes that the forward pass of a network leaves for the backward pass."""
     generator, discriminator, side = ROOMY.get(name, PAIRS[name])
     recipe, shape = Recipe(Data("none"), generator, discriminator, remat=remat), Shape((side, side, 3), 0)
-    network = getattr(build, player)(recipe, shape)
+    network = getattr(build(recipe, shape=shape), player)
     entry = jnp.zeros((256, generator.latent_dim) if player == "generator" else (256, *shape.sample))
     labels, (params, stats) = jnp.zeros(256, jnp.int32), jax.eval_shape(network.init, KEY)
 
@@ -376,8 +376,9 @@ def test_a_network_with_remat_has_the_same_output_noise_and_statistics(name, pla
 
     def outcome(remat: bool):
         recipe, shape = setting(name, remat=remat)
-        spectral = dataclasses.replace(recipe.discriminator, norm="spectral")
-        network = getattr(build, player)(dataclasses.replace(recipe, discriminator=spectral), shape)
+        if name == "mlp":
+            recipe = dataclasses.replace(recipe, discriminator=dataclasses.replace(recipe.discriminator, norm="spectral"))
+        network = getattr(build(recipe, shape=shape), player)
         x = drawn(jax.ShapeDtypeStruct((BATCH, 4) if player == "generator" else (BATCH, *shape.sample), jnp.float32))
         return jax.jit(lambda variables: network.apply(*variables, x, LABELS, KEY, train=True))(
             drawn(jax.eval_shape(network.init, KEY))
@@ -498,7 +499,9 @@ def test_bfloat16_is_refused_where_it_is_too_coarse_or_said_twice():
     points = Recipe(Data("ring"), PAIRS["mlp"][0], PAIRS["mlp"][1], precision="bfloat16")
     with pytest.raises(ValueError, match=r"^precision: bfloat16, but the data are points in the plane"):
         build(points, shape=Shape((2,), 0))
-    sizes = {"widths": (WIDTH,) * 3, "groups": (1,) * 3, "half": 1}
+    sizes = {"widths": (WIDTH,) * 3, "groups": (1,) * 3, "bfloat16_levels": 1}
     twice = Recipe(Data("none"), R3GAN(**sizes), R3GANDiscriminator(**sizes), precision="bfloat16")
-    with pytest.raises(ValueError, match=r"^generator\.half: 1, but precision bfloat16 means all 2 resolutions above 4x4"):
+    with pytest.raises(
+        ValueError, match=r"^generator\.bfloat16_levels: 1, but precision bfloat16 means all 2 resolutions above 4x4"
+    ):
         build(twice, shape=Shape((16, 16, 3), 0))

@@ -5,9 +5,14 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
+        "comparison",
         "features",
+        "metric",
         "metrics",
         "quality",
+        "report",
+        "settings",
         "verdict",
+        "watching",
     ),
 )

@@ -1,14 +1,16 @@
-"""Is it converging, or collapsing? Figures that answer, and the answer in words with its evidence."""
+"""The verdict on a run, converging or collapsing: the figures behind it, and a word with its evidence."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from jaxgan.evaluation.metric import Better, Shown
+
 
 class Figures(NamedTuple):
-    """What n generated samples look like beside n real ones; a perfect generator scores about 1, 0, 1 and 1."""
+    """Simple figures of n generated samples beside n real ones; a perfect generator scores about 1, 0, 1 and 1."""
 
     diversity: float  # mean distance between two generated samples, over that between two real ones
     duplicates: float  # share of generated samples that have a near twin among them
@@ -17,7 +19,7 @@ class Figures(NamedTuple):
 
 
 FEWEST = 40  # real samples that figures can be computed with
-SAMPLES = 512  # that they are computed of while a GAN trains
+SAMPLES = 512  # number of samples that figures are computed of while a GAN trains
 
 
 def figures(real: np.ndarray, fake: np.ndarray) -> Figures:
@@ -33,9 +35,9 @@ def figures(real: np.ndarray, fake: np.ndarray) -> Figures:
 
     Reach is coverage (Naeem et al. 2020, equation 6) with wide neighbourhoods: it asks whether every region of the data
     is visited, not how well. A region is a twentieth of the data: a mode that holds less may be lost unseen, as on the
-    grid, where plain GANs with 20 to 23 of the 25 modes have a reach of 0.9 to 1. A twin is nearer than a tenth of what
-    is usual among real samples: with n points drawn in d dimensions that happens by chance to a share of
-    `1 - 2^(-1 / 10^d)`, 0.7 % in the plane.
+    grid, where plain GANs with 20 to 23 of the 25 modes have a reach of 0.9 to 1. A twin is nearer than a tenth of the
+    usual distance among real samples. Of n points drawn in d dimensions a share of `1 - 2^(-1 / 10^d)` has a twin by
+    chance, 0.7 % in the plane.
 
     Args:
         real: `[n, ...]`, at least 40.
@@ -69,16 +71,15 @@ def figures(real: np.ndarray, fake: np.ndarray) -> Figures:
 
 
 def overlap(real_logits: np.ndarray, fake_logits: np.ndarray, *, bins: int = 20) -> float:
-    """How alike D(x) and D(G(z)) are distributed: the area that their histograms share, from 0 to 1.
+    """Computes the area that the histograms of D(x) and D(G(z)) share, from 0 to 1.
 
-    The bins hold equal numbers of all logits together, so that it does not matter how D's logits are scaled, nor
-    whether they are those of probabilities. For n samples of one distribution the expectation is about
-    `1 - sqrt(bins / (pi n))`: 0.89 for 512.
+    The bins hold equal numbers of all logits together, so that the scale of D's logits does not matter, and probabilities
+    serve as well. For n samples of one distribution the expectation is about `1 - sqrt(bins / (pi n))`: 0.89 for 512.
 
     Args:
-        real_logits: `[n]`.
-        fake_logits: `[m]`.
-        bins: of the histograms.
+        real_logits: D's logits of real samples, `[n]`.
+        fake_logits: D's logits of generated samples, `[m]`.
+        bins: number of bins.
 
     Returns:
         1 where D cannot tell real from generated, 0 where it always can; NaN when a logit is not finite.
@@ -93,26 +94,18 @@ def overlap(real_logits: np.ndarray, fake_logits: np.ndarray, *, bins: int = 20)
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`[len(a), len(b)]`"""
+    """Returns the Euclidean distances of all pairs, `[len(a), len(b)]`."""
     origin = a.mean(axis=0)  # the nearer to zero, the less cancels in x^2 + y^2 - 2 x y
     a, b = a - origin, b - origin
     squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2.0 * (a @ b.T)
     return np.sqrt(np.maximum(squared, 0.0))
 
 
-# D's loss where p_g = p_data and D cannot tell: two terms of log 2, or one of a difference of logits. Others have none.
-EQUILIBRIUM = {
-    "minimax": 2 * math.log(2),
-    "non_saturating": 2 * math.log(2),
-    "relativistic": math.log(2),
-    "relativistic_average": 2 * math.log(2),
-}
 WORDS = ("converged", "still improving", "discriminator wins", "mode collapse", "diverged")
 
 
 LEAST = 6  # rows with figures before a verdict is given
 _LIMITS = {  # on medians; chosen on runs made to fail and on good ones (tests/verdict_quality.py)
-    "loss": 100.0,
     "gradient": 1e4,
     "beaten": 0.1,  # of D's loss at equilibrium
     "overlap": 0.1,
@@ -123,20 +116,40 @@ _LIMITS = {  # on medians; chosen on runs made to fail and on good ones (tests/v
 }
 
 
-# Figures of a row by which one state is better than another, and whether more is better.
-BETTER = {
-    "reach": True, "nearest_real": False, "overlap": True, "modes": True, "high_quality": True, "reverse_kl": False,
-    "fid": False, "fid_population": False, "kid": False, "inception_score": True, "precision": True, "recall": True,
-    "density": True, "coverage": True, "improved_precision": True, "improved_recall": True,
-}  # fmt: skip
+# Figures that are looked at in any case, by which one state may be better than another.
+SHOWN: dict[str, Shown] = {
+    "reach": Shown("reach, share of regions visited", "higher"),
+    "nearest_real": Shown("distance to the nearest real", "lower"),
+    "overlap": Shown("overlap of D(x) and D(G(z))", "higher"),
+    "modes": Shown("modes found", "higher"),
+    "high_quality": Shown("share of high quality", "higher"),
+    "reverse_kl": Shown("reverse KL over the modes, nats", "lower"),
+}
 
 
-def best(history: Sequence[Mapping[str, Any]], figure: str) -> int | None:
-    """The step of the best row by a figure of `BETTER`, the earliest of equals; None where no row holds it."""
+def best(history: Sequence[Mapping[str, Any]], figure: str, better: Better | tuple[Literal["as real"], float]) -> int | None:
+    """Finds the row with the best value of a figure.
+
+    Args:
+        history: rows of `metrics.jsonl`, in order.
+        figure: name of the figure.
+        better: direction of the better value, `quality.better_of`; for "as real" the value nearest to that of real samples,
+            which is given with it, or else stands in the rows as `row["real"][figure]`.
+
+    Returns:
+        The step of the best row, the earliest of equals; None where no row holds the figure.
+    """
     rows = [row for row in history if _is_finite(row.get(figure))]
-    if not rows:
+    target = None
+    if better == "as real":
+        target = next((row["real"][figure] for row in reversed(rows) if figure in row.get("real", {})), None)
+    elif isinstance(better, tuple):
+        target = better[1]
+    if not rows or (target is None and better not in ("lower", "higher")):
         return None
-    pick = max if BETTER[figure] else min
+    if target is not None:
+        return int(min(rows, key=lambda row: abs(row[figure] - target))["step"])
+    pick = max if better == "higher" else min
     return int(pick(rows, key=lambda row: row[figure])["step"])
 
 
@@ -148,34 +161,37 @@ class Verdict(NamedTuple):
 
 
 def of_member(row: Mapping[str, Any], i: int) -> dict[str, Any]:
-    """What a row of metrics of several GANs says of one of them."""
+    """Returns the row of one GAN, from a row of several that train side by side."""
     return {**row, **{name: values[i] for name, values in row["members"].items()}}
 
 
-def judge(history: Sequence[Mapping[str, Any]], *, loss: str) -> Verdict:
+def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, largest: float | None) -> Verdict:
     """Says in a word how training goes, from the rows of metrics so far; the last quarter of them counts.
 
     In this order, the first that fits:
 
-        diverged             a value is not finite, a loss is above 100 or a gradient's norm above 10^4
+        diverged             a value is not finite, a loss is above `largest` or a gradient's norm above 10^4
         mode collapse        generated samples are all alike: diversity below 0.25 and not rising, or half are duplicates
         discriminator wins   D's loss is below a tenth of its equilibrium value; where it has none, the histograms of
                              D(x) and D(G(z)) share less than 0.1
         mode collapse        parts of the data are not visited: reach is below 0.8, and was higher or does not rise
-        converged            diversity, reach and the distance to the nearest real one change by less than 5 % any more; reach
-                             is at least 0.9, diversity within 0.2 of 1, that distance at most twice the real one, and D's
-                             loss at least half of its equilibrium value
-        still improving      otherwise; the evidence says what changes and what is lacking
+        converged            diversity, reach and the distance to the nearest real one no longer change by 5 %; reach is at
+                             least 0.9, diversity within 0.2 of 1, that distance at most twice the real one, and D's loss
+                             at least half of its equilibrium value
+        still improving      otherwise; the evidence names the changes and the shortcomings
 
     Args:
         history: rows of `metrics.jsonl` of one GAN, in order (`of_member` for one of several).
-        loss: the objective's name, see `build.LOSSES`.
+        equilibrium: D's loss where D cannot tell generated from real samples, `Loss.equilibrium`; None where it has none.
+        largest: bound of a sound loss, `Loss.largest`; None where the loss has no scale.
 
     Returns:
         A `Verdict`; its word is None, and its evidence says so, with fewer than 6 rows that hold figures.
     """
     if not history:
         return Verdict(None, ("no metrics yet",))
+    if equilibrium is not None and equilibrium <= 0:
+        equilibrium = None  # no share can be taken of it
     wrong = [name for name in _NUMBERS if name in history[-1] and not _is_finite(history[-1][name])]
     if wrong:
         return Verdict("diverged", (f"{', '.join(wrong)} not finite",))
@@ -187,18 +203,18 @@ def judge(history: Sequence[Mapping[str, Any]], *, loss: str) -> Verdict:
     scatter = float(np.std([row["reach"] for row in checks[-2 * size : -size]]))
     best = max(_medians(checks[j : j + 3])["reach"] for j in range(len(checks) - size))
     for word, evidence in (
-        ("diverged", _blown_up(now, loss)),
+        ("diverged", _blown_up(now, largest)),
         ("mode collapse", _alike(now, before)),
-        ("discriminator wins", _beaten(now, loss)),
+        ("discriminator wins", _beaten(now, equilibrium)),
         ("mode collapse", _unvisited(now, before, best, scatter)),
     ):
         if evidence:
             return Verdict(word, evidence)
     changing = _changes(now, before)
-    lacking = _lacks(now, loss)
+    lacking = _lacks(now, equilibrium)
     if changing or lacking:
         return Verdict("still improving", (*changing, *lacking))
-    return Verdict("converged", (*_shown(now, loss), f"steady over the last {2 * size} looks"))
+    return Verdict("converged", (*_shown(now, equilibrium), f"steady over the last {2 * size} looks"))
 
 
 _NUMBERS = ("d_loss", "g_loss", "d_grad_norm", "g_grad_norm", "penalty", "diversity", "reach")
@@ -214,10 +230,10 @@ def _medians(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: float(np.median(values)) for name, values in there.items() if values}
 
 
-def _blown_up(now: dict[str, float], loss: str) -> tuple[str, ...]:
+def _blown_up(now: dict[str, float], largest: float | None) -> tuple[str, ...]:
     limits = {"d_grad_norm": _LIMITS["gradient"], "g_grad_norm": _LIMITS["gradient"]}
-    if loss != "wasserstein":  # its critic has no scale
-        limits |= {"d_loss": _LIMITS["loss"], "g_loss": _LIMITS["loss"]}
+    if largest is not None:
+        limits |= {"d_loss": largest, "g_loss": largest}
     return tuple(f"{name} {now[name]:.3g}, above {most:g}" for name, most in limits.items() if abs(now.get(name, 0.0)) > most)
 
 
@@ -231,11 +247,11 @@ def _alike(now: dict[str, float], before: dict[str, float]) -> tuple[str, ...]:
     return tuple(evidence)
 
 
-def _beaten(now: dict[str, float], loss: str) -> tuple[str, ...]:
-    if loss in EQUILIBRIUM:
-        if now["d_loss"] >= _LIMITS["beaten"] * EQUILIBRIUM[loss]:
+def _beaten(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]:
+    if equilibrium is not None:
+        if now["d_loss"] >= _LIMITS["beaten"] * equilibrium:
             return ()  # however little of the logits overlaps: with many pixels they hardly do in good runs either
-        return (f"D's loss {now['d_loss']:.3f}, below a tenth of {EQUILIBRIUM[loss]:.3f} at equilibrium",)
+        return (f"D's loss {now['d_loss']:.3f}, below a tenth of {equilibrium:.3f} at equilibrium",)
     if now.get("overlap", 1.0) < _LIMITS["overlap"]:
         return (f"overlap of D(x) and D(G(z)) {now['overlap']:.2f}, below {_LIMITS['overlap']}",)
     return ()
@@ -261,7 +277,7 @@ def _changes(now: dict[str, float], before: dict[str, float]) -> tuple[str, ...]
     return tuple(changes)
 
 
-def _lacks(now: dict[str, float], loss: str) -> tuple[str, ...]:
+def _lacks(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]:
     lacks = []
     if now["reach"] < 0.9:
         lacks.append(f"reach {now['reach']:.2f}, below 0.9")
@@ -269,14 +285,14 @@ def _lacks(now: dict[str, float], loss: str) -> tuple[str, ...]:
         lacks.append(f"diversity {now['diversity']:.2f}, not within 0.2 of 1")
     if now["nearest_real"] > 2.0:
         lacks.append(f"nearest real {now['nearest_real']:.3g}, above 2")
-    if loss in EQUILIBRIUM and now["d_loss"] < 0.5 * EQUILIBRIUM[loss]:
-        lacks.append(f"D's loss {now['d_loss']:.3f}, below half of {EQUILIBRIUM[loss]:.3f} at equilibrium")
+    if equilibrium is not None and now["d_loss"] < 0.5 * equilibrium:
+        lacks.append(f"D's loss {now['d_loss']:.3f}, below half of {equilibrium:.3f} at equilibrium")
     return tuple(lacks)
 
 
-def _shown(now: dict[str, float], loss: str) -> tuple[str, ...]:
+def _shown(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]:
     names = ("reach", "diversity", "nearest_real", "overlap")
     shown = [f"{name.replace('_', ' ')} {now[name]:.2f}" for name in names if name in now]
-    if loss in EQUILIBRIUM:
-        shown.append(f"D's loss {now['d_loss']:.3f} ({EQUILIBRIUM[loss]:.3f} at equilibrium)")
+    if equilibrium is not None:
+        shown.append(f"D's loss {now['d_loss']:.3f} ({equilibrium:.3f} at equilibrium)")
     return tuple(shown)

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -28,9 +28,11 @@ from jaxgan.core.types import (
     Schedule,
     Weights,
 )
+from jaxgan.evaluation.metric import Metric
 from jaxgan.nets.transforms import at_precision, rematerialised, stages
 from jaxgan.nets.transforms import pack as packed
 from jaxgan.recipes import Data, Recipe, Schedules, code, members
+from jaxgan.recipes.recipe import metric_name
 from jaxgan.recipes.table import LATENTS, LOSSES, MIXTURES, PENALTIES, find
 from jaxgan.system import devices
 from jaxgan.system.messages import FieldError
@@ -234,6 +236,16 @@ def shape_of(recipe: Recipe, dataset: Dataset) -> Shape:
 def rows(recipe: Recipe, loss: Loss) -> int:
     """Returns the real samples in the batch of a step."""
     return recipe.batch_size * (recipe.disc_steps + loss.relativistic)
+
+
+def metrics_of(asked: Sequence[str | Metric]) -> list[str | Metric]:
+    """Returns metrics, those of the user's under the names by which they stand in their file."""
+    return [each if isinstance(each, str) else each.named(metric_name(each)) for each in asked]
+
+
+def own_metrics(recipe: Recipe) -> list[Metric]:
+    """Returns the metrics of a recipe that are the user's own, each with its name."""
+    return [each for each in metrics_of(recipe.eval_metrics) if not isinstance(each, str)]
 
 
 def latent_of(recipe: Recipe) -> Callable[[Key, tuple[int, ...]], Latents]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -10,12 +11,13 @@ import numpy as np
 from PIL import Image
 
 from jaxgan import pictures, toy
-from jaxgan.core.types import GANState, Weights
-from jaxgan.evaluation import quality, verdict
-from jaxgan.evaluation.features.statistics import features_of, gather
+from jaxgan.core.types import Dataset, GANState, Weights
+from jaxgan.evaluation import quality, settings, verdict, watching
+from jaxgan.evaluation.features import real
+from jaxgan.evaluation.features.real import Real
 from jaxgan.recipes import Data, Recipe, evaluation
 from jaxgan.system.messages import FieldError
-from jaxgan.training.experiment import Experiment, open_data
+from jaxgan.training.experiment import Experiment, metrics_of, open_data
 from jaxgan.training.generate import drawn, over_devices, sampler
 
 log = logging.getLogger("jaxgan")
@@ -28,6 +30,7 @@ class Examiner(NamedTuple):
 
     figures: Callable[[GANState], list[dict[str, float]]]  # of each member
     definitions: dict[str, str]  # of each figure, in words
+    real: dict[str, float]  # of real samples, for figures of which the nearest to real is the best
 
 
 class Monitor(NamedTuple):
@@ -55,8 +58,8 @@ def monitor(experiment: Experiment) -> Monitor:
     shown_labels = jnp.arange(shown, dtype=jnp.int32) % max(classes, 1)
     compared = min(verdict.SAMPLES, dataset.size or verdict.SAMPLES)
     compared -= compared % recipe.pack
-    real = jax.tree.map(lambda x: np.asarray(x[0]), dataset.batches(recipe.seed, compared)(0))
-    labels = jnp.asarray(real["label"] if classes else np.zeros(compared, np.int32))
+    shown_real = jax.tree.map(lambda x: np.asarray(x[0]), dataset.batches(recipe.seed, compared)(0))
+    labels = jnp.asarray(shown_real["label"] if classes else np.zeros(compared, np.int32))
     drawn = plane(np.asarray(dataset.batches(recipe.seed, shown)(0)["image"][0])) if points else None
     key = jax.random.key(recipe.seed)
     sample = jax.jit(gan.sample)
@@ -68,7 +71,7 @@ def monitor(experiment: Experiment) -> Monitor:
         def judged(x: jax.Array) -> jax.Array:
             return critic.apply(state.d.params, state.d.stats, x, labels, key, train=True)[0]
 
-        return judged(jnp.asarray(real["image"])), judged(fake)
+        return judged(jnp.asarray(shown_real["image"])), judged(fake)
 
     def picture(state: GANState) -> Image.Image:
         several = experiment.several
@@ -91,7 +94,7 @@ def monitor(experiment: Experiment) -> Monitor:
             return [{} for _ in experiment.members]
         for each in experiment.apart(state):
             fake = np.asarray(sample(each.ema, key, labels))
-            row = dict(verdict.figures(real["image"], fake)._asdict())
+            row = dict(verdict.figures(shown_real["image"], fake)._asdict())
             real_logits, fake_logits = map(np.asarray, logits(each))
             row["overlap"] = verdict.overlap(*_centred(real_logits, fake_logits, np.asarray(labels)))
             if density is not None:
@@ -119,30 +122,44 @@ def examiner(experiment: Experiment) -> Examiner | None:
     interval, metrics = evaluation(recipe)
     if not interval:
         return None
-    data = recipe.data
-    wanted = Data(data.name, data.split, data.image_size, data.channels)  # real images are not mirrored
-    real = open_data(Recipe(data=wanted)) if data.mirror else experiment.dataset
-    assert real is not None
     try:
-        protocol = quality.protocol(wanted, real, metrics=metrics, extractor=recipe.eval_features or None, n=recipe.eval_n)
-        judge = quality.judge(protocol, real, placement=over_devices(), begin=_told)
+        asked = settings.settings(
+            real_samples(recipe, experiment.dataset),
+            metrics=metrics_of(metrics),
+            features=recipe.eval_features or None,
+            n=recipe.eval_n,
+        )
+        against = quality.evaluator(asked, placement=over_devices(), begin=_told)
     except FieldError as error:
         raise error.renamed(f"eval_{error.field}") from error
-    features = features_of(judge.extractor, placement=judge.placement)
-    draw, key = sampler(experiment.one, batch=judge.extractor.batch), jax.random.key(recipe.seed)
-    z = drawn(experiment, recipe.seed, np.arange(protocol.n))
-    labels = quality.labels(judge, data.name, experiment.shape.classes)
-
-    def measured(weights: Weights) -> dict[str, float]:
-        (fake,) = gather(features(draw(weights, key, z, labels)), [protocol.n], keep=judge.keep)
-        return {name: figure.value for name, figure in quality.compare(judge, fake).items()}
+    of_real, measured = watching.targets(against, recipe.keep_best), watching.watcher(against)
+    draw, key = sampler(experiment.one, batch=against.extractor.batch), jax.random.key(recipe.seed)
+    z = drawn(experiment, recipe.seed, np.arange(asked.n))
+    labels = quality.labels(against, asked.real.name, experiment.shape.classes)
 
     def figures(state: GANState) -> list[dict[str, float]]:
-        return [measured(each.ema) for each in experiment.apart(state)]
+        return [measured(draw(each.ema, key, z, labels), experiment.shape.sample) for each in experiment.apart(state)]
 
-    names = [name for name, metric in quality.OF_FIGURE.items() if metric in metrics]
     drawn_how = f"averaged generator, latents of seed {recipe.seed}"
-    return Examiner(figures, {name: f"{quality.definition(judge, name)}; {drawn_how}" for name in names})
+    return Examiner(figures, {name: f"{quality.definition(against, name)}; {drawn_how}" for name in against.figures}, of_real)
+
+
+def real_samples(recipe: Recipe, dataset: Dataset | None) -> Real:
+    """Returns the real samples that a recipe's generator is compared with, never mirrored.
+
+    Args:
+        recipe: of the run.
+        dataset: of the recipe, where it is open already.
+
+    Raises:
+        FieldError, FileNotFoundError: when the data are not at hand.
+    """
+    data = recipe.data
+    if not isinstance(data, Data) or data.name == "given":
+        return real.given(open_data(recipe) if dataset is None else dataset)
+    wanted = replace(data, mirror=False, conditional=False)
+    loaded = open_data(replace(recipe, data=wanted)) if data.mirror or dataset is None else dataset
+    return real.named(loaded, data.name, split=data.split, image_size=data.image_size, channels=data.channels)
 
 
 def _told(what: str, count: int) -> Callable[[int], object]:

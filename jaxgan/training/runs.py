@@ -16,13 +16,14 @@ import numpy as np
 from jaxgan.core import sweep
 from jaxgan.core.types import GAN, Dataset, GANState, Weights
 from jaxgan.evaluation import verdict
+from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, code, formats, record
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import files, hosts
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint
 from jaxgan.training.callbacks import Writer
-from jaxgan.training.experiment import Experiment, Shape, build
+from jaxgan.training.experiment import Experiment, Shape, build, own_metrics
 
 log = logging.getLogger("jaxgan")
 
@@ -283,7 +284,8 @@ def best_step(run: Run) -> int:
     if figure == "none":
         raise FieldError("best", f"{run.path} keeps no best checkpoint", "train with --keep-best FIGURE", link="; ")
     saved = checkpoint.saved_steps(run.checkpoints)
-    found = verdict.best([row for row in history(run) if row["step"] in saved], figure)
+    rows = [row for row in history(run) if row["step"] in saved]
+    found = verdict.best(rows, figure, better_of(figure, own_metrics(run.recipe)))
     if found is None:
         raise FieldError("best", run.path, f"it has no checkpoint at which {figure} was measured")
     return found

@@ -18,6 +18,7 @@ from jaxgan import pictures, recipes
 from jaxgan.core import sweep
 from jaxgan.core.types import GANState
 from jaxgan.evaluation import verdict
+from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, sources
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
@@ -25,7 +26,7 @@ from jaxgan.system import devices, hosts
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, initial, loop, monitor, runs
 from jaxgan.training.callbacks import Callback, Moment, Writer
-from jaxgan.training.experiment import Experiment, build, given, open_data
+from jaxgan.training.experiment import Experiment, build, given, open_data, own_metrics
 
 log = logging.getLogger("jaxgan")
 
@@ -114,7 +115,7 @@ def train(
             _tell_changes(hosts.on_main_process(lambda: runs.changed(run, experiment, start)), start)
         hosts.on_main_process(lambda: runs.forget_after(run, start))
         rows = runs.history(run, until=start)
-        found_best = verdict.best(rows, recipe.keep_best)
+        found_best = _best(rows, recipe)
         best += [] if found_best is None else [found_best]
         _announce(run, experiment, start)
         if start < recipe.steps:
@@ -124,7 +125,7 @@ def train(
                 seen = _seen(state, recipe)
                 hosts.on_main_process(lambda: _draw(diary, seen))
             _loop(prepared, state, diary, checkpoints)
-    hosts.on_main_process(lambda: _finish(run))
+    hosts.on_main_process(lambda: _finish(run, experiment.loss.equilibrium))
     for line in outcome(run, experiment):
         log.info("%s", line)
     return run
@@ -254,7 +255,7 @@ def _record(event: loop.Event, before: int, diary: Diary, checkpoints: checkpoin
         rows.append({"step": event.step})
     decided = Decision(*map(int, hosts.told(made or Decision(0, 0, 0, -1, 0))))
     if decided.diverged:
-        hosts.on_main_process(lambda: _finish(diary.run))
+        hosts.on_main_process(lambda: _finish(diary.run, diary.experiment.loss.equilibrium))
         name, value = next((name, mean) for name, mean in event.means.items() if not np.isfinite(mean).any())
         raise Diverged(f"diverged before step {event.step}: {name} is {np.ravel(value)[0]}; the last checkpoint is kept")
     diary.best[:] = [decided.best] if decided.best >= 0 else []
@@ -264,13 +265,13 @@ def _record(event: loop.Event, before: int, diary: Diary, checkpoints: checkpoin
         return False
     checkpoints.wait()
     if decided.failed:
-        hosts.on_main_process(lambda: _finish(diary.run))
+        hosts.on_main_process(lambda: _finish(diary.run, diary.experiment.loss.equilibrium))
         _raise(failed, event.step)
     if decided.good:
         converged = bool(rows) and rows[-1].get("verdict") == "converged"
         log.info("stopped at step %d and saved: %s", event.step, "converged" if converged else "a callback asked to")
         return True
-    hosts.on_main_process(lambda: _finish(diary.run))
+    hosts.on_main_process(lambda: _finish(diary.run, diary.experiment.loss.equilibrium))
     if event.stop:
         raise Interrupted(event.stop, event.step)
     raise Stopped(
@@ -302,6 +303,8 @@ def _written(
         row = _row(event, diary.experiment, figures)
         if examined is not None:
             row["definitions"] = {name: words for name, words in examined.definitions.items() if name in row}
+            if real := {name: value for name, value in examined.real.items() if name in row}:
+                row["real"] = real
         if due or not healthy.all():
             word = _judge(row, diary)
         rows.append(row)
@@ -312,7 +315,7 @@ def _written(
         _draw(diary, seen)
     asked = _call(event, before, diary, failed) if healthy.any() else False
     ending = (asked or word in recipes.stop_words(recipe)) and event.step < recipe.steps
-    best = verdict.best(rows, recipe.keep_best)
+    best = _best(rows, recipe)
     good = ending and (asked or word == "converged")
     return Decision(not healthy.any(), ending, good, -1 if best is None else best, bool(failed))
 
@@ -394,8 +397,8 @@ def _plain(value: Any) -> float | None:
 
 def _judge(row: dict[str, Any], diary: Diary) -> str | None:
     """Adds the verdict and its evidence to a row; the word is that of all members, or None where they differ."""
-    rows, loss = [*diary.rows, row], diary.experiment.recipe.loss
-    limits: dict[str, Any] = {"loss": loss}
+    rows, loss = [*diary.rows, row], diary.experiment.loss
+    limits: dict[str, float | None] = {"equilibrium": loss.equilibrium, "largest": loss.largest}
     if "members" not in row:
         found = verdict.judge(rows, **limits)
         row |= {"verdict": found.word, "evidence": list(found.evidence)}
@@ -408,16 +411,21 @@ def _judge(row: dict[str, Any], diary: Diary) -> str | None:
     return words[0] if len(set(words)) == 1 else None
 
 
+def _best(rows: list[dict[str, Any]], recipe: Recipe) -> int | None:
+    figure = recipe.keep_best
+    return None if figure == "none" else verdict.best(rows, figure, better_of(figure, own_metrics(recipe)))
+
+
 def _draw(diary: Diary, seen: GANState) -> None:
     assert diary.watch is not None
     pictures.write(diary.watch.picture(seen), diary.run.samples / f"{int(seen.step):06d}.png")
 
 
-def _finish(run: runs.Run) -> None:
+def _finish(run: runs.Run, equilibrium: float | None) -> None:
     """The pictures of the whole run: made when it ends or stops."""
     rows = runs.history(run)
     if rows:
-        pictures.curves(rows, run.path / "curves.png", equilibrium=verdict.EQUILIBRIUM.get(run.recipe.loss))
+        pictures.curves(rows, run.path / "curves.png", equilibrium=equilibrium)
     files = sorted(run.samples.glob("[0-9]*.png"))
     if files:
         frames = []

@@ -1,39 +1,47 @@
-"""How good is a run, or a folder of images: figures, each with how it was obtained and with what real images score."""
+"""Measures runs and sets of images: figures, each with how it was obtained and with the figure of real images."""
 
 import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from tqdm import tqdm
 
 from jaxgan import data, recipes
-from jaxgan.commands.evaluate import comparison, coverage, report
-from jaxgan.commands.evaluate.comparison import Comparison
+from jaxgan.commands.evaluate import coverage
 from jaxgan.commands.evaluate.made import Made
-from jaxgan.commands.evaluate.report import Result, Value
-from jaxgan.evaluation import quality
-from jaxgan.recipes import Data
+from jaxgan.evaluation import comparison, quality, report, settings
+from jaxgan.evaluation.comparison import Compared, Comparison
+from jaxgan.evaluation.features import NAMES as FEATURES
+from jaxgan.evaluation.features.statistics import in_batches
+from jaxgan.evaluation.metric import Metric
+from jaxgan.evaluation.metrics.named import NAMES
+from jaxgan.evaluation.report import Result, Value
+from jaxgan.recipes import Data, Recipe, code
+from jaxgan.recipes.record import Allowed
 from jaxgan.system import files
-from jaxgan.system.messages import did_you_mean
+from jaxgan.system.messages import FieldError, not_one_of
 from jaxgan.training import runs
-from jaxgan.training.experiment import Experiment
-from jaxgan.training.generate import truncating
+from jaxgan.training.experiment import Experiment, metrics_of, own_metrics
+from jaxgan.training.generate import over_devices, truncating
+from jaxgan.training.monitor import real_samples
 
 log = logging.getLogger("jaxgan")
 
-METRICS = (*quality.METRICS, "modes")
+METRICS = (*NAMES, "modes")
 
 
 class Asked(NamedTuple):
-    """What is to be done with each run or set of images."""
+    """The options, for each run or set of images."""
 
-    metrics: tuple[str, ...]
+    metrics: tuple[str | Metric, ...]
     n: int | None
-    features: str | None
+    features: settings.Asked
     weights: str | Path | None
     data: str | None
     split: str | None
@@ -43,6 +51,7 @@ class Asked(NamedTuple):
     truncation: float | None
     best: bool
     strict: bool
+    allowed: Allowed
 
 
 class Target(NamedTuple):
@@ -52,26 +61,33 @@ class Target(NamedTuple):
     run: runs.Run | None
     experiment: Experiment | None
     images: np.ndarray | None  # [N, H, W, C]
-    metrics: tuple[str, ...]
-    reference: Data  # the real images
+    metrics: tuple[str | Metric, ...]
+    features: settings.Asked
+    wanted: Any  # the real images, as a recipe has its data
 
 
-def evaluate(path: str | Path, **options: Any) -> tuple[Path, dict[str, Value]]:
-    """Measures one run or set of images; arguments, errors and file as of `compare`.
+def evaluate(run: str | Path, **options: Any) -> Result:
+    """Measures one run or set of images.
+
+    Args:
+        run: run directory, folder of images, or .npz file.
+        options: as of `compare`.
 
     Returns:
-        The file, and the figures by name.
+        A `Result`: `values` has the figures by name, `file` is the JSON file.
+
+    Raises:
+        ValueError, FileNotFoundError: as `compare`.
     """
-    out, results = compare([path], **options)
-    return out, results[0].values
+    return compare([run], **options)[1][0]
 
 
 def compare(
     paths: Sequence[str | Path],
     *,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[str | Metric] = (),
     n: int | None = None,
-    features: str | None = None,
+    features: settings.Asked = None,
     weights: str | Path | None = None,
     data: str | None = None,
     split: str | None = None,
@@ -82,16 +98,19 @@ def compare(
     out: str | Path | None = None,
     best: bool = False,
     strict: bool = False,
+    code: str | Path | None = None,
+    trust_run_code: bool = False,
 ) -> tuple[Path, list[Result]]:
     """Measures what runs generate, or images of any origin, against real images, and writes what was found as JSON.
 
     Args:
         paths: run directories, folders of PNG, JPEG and WebP files, .npz files. Of a run of several GANs each is measured, on
             the same latents.
-        metrics: names of `METRICS`. By default `modes` for mixtures and stacked_mnist; for other images `fid`, `kid`, `prdc`,
-            `diversity`, and `memorisation` unless the features are of a published network.
+        metrics: names of `METRICS`, or a `jaxgan.Metric` each. By default `modes` for mixtures and stacked_mnist; for other
+            data `fid`, `kid`, `prdc`, `diversity`, and `memorisation` unless the features are of a published network.
         n: samples; by default 10,000 or as many as there are images, and for `modes` as many as PacGAN takes.
-        features: an extractor, one of `features.NAMES`; by default that which suits the data.
+        features: an extractor, one of `features.NAMES`, or a function, samples `[B, ...]` as the data have them to `[B, F]`;
+            by default that which suits the data.
         weights: file of a published network's weights, where it is not in the cache.
         data: the real images, as a recipe's `data.name`; by default what a run was trained on. Images need it.
         split: of the real images; by default that trained on, or `train`.
@@ -103,6 +122,8 @@ def compare(
             folder. Pictures of the nearest real images come beside it where `memorisation` is measured.
         best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
+        code: folder in which a run's own code is looked for first.
+        trust_run_code: execute the copy of its code that a run carries.
 
     Returns:
         The file, and a `Result` for each path.
@@ -110,61 +131,99 @@ def compare(
     Raises:
         ValueError, FileNotFoundError: when an argument is not allowed; nothing is written then.
     """
-    asked = Asked(tuple(metrics), n, features, weights, data, split, seed, batch, averaged, truncation, best, strict)
+    allowed = Allowed(None if code is None else Path(code), trust_run_code)
+    of_samples = (seed, batch, averaged, truncation, best, strict)
+    asked = Asked(tuple(metrics), n, features, weights, data, split, *of_samples, allowed)
     _check(asked)
     if not paths:
-        raise ValueError("RUN: missing, but one or more are required")
+        raise FieldError("RUN", "missing", "one or more are required")
     targets = [_target(Path(path).expanduser().absolute(), asked) for path in paths]
     out = _check_out(out, targets)
     for target in targets:
         if "modes" in target.metrics:
             _modes_n(target, asked)
-    judged = _judged([target for target in targets if set(target.metrics) != {"modes"}], asked)
+    against = _against([target for target in targets if set(target.metrics) != {"modes"}], asked)
     results = []
     for i, target in enumerate(targets):
         beside = out.with_name(f"{out.stem}{'' if len(targets) == 1 else f'-{i}'}-nearest.png")
-        results.append(_result(target, judged, asked, beside))
+        measured = _of_images(target, against, beside) if target.run is None else _of_run(target, against, asked, beside)
+        results.append(measured._replace(file=out))
     content = results[0].content() if len(results) == 1 else report.together(results)
     files.write(out, json.dumps(content, indent=2) + "\n")
     return out, results
 
 
 def _check(asked: Asked) -> None:
-    for name in asked.metrics:
-        if name not in METRICS:
-            raise ValueError(f"metrics: {name!r} is not one of {', '.join(METRICS)}{did_you_mean(name, METRICS)}")
     if not 0 <= asked.seed < 2**32:
-        raise ValueError(f"seed: {asked.seed}, but a seed is from 0 to {2**32 - 1}")
+        raise FieldError("seed", asked.seed, f"a seed is from 0 to {2**32 - 1}")
     if asked.batch < 1:
-        raise ValueError(f"batch: {asked.batch}, but it must be at least 1")
+        raise FieldError("batch", asked.batch, "it must be at least 1")
     if asked.n is not None and asked.n < 2:
-        raise ValueError(f"n: {asked.n}, but it must be at least 2")
+        raise FieldError("n", asked.n, "it must be at least 2")
 
 
 def _target(path: Path, asked: Asked) -> Target:
     if (path / "recipe.json").is_file():
-        run = runs.read(path)
-        experiment = run.experiment()
-        if asked.best:
-            runs.best_step(run)
-        of_run = run.recipe.data
-        wanted = Data(of_run.name, of_run.split, of_run.image_size, of_run.channels)
-        if asked.data is not None and asked.data != of_run.name:
-            wanted = Data(asked.data)
-        wanted = wanted if asked.split is None else Data(wanted.name, asked.split, wanted.image_size, wanted.channels)
-        chosen = asked.metrics or (("modes",) if wanted.name in coverage.KNOWN else ())
-        truncating(experiment, asked.truncation)
-        return Target(path, run, experiment, None, chosen, wanted)
+        return _target_of_run(path, asked)
     if not path.exists() or (path.is_dir() and (path / "checkpoints").exists()):
         raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json")
     if path.is_file() and path.suffix != ".npz":
         raise ValueError(f"run: {path} is a file, but it must be a run, a folder of images or an .npz")
     if asked.data is None:
-        raise ValueError(f"data: None, but {path} is no run and does not say what it is to be compared with; name it")
+        raise FieldError("data", None, f"{path} is no run and does not say what it is to be compared with; name it")
     if "modes" in asked.metrics:
-        raise ValueError(f"metrics: modes, but {path} is no run")
+        raise FieldError("metrics", "modes", f"{path} is no run")
     images, _, _ = data.arrays(f"npz:{path}" if path.is_file() else f"folder:{path}")
-    return Target(path, None, None, images, asked.metrics, Data(asked.data, asked.split or "train"))
+    metrics = tuple(_metric(each, ()) for each in asked.metrics)
+    return Target(path, None, None, images, metrics, _features(asked.features), Data(asked.data, asked.split or "train"))
+
+
+def _metric(asked: str | Metric, own: Sequence[Metric]) -> str | Metric:
+    """Returns a metric that is asked for by name, by the name of one of the run's own, or by a reference to code.
+
+    Raises:
+        FieldError: when it is none of these.
+    """
+    if isinstance(asked, Metric):
+        return metrics_of([asked])[0] if not asked.name else asked
+    by_name = {each.name: each for each in own}
+    if asked in by_name or asked in METRICS:
+        return by_name.get(asked, asked)
+    if not code.is_reference(asked):
+        raise not_one_of("metrics", asked, [*METRICS, *by_name])
+    found = code.named(asked, "metrics")
+    if not isinstance(found, Metric):
+        raise FieldError("metrics", asked, "it must be a jaxgan.Metric")
+    return found.named(asked.rpartition(":")[2])
+
+
+def _features(asked: settings.Asked) -> settings.Asked:
+    """Returns features that are asked for, loading the code of a reference."""
+    known = not isinstance(asked, str) or asked in FEATURES
+    return asked if known or not code.is_reference(asked) else code.named(str(asked), "features")
+
+
+def _target_of_run(path: Path, asked: Asked) -> Target:
+    run = runs.read(path, asked.allowed)
+    experiment = run.experiment()
+    if asked.best:
+        runs.best_step(run)
+    wanted = run.recipe.data
+    if isinstance(wanted, Data):
+        wanted = replace(wanted, mirror=False, conditional=False)
+    if asked.data is not None and asked.data != getattr(wanted, "name", None):
+        wanted = Data(asked.data)
+    if asked.split is not None and isinstance(wanted, Data):
+        wanted = replace(wanted, split=asked.split)
+    own = own_metrics(run.recipe)
+    chosen = tuple(_metric(each, own) for each in asked.metrics)
+    if not chosen and isinstance(wanted, Data) and wanted.name in coverage.KNOWN:
+        chosen = ("modes", *own)
+    elif not chosen and own:
+        chosen = (*settings.usual("samples"), *own)
+    truncating(experiment, asked.truncation)
+    features = _features(asked.features or run.recipe.eval_features or None)
+    return Target(path, run, experiment, None, chosen, features, wanted)
 
 
 def _check_out(out: str | Path | None, targets: Sequence[Target]) -> Path:
@@ -177,46 +236,74 @@ def _check_out(out: str | Path | None, targets: Sequence[Target]) -> Path:
     else:
         out = targets[0].path.with_name(f"{targets[0].path.stem}-evaluation.json")
     if out.suffix != ".json" or not out.parent.is_dir():
-        raise ValueError(f"out: {out}, but it must be a .json file in a folder that exists")
+        raise FieldError("out", out, "it must be a .json file in a folder that exists")
     return out
 
 
 def _modes_n(target: Target, asked: Asked) -> int:
-    """How many samples the modes are counted of."""
+    """Returns the number of samples that the modes are counted of."""
     assert target.run is not None
-    modes, usual = coverage.protocol(target.run.recipe.data.name)
+    modes, usual = coverage.modes_and_n(getattr(target.run.recipe.data, "name", "data of one's own"))
     n = usual if asked.n is None else asked.n
     if n < modes:
         raise ValueError(f"n: {n} samples cannot show {modes} modes; it must be at least that many")
     return n
 
 
-def _judged(targets: Sequence[Target], asked: Asked) -> Comparison | None:
-    """The real images that all of these are compared with, when there are any to compare."""
+def _against(targets: Sequence[Target], asked: Asked) -> Comparison | None:
+    """Returns the real images that all of these are compared with, when there are any to compare."""
     if not targets:
         return None
-    first, wanted = targets[0], targets[0].reference
+    first, wanted = targets[0], targets[0].wanted
     for target in targets[1:]:
-        if target.reference != wanted:
-            others = f"{target.path.name} with {target.reference.name}/{target.reference.split}"
+        if target.wanted != wanted:
+            others = f"{target.path.name} with {_data(target.wanted)}"
             raise ValueError(
-                f"data: {first.path.name} is compared with {wanted.name}/{wanted.split}, but {others}; name one for all of them"
+                f"data: {first.path.name} is compared with {_data(wanted)}, but {others}; name one for all of them"
             )
-    metrics = [name for name in first.metrics if name != "modes"]
-    given = [len(target.images) for target in targets if target.images is not None]
-    return comparison.prepare(
-        wanted, metrics, n=asked.n, given=given, extractor=asked.features, weights=asked.weights, begin=_bar
+    real_ = real_samples(replace(Recipe(), data=wanted), None)
+    return comparison.comparison(
+        real_,
+        [name for name in first.metrics if name != "modes"],
+        n=asked.n,
+        given=[len(target.images) for target in targets if target.images is not None],
+        features=first.features,
+        weights=asked.weights,
+        placement=over_devices(),
+        begin=_bar,
     )
 
 
-def _result(target: Target, judged: Comparison | None, asked: Asked, beside: Path) -> Result:
-    """Measures one of them."""
-    if target.run is None:
-        assert target.images is not None
-        assert judged is not None
-        found, how = comparison.of_images(judged, target.images, beside=beside, begin=_bar)
-        return Result(target.path.name, {"images": str(target.path)}, how, found, tuple(quality.warnings(judged.judge)))
+def _data(wanted: Any) -> str:
+    return f"{wanted.name}/{wanted.split}" if isinstance(wanted, Data) else getattr(wanted, "__name__", type(wanted).__name__)
+
+
+def _of_images(target: Target, against: Comparison | None, beside: Path) -> Result:
+    """Measures a set of images."""
+    images = target.images
+    assert images is not None
+    assert against is not None
+    evaluator = against.evaluator
+    n = evaluator.settings.n
+    batches = in_batches(images[:n], evaluator.compiled(images.shape[1:])[0].batch, over_devices()[0])
+    found = comparison.compare(
+        against,
+        [batches],
+        images.shape[1:],
+        name="images given",
+        how={"seed": None, "averaged": None, "truncation": None},
+        begin=_bar,
+        images=lambda indices: images[indices],
+        beside=beside,
+    )
+    headline = (f"the first {n:,} images given", *found.headline)
+    return Result(target.path.name, {"images": str(target.path)}, headline, found.values, found.warnings)
+
+
+def _of_run(target: Target, against: Comparison | None, asked: Asked, beside: Path) -> Result:
+    """Measures a run, each of its GANs on the same latents."""
     run, experiment = target.run, target.experiment
+    assert run is not None
     assert experiment is not None
     best = runs.best_step(run) if asked.best else None
     every, step = runs.generators(run, experiment, step=best, averaged=asked.averaged, strict=asked.strict)
@@ -227,15 +314,37 @@ def _result(target: Target, judged: Comparison | None, asked: Asked, beside: Pat
     if "modes" in target.metrics:
         values |= coverage.of_run(made, _modes_n(target, asked))
     if set(target.metrics) != {"modes"}:
-        assert judged is not None
-        found, how = comparison.of_run(judged, made, beside=beside, begin=_bar)
-        values, headline, warnings = values | found, (*headline, *how), tuple(quality.warnings(judged.judge))
+        assert against is not None
+        found = _compared(made, against, beside)
+        values, headline, warnings = values | found.values, (*headline, *found.headline), found.warnings
     about = {"run": run.path.name, "recipe": recipes.to_dict(run.recipe), "step": step}
     return Result(run.path.name, about, headline, values, warnings)
 
 
+def _compared(made: Made, against: Comparison, beside: Path) -> Compared:
+    """Compares the samples of each GAN of a run with real ones."""
+    evaluator, shape = against.evaluator, made.run.shape
+    n = evaluator.settings.n
+    z, draw = made.latents(n), made.sampler(evaluator.compiled(shape.sample)[0].batch)
+    labels = quality.labels(evaluator, getattr(made.run.recipe.data, "name", evaluator.settings.real.name), shape.classes)
+
+    def images(indices: np.ndarray) -> np.ndarray:
+        return made.images(made.weights[0], made.latents(n, indices), labels[indices])
+
+    return comparison.compare(
+        against,
+        (draw(weights, jax.random.key(made.seed), z, labels) for weights in made.weights),
+        shape.sample,
+        name=f"{evaluator.settings.real.kind} of {made.run.path.name}",
+        how=made.how(),
+        begin=_bar,
+        images=images,
+        beside=beside,
+    )
+
+
 def _bar(what: str, count: int) -> Callable[[int], object]:
-    """Progress: a bar on a terminal, else a line."""
+    """Shows progress: a bar on a terminal, else a line."""
     if not sys.stderr.isatty():
         log.info("%s: %d images", what, count)
         return lambda _: None

@@ -1,4 +1,4 @@
-"""Data whose modes are known: how many of them a run's samples show, and what a perfect sampler would score."""
+"""Mode coverage of a run whose data have known modes, beside that of a perfect sampler."""
 
 import logging
 from collections.abc import Callable
@@ -8,32 +8,28 @@ import numpy as np
 
 from jaxgan import toy
 from jaxgan.commands.evaluate.made import Made
-from jaxgan.commands.evaluate.report import Floor, Value, finite, value
-from jaxgan.evaluation import features
+from jaxgan.evaluation import features, verdict
 from jaxgan.evaluation.metrics.modes import ModeCoverage, mode_coverage_floor
+from jaxgan.evaluation.report import Floor, Value, finite, value
 from jaxgan.recipes.table import MIXTURES, find
+from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 
 log = logging.getLogger("jaxgan")
 
 KNOWN = (*MIXTURES, "stacked_mnist")
-_SHOWN = {
-    "modes": ("modes found", "higher"),
-    "high_quality": ("share of high quality", "higher"),
-    "reverse_kl": ("reverse KL over the modes, nats", "lower"),
-}
 
 
-class Measure(NamedTuple):
-    """How the modes of one kind of data are counted."""
+class Counter(NamedTuple):
+    """Counts the modes of one kind of data."""
 
-    judge: Callable[[np.ndarray], dict[str, float]]  # samples -> figures
+    figures: Callable[[np.ndarray], dict[str, float]]  # samples -> figures
     floor: Callable[[int], dict[str, tuple[float, float]]]  # n -> mean and deviation of each
-    how: dict[str, Any]  # how it was obtained
+    how: dict[str, Any]  # entries for JSON that say how they were obtained
 
 
-def protocol(data: str) -> tuple[int, int]:
-    """The modes there are to find in a data set, and how many samples the field looks at.
+def modes_and_n(data: str) -> tuple[int, int]:
+    """Returns the number of modes of a data set, and the number of samples by which the field counts them.
 
     Raises:
         ValueError: when they are not known.
@@ -42,11 +38,11 @@ def protocol(data: str) -> tuple[int, int]:
         return len(find(MIXTURES, "data", data)().centres), 2_500
     if data == "stacked_mnist":
         return features.stacked.MODES, 26_000
-    raise ValueError(f"metrics: modes, but the modes of {data} are not known; those of {', '.join(KNOWN)} are")
+    raise FieldError("metrics", "modes", f"the modes of {data} are not known; those of {', '.join(KNOWN)} are")
 
 
-def measure(run: runs.Run) -> Measure:
-    """How the modes of this run's data are counted; for stacked_mnist its classifier is loaded, or trained now.
+def counter(run: runs.Run) -> Counter:
+    """Returns what counts the modes of this run's data; for stacked_mnist its classifier is loaded, or trained now.
 
     References:
         Lin et al. 2018, PacGAN, sections 4.1 and 4.2.
@@ -55,39 +51,39 @@ def measure(run: runs.Run) -> Measure:
 
 
 def of_run(made: Made, n: int) -> dict[str, Value]:
-    """The modes that n samples of each GAN of a run show."""
-    run, how = made.run, measure(made.run)
+    """Counts the modes that n samples of each GAN of a run show."""
+    run, modes = made.run, counter(made.run)
     z, labels = made.latents(n), np.resize(np.arange(max(run.shape.classes, 1), dtype=np.int32), n)
-    found = [how.judge(made.images(weights, z, labels)) for weights in made.weights]
-    said = {"n": n, "split": run.recipe.data.split, **made.how(), **how.how}
+    found = [modes.figures(made.images(weights, z, labels)) for weights in made.weights]
+    said = {"n": n, "split": run.recipe.data.split, **made.how(), **modes.how}
     values = {}
-    for name, (mean, deviation) in how.floor(n).items():
+    for name, (mean, deviation) in modes.floor(n).items():
         floor = Floor("a perfect sampler", finite(mean), finite(deviation), n)
-        title, better = _SHOWN[name]
+        title, better = verdict.SHOWN[name]
         members = [each[name] for each in found]
         definition = f"{title}, of {n:,} samples of {run.recipe.data.name}, as PacGAN counts them"
         values[name] = value(members, (floor,), title=title, better=better, how={**said, "definition": definition})
     return values
 
 
-def _mixture(run: runs.Run) -> Measure:
+def _mixture(run: runs.Run) -> Counter:
     density = find(MIXTURES, "data.name", run.recipe.data.name)()
 
-    def judge(points: np.ndarray) -> dict[str, float]:
+    def count(points: np.ndarray) -> dict[str, float]:
         return _without_n(toy.coverage(points, density))
 
     def floor(n: int) -> dict[str, tuple[float, float]]:
         found = toy.coverage_floor(density, n)
         return _pairs(found.mean, found.deviation)
 
-    return Measure(judge, floor, {"features": None, "resize": None})
+    return Counter(count, floor, {"features": None, "resize": None})
 
 
-def _stacked_mnist(run: runs.Run) -> Measure:
+def _stacked_mnist(run: runs.Run) -> Counter:
     classifier = features.classifier("mnist")
     log.info("modes told by the classifier mnist, %.2f %% right on its test set", 100 * classifier.accuracy)
 
-    def judge(images: np.ndarray) -> dict[str, float]:
+    def count(images: np.ndarray) -> dict[str, float]:
         return _without_n(features.stacked_mnist_coverage(images, classifier))
 
     def floor(n: int) -> dict[str, tuple[float, float]]:
@@ -96,7 +92,7 @@ def _stacked_mnist(run: runs.Run) -> Measure:
 
     about = {"name": "mnist", "sha256": classifier.checksum, "accuracy": classifier.accuracy}
     resize = "none: the padding of 2 pixels is cut away" if run.shape.sample[0] == 32 else None
-    return Measure(judge, floor, {"features": about, "resize": resize})
+    return Counter(count, floor, {"features": about, "resize": resize})
 
 
 def _without_n(found: toy.Coverage | ModeCoverage) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a run generates, as a metric sees it."""
+"""The samples of a run, as a metric sees them: the one place of this command that knows what a run is made of."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from jaxgan.training.generate import Sampler, drawn, generate, sampler, truncati
 
 
 class Made(NamedTuple):
-    """The generators of a run, and how they are sampled."""
+    """The generators of a run, and the way they are sampled."""
 
     run: runs.Run
     experiment: Experiment
@@ -24,27 +24,27 @@ class Made(NamedTuple):
     truncation: float | None
 
     def words(self) -> str:
-        """In words."""
+        """Describes the samples in words."""
         which = "averaged generator" if self.averaged else "generator in training"
         truncation = "" if self.truncation is None else f", truncation {self.truncation:g}"
         return f"the {which}, latents of seed {self.seed}{truncation}"
 
     def how(self) -> dict[str, Any]:
-        """For JSON."""
+        """Returns entries for JSON that say how the samples were obtained."""
         return {"seed": self.seed, "averaged": self.averaged, "truncation": self.truncation}
 
     def latents(self, n: int, indices: np.ndarray | None = None) -> Latents:
-        """z of the first n samples, or of those given, `[n, D]`."""
+        """Returns z of the first n samples, or of those given, `[n, D]`."""
         of_latents, _ = self._truncating()
         return of_latents(drawn(self.experiment, self.seed, np.arange(n) if indices is None else indices))
 
     def images(self, weights: Weights, z: Latents, labels: np.ndarray) -> np.ndarray:
-        """`[n, H, W, C]` in [-1, 1], on the host."""
+        """Returns samples on the host, images `[n, H, W, C]` in [-1, 1]."""
         key, psi = jax.random.key(self.seed), self._truncating()[1]
         return generate(self.experiment.one, weights, key, z, labels, batch=self.batch, truncation=psi)
 
     def sampler(self, most: int) -> Sampler:
-        """As `generate.sampler`, to be used for all of the weights; at most so many samples at a time."""
+        """Compiles `generate.sampler` once for all of the weights, for at most so many samples at a time."""
         return sampler(self.experiment.one, batch=min(self.batch, most), truncation=self._truncating()[1])
 
     def _truncating(self) -> tuple[Callable[[Latents], Latents], float | None]:

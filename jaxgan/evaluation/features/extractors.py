@@ -1,4 +1,4 @@
-"""Feature extractors by name: one function from images, as a file holds them, to the features that a metric compares."""
+"""Feature extractors by name, or of a user's function: from samples to the features that a metric compares."""
 
 import hashlib
 import math
@@ -13,8 +13,8 @@ from jaxgan.core.types import PyTree
 from jaxgan.evaluation.features import dinov2, inception, published, resize
 from jaxgan.evaluation.features.classifiers import NAMES as CLASSIFIERS
 from jaxgan.evaluation.features.classifiers import classifier
-from jaxgan.evaluation.features.inputs import Fit, fit
-from jaxgan.system.messages import not_one_of
+from jaxgan.evaluation.features.inputs import Fit, are_images, fit
+from jaxgan.system.messages import FieldError, not_one_of
 
 _Path = str | os.PathLike[str]
 
@@ -25,27 +25,31 @@ PIPELINES: dict[str, tuple[Callable[[jax.Array], jax.Array], str]] = {
     "inception:clean": (resize.clean, "bicubic with antialiasing (clean-fid)"),
 }
 DINOV2 = {"dinov2": (published.DINOV2_L, dinov2.LARGE), "dinov2:base": (published.DINOV2_B, dinov2.BASE)}
-NAMES = ("pixels", *CLASSIFIERS, *PIPELINES, *DINOV2)
+NAMES = ("pixels", "samples", *CLASSIFIERS, *PIPELINES, *DINOV2)
+WITH_LOGITS = (*CLASSIFIERS, *PIPELINES)  # extractors that are classifiers
+LARGE = (*PIPELINES, *DINOV2)  # extractors whose features are many to keep
+NOTHING = "none"  # stands for no extractor, where metrics look at samples only
 
 
 class Extracted(NamedTuple):
-    """What a network says of images."""
+    """The output of an extractor."""
 
     features: jax.Array  # [B, F] float32
     logits: jax.Array | None  # [B, K] float32, of a classifier
 
 
 class Extractor(NamedTuple):
-    """One function `images -> features`, its name and its checksum."""
+    """One function `samples -> features`, its name and its checksum."""
 
     name: str
-    checksum: str  # sha256: of the weights' file, as published or as trained; of pixels, of the shape they are put in
+    checksum: str  # sha256: of the weights' file, as published or as trained; of a user's code; of pixels, of their shape
     size: int  # F
-    resize: str  # in words, what is done to the images first
+    resize: str  # in words, the changes that images undergo first
     accuracy: float | None  # of a classifier that the library trained, on its test split
-    batch: int  # images at a time that suit it
+    batch: int  # number of samples at a time that suits it
     params: PyTree
-    apply: Callable[[PyTree, jax.Array], Extracted]  # (params, images [B, H, W, C] uint8) -> Extracted
+    apply: Callable[[PyTree, jax.Array], Extracted]  # (params, samples [B, ...], images uint8 and others float32) -> Extracted
+    digest: str = ""  # sha256 by which statistics are kept on disk, where it is not the checksum
 
     def features(self, images: jax.Array) -> jax.Array:
         """Images `[B, H, W, C]` uint8 to features `[B, F]` float32."""
@@ -53,28 +57,29 @@ class Extractor(NamedTuple):
 
 
 def own(data: str) -> str:
-    """The extractor that suits a data set: the classifier trained on it where there is one, else Inception."""
+    """Returns the extractor that suits a data set of images: the classifier trained on it, if any, else Inception."""
     name = data.removeprefix("tfds:")
     return name if name in CLASSIFIERS else "inception"
 
 
 def extractor(
     name: str,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     *,
-    reference: tuple[int, int, int] | None = None,
+    reference: tuple[int, ...] | None = None,
     weights: _Path | None = None,
     data_dir: _Path | None = None,
     cache_dir: _Path | None = None,
 ) -> Extractor:
-    """The extractor of that name for images of one shape.
+    """Returns the extractor of that name for samples of one shape.
 
     Args:
-        name: `pixels`; a classifier that the library trains itself, `digits`, `mnist`, `fashion_mnist`, `cifar10`;
+        name: `pixels`; `samples`, any data flattened, which of images are the pixels; a classifier that the library
+            trains itself, `digits`, `mnist`, `fashion_mnist`, `cifar10`;
             `inception`, FID's network, or `inception:half_pixel`, `inception:clean` for other input pipelines;
             `dinov2` (ViT-L/14) or `dinov2:base` (ViT-B/14).
-        shape: `(H, W, C)` of the images.
-        reference: `(H, W, C)` that pixels are brought to, of the images that these are compared with; their own when None.
+        shape: shape of a sample, `(H, W, C)` of images.
+        reference: shape of the samples that these are compared with, to which pixels are brought; their own when None.
         weights: file of a published network's weights; from the cache, or else from the network, when None.
         data_dir: of TFDS sets, to train a classifier with; as for `data.load`.
         cache_dir: as for `data.load`.
@@ -89,16 +94,47 @@ def extractor(
     """
     if name not in NAMES:
         raise not_one_of("features", name, NAMES)
-    if weights is not None and name not in (*PIPELINES, *DINOV2):
-        raise ValueError(f"weights: {weights}, but {name} takes none; inception and dinov2 do")
-    if name == "pixels":
-        return _pixels(fit(shape, reference or shape), reference or shape)
+    if weights is not None and name not in LARGE:
+        raise FieldError("weights", weights, f"{name} takes none; inception and dinov2 do")
+    wanted = shape if reference is None else reference
+    if not are_images(shape) or not are_images(wanted):
+        return _samples(name, shape, wanted)
+    image, wanted_image = _image_shape(shape), _image_shape(wanted)
+    if name in ("pixels", "samples"):
+        return _pixels(fit(image, wanted_image), wanted_image)._replace(name=name)
     if name in CLASSIFIERS:
-        return _classifier(name, shape, data_dir, cache_dir)
-    fitted = fit(shape, (None, None, 3))
+        return _classifier(name, image, data_dir, cache_dir)
+    fitted = fit(image, (None, None, 3))
     if name in PIPELINES:
-        return _inception(name, fitted, shape, weights, cache_dir)
-    return _dinov2(name, fitted, shape, weights, cache_dir)
+        return _inception(name, fitted, image, weights, cache_dir)
+    return _dinov2(name, fitted, image, weights, cache_dir)
+
+
+def nothing() -> Extractor:
+    """Returns an extractor of one feature that is always 0, for metrics that look at samples only."""
+
+    def apply(_: PyTree, samples: jax.Array) -> Extracted:
+        return Extracted(jnp.zeros((len(samples), 1)), None)
+
+    return Extractor(NOTHING, "", 1, "as they are", None, 500, {}, apply)
+
+
+def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    height, width, channels = shape
+    return height, width, channels
+
+
+def _samples(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> Extractor:
+    if name != "samples":
+        raise FieldError("features", name, f"samples of shape {shape} are no images; their features are samples")
+    if shape != wanted:
+        raise FieldError("features", name, f"samples of shape {shape} cannot be compared with those of shape {wanted}")
+
+    def apply(_: PyTree, samples: jax.Array) -> Extracted:
+        return Extracted(samples.reshape(len(samples), -1), None)
+
+    checksum = hashlib.sha256(f"samples of {'x'.join(map(str, shape))}, flattened".encode()).hexdigest()
+    return Extractor(name, checksum, math.prod(shape), "as they are", None, 500, {}, apply)
 
 
 def _pixels(fitted: Fit, shape: tuple[int, int, int]) -> Extractor:
@@ -112,15 +148,15 @@ def _pixels(fitted: Fit, shape: tuple[int, int, int]) -> Extractor:
 
 
 def _classifier(name: str, shape: tuple[int, int, int], data_dir: _Path | None, cache_dir: _Path | None) -> Extractor:
-    judge = classifier(name, data_dir=data_dir, cache_dir=cache_dir)
-    fitted = fit(shape, judge.shape)
+    trained = classifier(name, data_dir=data_dir, cache_dir=cache_dir)
+    fitted = fit(shape, trained.shape)
 
     def apply(params: PyTree, images: jax.Array) -> Extracted:
-        logits, features = judge.apply(params, fitted.apply(images) / 127.5 - 1.0)
+        logits, features = trained.apply(params, fitted.apply(images) / 127.5 - 1.0)
         return Extracted(features, logits)
 
-    size = judge.params["hidden"]["bias"].shape[0]
-    return Extractor(name, judge.checksum, size, fitted.words, judge.accuracy, 500, judge.params, apply)
+    size = trained.params["hidden"]["bias"].shape[0]
+    return Extractor(name, trained.checksum, size, fitted.words, trained.accuracy, 500, trained.params, apply)
 
 
 def _inception(

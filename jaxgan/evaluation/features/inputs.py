@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxgan.data.source import to_float
 from jaxgan.evaluation.features.resize import pillow_resize
 
 # ITU-R 601-2, as Pillow has it.
@@ -59,6 +60,25 @@ def fit(shape: tuple[int, int, int], wanted: tuple[int | None, int | None, int])
         return resize(colour(images.astype(jnp.float32)))
 
     return Fit("; ".join(filter(None, words)), apply)
+
+
+def are_images(shape: tuple[int, ...]) -> bool:
+    """Returns whether samples of this shape are images, `(H, W, C)` with 1 to 4 channels, which files hold as bytes."""
+    return len(shape) == 3 and 1 <= shape[2] <= 4
+
+
+def as_compared(samples: jax.Array) -> jax.Array:
+    """Samples as metrics compare them: images as a file holds them, in [-1, 1]; any other data unchanged.
+
+    Args:
+        samples: `[B, ...]`, floats, or uint8 of images.
+
+    Returns:
+        The same shape, float32.
+    """
+    if are_images(samples.shape[1:]):
+        return to_float(quantised(samples))
+    return samples.astype(jnp.float32)
 
 
 def quantised(images: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Statistics of real images, computed once for each data set, split, size and extractor, and kept."""
+"""Statistics of real samples, computed once for each data set, split, size and extractor, and kept on disk."""
 
 import hashlib
 import json
@@ -12,76 +12,65 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
-from jaxgan import data
 from jaxgan.core.types import Dataset, PyTree
 from jaxgan.data.cache import directory
-from jaxgan.data.identity import fingerprint
 from jaxgan.evaluation.features import cache
 from jaxgan.evaluation.features.extractors import Extractor
-from jaxgan.evaluation.features.statistics import Batches, Statistics, features_of, gather, joined
+from jaxgan.evaluation.features.inputs import as_compared
+from jaxgan.evaluation.features.real import Real
+from jaxgan.evaluation.features.statistics import Batches, features_of, gather, joined
+from jaxgan.evaluation.metric import Statistics
 from jaxgan.evaluation.metrics.moments import Moments
-from jaxgan.recipes import Data
+from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
-_ORDER = 0  # seed of the order in which images are taken: the first ones are a fixed random sample
-_HELD_OUT = ("test", "validation")
+_ORDER = 0  # seed of the order in which samples are taken: the first ones are a fixed random choice
 _CHANGED = 1  # of what is kept: a file of another number is not read
 
-Begin = Callable[[str, int], Callable[[int], object]]  # (what, images) -> to be told of the images done
+Begin = Callable[[str, int], Callable[[int], object]]  # (what, samples) -> to be called with the samples done
+Placement = tuple[NamedSharding, NamedSharding]  # of a batch, and of what is replicated
 
 
 class Reference(NamedTuple):
-    """What generated images are compared with, and what real images score in their place."""
+    """The statistics that generated samples are compared with, and those of real samples in their place."""
 
     whole: Statistics  # of the split
     part: Statistics  # of a random part of it, as many as there are generated ones or half of it
     rest: Statistics  # of the others
-    held_out: Statistics | None  # of another split, as many as there are generated ones or all of it
+    held_out: Statistics | None  # of unseen samples, as many as there are generated ones or all of them
     held_out_split: str | None
 
 
 def quiet(_: str, __: int) -> Callable[[int], object]:
-    """No progress."""
+    """Shows no progress."""
     return lambda _: None
 
 
-def held_out_split(wanted: Data) -> str | None:
-    """The split that a data set keeps for tests, where it has one other than the one trained on."""
-    for split in _HELD_OUT:
-        if split == wanted.split:
-            continue
-        try:
-            data.load(wanted.name, split=split, image_size=wanted.image_size, channels=wanted.channels, stream=True)
-        except (ValueError, FileNotFoundError):
-            continue
-        return split
-    return None
-
-
 def reference(
-    wanted: Data,
-    dataset: Dataset,
+    real: Real,
     extractor: Extractor,
     *,
     n: int,
     keep: int,
-    placement: tuple[NamedSharding, NamedSharding],
+    samples: int = 0,
+    placement: Placement,
     begin: Begin = quiet,
 ) -> Reference:
-    """The statistics of a data set's images, from the cache or else computed and kept.
+    """Computes the statistics of real samples, or reads them where they are kept.
 
-    They are `CACHE/statistics/NAME-SPLIT-EXTRACTOR-DIGEST.safetensors`, with a checksum beside; the digest is of the data
-    set's files, split, size and channels, the extractor's checksum and what it does to images first, n and `keep`. A file
-    that is damaged is computed anew.
+    They are kept in `CACHE/statistics/NAME-SPLIT-EXTRACTOR-DIGEST.safetensors`, with a checksum beside; the digest covers
+    the data set's files, split, size and channels, the extractor's checksum and its resize, n and `keep`. A file that is
+    damaged is computed anew. Samples without files are computed each time. Of a density 2 n samples are drawn: n to compare
+    with and n in the place of a perfect sampler's.
 
     Args:
-        wanted: the data set, as a recipe has it. What mirrors or labels do in training is of no matter here.
-        dataset: the same, loaded, not mirrored.
-        extractor: for its images.
-        n: generated images that will be compared with it.
-        keep: features that are kept of each part.
-        placement: how a batch, and what is the same for all, lie on the devices.
-        begin: is told what begins, and returns what is told of progress.
+        real: the samples.
+        extractor: for samples of their shape.
+        n: number of generated samples that will be compared with them.
+        keep: number of features that are kept of each part.
+        samples: number of samples that are kept of each part.
+        placement: the shardings of a batch and of what is replicated.
+        begin: called with what begins and its size; returns a function to call with the samples done.
 
     Returns:
         A `Reference`.
@@ -89,57 +78,86 @@ def reference(
     Raises:
         ValueError: when n exceeds the data set, or a feature is not finite.
     """
-    size = dataset.size
-    if size is None or not 2 <= n <= size:
-        raise ValueError(f"n: {n}, but it must be from 2 to the {size} images of {wanted.name}/{wanted.split}")
+    size = real.dataset.size
+    if n < 2 or (size is not None and n > size):
+        raise FieldError("n", n, f"it must be from 2 to the {size} images of {real.name}/{real.split}")
 
     def split_at(dataset: Dataset, bounds: list[int], split: str) -> list[Statistics]:
         def compute() -> list[Statistics]:
-            tick = begin(f"real images of {wanted.name}/{split}", bounds[-1])
-            images = _in_order(dataset, bounds[-1], extractor.batch, placement[0])
-            return gather(features_of(extractor, placement=placement)(images), bounds, keep=keep, tick=tick)
+            tick = begin(f"real {real.kind} of {real.name}/{split}", bounds[-1])
+            batches = _in_order(dataset, bounds[-1], extractor.batch, placement[0])
+            return gather(features_of(extractor, placement=placement)(batches), bounds, keep=keep, tick=tick)
 
-        identity = _identity(wanted, dataset, split, extractor, bounds, keep)
-        return _kept(_path(identity), identity, compute)
+        identity = None if real.fingerprint is None else _identity(real, dataset, split, extractor, bounds, keep)
+        found = compute() if identity is None else _kept(_path(identity), identity, compute)
+        return _with_samples(found, samples, lambda count: _in_order(dataset, count, extractor.batch, placement[0]))
 
-    part, rest = split_at(dataset, [min(n, size // 2), size], wanted.split)
-    other = held_out_split(wanted)
-    held_out = None
-    if other is not None:
-        found = data.load(wanted.name, split=other, image_size=wanted.image_size, channels=wanted.channels)
-        (held_out,) = split_at(found, [min(n, found.size or n)], other)
-    return Reference(joined(part, rest, keep=keep), part, rest, held_out, other)
+    if size is None:
+        part, rest, held_out = split_at(real.dataset, [n // 2, n, 2 * n], real.split)
+        return Reference(_whole(part, rest, keep, samples), part, rest, held_out, real.split)
+    part, rest = split_at(real.dataset, [min(n, size // 2), size], real.split)
+    other = real.held_out()
+    if other is None:
+        return Reference(_whole(part, rest, keep, samples), part, rest, None, None)
+    (held_out,) = split_at(other, [min(n, other.size or n)], other.split)
+    return Reference(_whole(part, rest, keep, samples), part, rest, held_out, other.split)
 
 
 def picked(dataset: Dataset, positions: np.ndarray) -> np.ndarray:
-    """The images that statistics have at these positions, `[k, H, W, C]` float32 in [-1, 1]."""
+    """Returns the samples that statistics have at these positions, `[k, ...]` float32."""
     draw = dataset.batches(_ORDER, 1)
     return np.concatenate([np.asarray(draw(int(position))["image"][0]) for position in positions])
 
 
 def _in_order(dataset: Dataset, count: int, batch: int, sharding: NamedSharding) -> Batches:
-    """The first images of the fixed order, over the devices."""
-    assert dataset.size is not None
+    """Draws the first samples of the fixed order, in batches over the devices."""
     devices = sharding.num_devices
-    batch = min(-(-batch // devices), max(dataset.size // devices, 1)) * devices
+    batch = -(-batch // devices) * devices
+    if dataset.size is not None:  # a batch is at most the set
+        batch = min(batch, max(dataset.size // devices, 1) * devices)
     draw = dataset.batches(_ORDER, batch, sharding)
     for step in range(-(-count // batch)):
         drawn = jax.tree.map(lambda x: x[0], draw(step))
         yield drawn["image"], np.asarray(drawn["label"]), min(batch, count - step * batch)
 
 
+def _with_samples(parts: list[Statistics], samples: int, draw: Callable[[int], Batches]) -> list[Statistics]:
+    """Adds the first samples of each part; they are not kept on disk, since the data set has them."""
+    if not samples:
+        return parts
+    starts = np.cumsum([0, *(part.n for part in parts[:-1])])
+    counts = [min(samples, part.n) for part in parts]
+    wanted = np.concatenate([np.arange(start, start + count) for start, count in zip(starts, counts, strict=True)])
+    found, position = [], 0
+    for drawn, _, counted in draw(int(wanted[-1]) + 1):
+        rows = wanted[(position <= wanted) & (wanted < position + counted)] - position
+        position += counted
+        if len(rows):
+            found.append(np.asarray(as_compared(drawn))[rows])
+    split = np.split(np.concatenate(found), np.cumsum(counts)[:-1])
+    return [part._replace(samples=own) for part, own in zip(parts, split, strict=True)]
+
+
+def _whole(part: Statistics, rest: Statistics, keep: int, samples: int) -> Statistics:
+    found = joined(part, rest, keep=keep)
+    if part.samples is None or rest.samples is None:
+        return found
+    return found._replace(samples=np.concatenate([part.samples, rest.samples])[:samples])
+
+
 def _identity(
-    wanted: Data,
+    real: Real,
     dataset: Dataset,
     split: str,
     extractor: Extractor,
     bounds: list[int],
     keep: int,
 ) -> dict[str, Any]:
-    """Everything that the statistics depend on."""
+    """Returns everything that the statistics depend on."""
+    assert real.fingerprint is not None
     return {
-        "data": wanted.name,
-        "files": fingerprint(wanted.name),
+        "data": real.name,
+        "files": real.fingerprint(),
         "split": split,
         "shape": list(dataset.shape),
         "size": dataset.size,
@@ -147,7 +165,7 @@ def _identity(
         "bounds": bounds,
         "keep": keep,
         "features": extractor.name,
-        "sha256": extractor.checksum,
+        "sha256": extractor.digest or extractor.checksum,
         "resize": extractor.resize,
         "kept": _CHANGED,
     }
@@ -160,6 +178,7 @@ def _path(identity: dict[str, Any]) -> Path:
 
 
 def _kept(path: Path, identity: dict[str, Any], compute: Callable[[], list[Statistics]]) -> list[Statistics]:
+    """Reads statistics that are kept, or else computes and keeps them."""
     try:
         kept = cache.read(path)
         if kept.about == identity:

@@ -1,6 +1,6 @@
-"""What a metric needs to know of a set of images: moments of their features, and some of the features themselves.
+"""Statistics of a set of samples: moments of their features, and some of the features and samples themselves.
 
-Images stream through the extractor, on all devices, and their features into sums on the host, in float64.
+Samples stream through the extractor, on all devices, and their features into sums on the host, in float64.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,57 +13,49 @@ from jax.sharding import NamedSharding
 
 from jaxgan.core.types import PyTree
 from jaxgan.evaluation.features.extractors import Extracted, Extractor
-from jaxgan.evaluation.features.inputs import quantised
+from jaxgan.evaluation.features.inputs import are_images, as_compared, quantised
+from jaxgan.evaluation.metric import Statistics
 from jaxgan.evaluation.metrics.moments import Moments, merge, moments
 
 _ROWS = 2_000  # features summed at a time: more is no faster
 
-# Batches of images on the devices, [B, H, W, C], their labels [B], and how many of each count, from the first on.
+# Batches of samples on the devices, [B, ...], their labels [B], and how many of each count, from the first on.
 Batches = Iterable[tuple[jax.Array, np.ndarray, int]]
 
 
 class Rows(NamedTuple):
-    """What is known of some images, one after the other."""
+    """Features, logits and labels of consecutive samples."""
 
     features: np.ndarray  # [B, F] float32
     logits: np.ndarray | None  # [B, K] float32, of a classifier
     labels: np.ndarray  # [B] int32
 
 
-class Statistics(NamedTuple):
-    """Of n images."""
-
-    n: int
-    moments: Moments  # of the features of all
-    features: np.ndarray  # [k, F] float32, of the first
-    logits: np.ndarray | None  # [k, K] float32, likewise
-    labels: np.ndarray  # [n] int32
-
-
 def features_of(
     extractor: Extractor, *, placement: tuple[NamedSharding, NamedSharding] | None = None
 ) -> Callable[[Batches], Iterator[Rows]]:
-    """A function from batches of images to their features, compiled once.
+    """Compiles an extractor into a function from batches of samples to their features.
 
     Args:
-        extractor: of images of that shape.
-        placement: how a batch and what is the same for all lie on the devices, `generate.over_devices`; as they come when None.
+        extractor: for samples of that shape.
+        placement: the shardings of a batch and of what is replicated, as `generate.over_devices`; none when None.
 
     Returns:
-        `batches -> rows`, an iterator that is one batch behind the devices. It raises ValueError for images that are not
+        `batches -> rows`, an iterator that is one batch behind the devices. It raises ValueError for samples that are not
         finite: as bytes they would be grey, and have a score.
     """
     params = extractor.params if placement is None else jax.device_put(extractor.params, placement[1])
 
     @jax.jit
-    def run(params: PyTree, images: jax.Array) -> tuple[Extracted, jax.Array]:
-        broken = ~jnp.isfinite(images.astype(jnp.float32)).all(axis=(1, 2, 3))
-        return extractor.apply(params, quantised(images)), broken
+    def run(params: PyTree, samples: jax.Array) -> tuple[Extracted, jax.Array]:
+        broken = ~jnp.isfinite(samples.astype(jnp.float32)).all(axis=tuple(range(1, samples.ndim)))
+        given = quantised(samples) if are_images(samples.shape[1:]) else samples.astype(jnp.float32)
+        return extractor.apply(params, given), broken
 
     def features(batches: Batches) -> Iterator[Rows]:
         pending: list[tuple[Extracted, jax.Array, np.ndarray, int]] = []
-        for images, labels, count in batches:
-            pending.append((*run(params, images), labels, count))
+        for samples, labels, count in batches:
+            pending.append((*run(params, samples), labels, count))
             if len(pending) > 1:
                 yield _fetched(*pending.pop(0))
         for each in pending:
@@ -72,16 +64,46 @@ def features_of(
     return features
 
 
+def statistics_of(
+    features: Callable[[Batches], Iterator[Rows]],
+    batches: Batches,
+    n: int,
+    *,
+    keep: int,
+    samples: int = 0,
+    tick: Callable[[int], object] = lambda _: None,
+) -> Statistics:
+    """Computes the statistics of n samples that come in batches.
+
+    Args:
+        features: as `features_of` returns.
+        batches: n samples or more.
+        n: number of samples.
+        keep: number of features kept, of the first samples.
+        samples: number of samples kept themselves.
+        tick: called with the number of samples done, batch by batch.
+
+    Returns:
+        `Statistics`.
+
+    Raises:
+        ValueError: for samples or features that are not finite.
+    """
+    kept: list[np.ndarray] = []
+    (found,) = gather(features(_keeping(batches, min(samples, n), kept)), [n], keep=keep, tick=tick)
+    return found._replace(samples=np.concatenate(kept)) if samples else found
+
+
 def gather(
     stream: Iterator[Rows], bounds: Sequence[int], *, keep: int, tick: Callable[[int], object] = lambda _: None
 ) -> list[Statistics]:
-    """The statistics of consecutive parts of a stream.
+    """Computes the statistics of consecutive parts of a stream.
 
     Args:
-        stream: as `features_of` gives it, of `bounds[-1]` images or more.
-        bounds: where each part ends, ascending.
-        keep: features kept of each part, of its first images.
-        tick: is told of the images done.
+        stream: as `features_of` gives it, of `bounds[-1]` samples or more.
+        bounds: end of each part, ascending.
+        keep: number of features kept of each part, of its first samples.
+        tick: called with the number of samples done, batch by batch.
 
     Returns:
         A `Statistics` for each part.
@@ -108,7 +130,7 @@ def gather(
 
 
 def joined(first: Statistics, second: Statistics, *, keep: int) -> Statistics:
-    """The statistics of both sets together, the first before the second; of them `keep` features."""
+    """Joins the statistics of two sets, the first before the second, with `keep` features and no samples."""
     kept = _cut(_stacked([Rows(each.features, each.logits, each.labels[:0]) for each in (first, second)]), slice(keep))
     total = merge(first.moments, second.moments)
     labels = np.concatenate([first.labels, second.labels])
@@ -116,11 +138,20 @@ def joined(first: Statistics, second: Statistics, *, keep: int) -> Statistics:
 
 
 def in_batches(images: np.ndarray, batch: int, sharding: NamedSharding) -> Batches:
-    """Images in memory, `[N, H, W, C]`, as batches over the devices; the last is filled up with the first images."""
+    """Cuts samples in memory, `[N, ...]`, into batches over the devices; the last is filled up with the first samples."""
     batch = -(-batch // sharding.num_devices) * sharding.num_devices
     for start in range(0, len(images), batch):
         index = np.arange(start, start + batch) % len(images)
         yield jax.device_put(images[index], sharding), np.zeros(batch, np.int32), min(batch, len(images) - start)
+
+
+def _keeping(batches: Batches, count: int, kept: list[np.ndarray]) -> Batches:
+    """Hands batches on, and appends their samples to `kept` until `count` are there."""
+    for samples, labels, counted in batches:
+        missing = count - sum(map(len, kept))
+        if missing > 0:
+            kept.append(np.asarray(as_compared(samples))[: min(counted, missing)])
+        yield samples, labels, counted
 
 
 def _fetched(extracted: Extracted, broken: jax.Array, labels: np.ndarray, count: int) -> Rows:
@@ -131,7 +162,7 @@ def _fetched(extracted: Extracted, broken: jax.Array, labels: np.ndarray, count:
 
 
 def _chunks(stream: Iterator[Rows], bounds: Sequence[int], tick: Callable[[int], object]) -> Iterator[Rows]:
-    """The same in pieces of about `_ROWS`, none of which reaches over a bound; what lies beyond the last is left."""
+    """Cuts a stream into pieces of about `_ROWS`, none of which crosses a bound; rows beyond the last bound are left."""
     held: list[Rows] = []
     seen = count = 0  # rows before those held, and of those held
     for bound in bounds:

@@ -33,7 +33,7 @@ def radii(points: Points, nearest: int) -> np.ndarray:
     first, counts = np.unique(position, return_index=True, return_counts=True)[1:]
     if len(first) == 1:
         return np.zeros(len(position))
-    (different,) = distances.prepare(points.x[first])
+    (different,) = distances.in_common_coordinates(points.x[first])
     found = neighbours.nearest(different, different, min(nearest, len(first) - 1))
     as_near = (counts - 1)[:, None] + counts[found.indices].cumsum(axis=1)  # how many others are at most so far away
     column = (as_near < nearest).sum(axis=1)

@@ -30,7 +30,7 @@ class Block(NamedTuple):
 
 
 class Points(NamedTuple):
-    """A set of samples, ready for distances to those it was prepared with."""
+    """A set of samples, ready for distances to the sets of the same coordinates."""
 
     x: np.ndarray  # [N, D] as given
     origin: np.ndarray  # [D] float64: the nearer to zero, the less cancels in x^2 + y^2 - 2 x y
@@ -38,8 +38,8 @@ class Points(NamedTuple):
     blocks: tuple[Block, ...]  # float32, on the device
 
 
-def prepare(*sets: np.ndarray) -> tuple[Points, ...]:
-    """Sets of samples `[N, D]` in common coordinates, and their float32 blocks on the device."""
+def in_common_coordinates(*sets: np.ndarray) -> tuple[Points, ...]:
+    """Puts sets of samples `[N, D]` into common coordinates, with their float32 blocks on the device."""
     total = sum(len(x) for x in sets)
     origin = sum((x.sum(axis=0, dtype=np.float64) for x in sets), np.zeros(sets[0].shape[1])) / total
     largest = max(float(np.square(part).sum(axis=1).max()) for x in sets for part in _centred(x, origin, 1.0))

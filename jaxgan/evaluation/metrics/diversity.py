@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.evaluation.metric import KEPT, Metric, Score, Scores, Shown, Statistics
 from jaxgan.evaluation.metrics.checks import checked
 
 
@@ -82,3 +83,24 @@ def _spread(x: np.ndarray) -> float:
     deviation = x.astype(np.float64)
     deviation -= deviation.mean(axis=0)
     return float(np.sqrt(2.0 * np.square(deviation).sum() / (len(x) - 1)))
+
+
+def _vendi(_: Statistics, fake: Statistics, __: Statistics | None) -> Scores:
+    few, labels = fake.features[:KEPT], fake.labels[:KEPT]
+    found = {"vendi": Score(diversity(few).vendi, None)}
+    counts = np.unique(labels, return_counts=True)[1]
+    if len(counts) > 1 and counts.min() > 1:
+        found["vendi_within"] = Score(diversity(few, labels).vendi, None)
+    return found
+
+
+DIVERSITY = Metric(
+    _vendi,
+    of="statistics",
+    name="diversity",
+    figures={
+        "vendi": Shown("Vendi score", "as real"),
+        "vendi_within": Shown("Vendi score within a class", "as real"),
+    },
+    definition="Vendi score, cosine kernel, at most 10,000",
+)

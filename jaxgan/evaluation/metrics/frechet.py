@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxgan.evaluation.metric import Metric, Score, Scores, Statistics
 from jaxgan.evaluation.metrics.moments import Covariance, Moments
 from jaxgan.evaluation.metrics.moments import covariance as covariance_of
 
@@ -63,3 +64,33 @@ def _factor(s: np.ndarray, rank: int) -> np.ndarray:
     values, vectors = np.linalg.eigh(s)
     kept = slice(max(0, len(s) - rank), None)
     return vectors[:, kept] * np.sqrt(np.clip(values[kept], 0.0, None))
+
+
+def _fid(real: Statistics, fake: Statistics, _: Statistics | None) -> Scores:
+    return {"fid": Score(frechet_distance(real.moments, fake.moments, covariance="sample"), None)}
+
+
+def _fid_population(real: Statistics, fake: Statistics, _: Statistics | None) -> Scores:
+    return {"fid_population": Score(frechet_distance(real.moments, fake.moments, covariance="population"), None)}
+
+
+FID = Metric(
+    _fid,
+    of="statistics",
+    name="fid",
+    title="Frechet distance",
+    better="lower",
+    definition="Fréchet distance between Gaussian fits, sample covariance, float64",
+    keep=0,
+    samples_per_feature=10,
+)
+FID_POPULATION = Metric(
+    _fid_population,
+    of="statistics",
+    name="fid_population",
+    title="Frechet distance, population",
+    better="lower",
+    definition="Fréchet distance between Gaussian fits, population covariance, float64",
+    keep=0,
+    samples_per_feature=10,
+)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.evaluation.metric import ALL, Metric, Score, Scores, Shown, Statistics
 from jaxgan.evaluation.metrics.checks import checked
 
 
@@ -58,3 +59,21 @@ def _score(log_p: np.ndarray) -> float:
     # A class whose every p is too small for float64 is 0 log 0, which is 0.
     log_marginal = np.log(marginal, out=np.zeros_like(marginal), where=marginal > 0)
     return float(np.exp(np.mean(np.sum(p * (log_p - log_marginal), axis=1))))
+
+
+def _of_logits(_: Statistics, fake: Statistics, __: Statistics | None) -> Scores:
+    assert fake.logits is not None
+    found = inception_score(fake.logits)
+    return {"inception_score": Score(found.mean, found.deviation)}
+
+
+INCEPTION_SCORE = Metric(
+    _of_logits,
+    of="statistics",
+    name="is",
+    figures={"inception_score": Shown("Inception score", "higher")},
+    definition="Inception score, mean of 10 splits",
+    keep=ALL,
+    least=10,
+    needs=("logits",),
+)

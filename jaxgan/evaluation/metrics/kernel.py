@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.evaluation.metric import KEPT, Metric, Score, Scores, Statistics
 from jaxgan.evaluation.metrics.checks import checked_pair
 
 
@@ -76,3 +77,18 @@ def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     base /= x.shape[1]
     base += 1.0
     return base * base * base  # `** 3` calls pow for each of a million entries
+
+
+def _kid(real: Statistics, fake: Statistics, _: Statistics | None) -> Scores:
+    found = kernel_distance(real.features[:KEPT], fake.features[:KEPT])
+    return {"kid": Score(found.mean, found.deviation)}
+
+
+KID = Metric(
+    _kid,
+    of="statistics",
+    name="kid",
+    title="KID",
+    better="lower",
+    definition="squared MMD, cubic kernel, without bias, mean of 100 subsets of at most 1,000",
+)

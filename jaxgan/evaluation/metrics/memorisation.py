@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.evaluation.metric import ALL, Metric, Score, Scores, Shown, Statistics
 from jaxgan.evaluation.metrics import neighbours
 from jaxgan.evaluation.metrics.checks import checked, checked_pair
-from jaxgan.evaluation.metrics.distances import prepare
+from jaxgan.evaluation.metrics.distances import in_common_coordinates
 
 QUANTILE = 0.01  # of the distances of unseen samples: nearer than that counts as a copy
 
@@ -46,10 +47,10 @@ def nearest(query: np.ndarray, reference: np.ndarray | None = None) -> Nearest:
         ValueError: when the shapes do not fit, a feature is not finite, or there is no other sample.
     """
     if reference is None:
-        (only,) = prepare(checked("query", query, least=2))
+        (only,) = in_common_coordinates(checked("query", query, least=2))
         found = neighbours.nearest(only, only, 1)
     else:
-        a, b = prepare(*checked_pair(query, reference, names=("query", "reference")))
+        a, b = in_common_coordinates(*checked_pair(query, reference, names=("query", "reference")))
         found = neighbours.nearest(a, b, 1)
     return Nearest(np.sqrt(found.squared[:, 0]), found.indices[:, 0])
 
@@ -93,7 +94,7 @@ def memorisation(train: np.ndarray, fake: np.ndarray, held_out: np.ndarray | Non
         _, held_out = checked_pair(train, held_out, names=("train", "held_out"))
     near = nearest(fake, train)
     if held_out is None:
-        (points,) = prepare(train)
+        (points,) = in_common_coordinates(train)
         others = neighbours.nearest(points, points, 2)
         spacing, other = np.sqrt(others.squared), others.indices[:, 0]
         unseen, fake_spacing = spacing[:, 0], spacing[near.indices, 0]
@@ -117,7 +118,7 @@ def _spacing(train: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """The distance from some training samples to their nearest other ones, `[len(indices)]`."""
     wanted, position = np.unique(indices, return_inverse=True)
     # The nearest of a training sample is itself or its twin, at 0; the second is the nearest other one.
-    a, b = prepare(train[wanted], train)
+    a, b = in_common_coordinates(train[wanted], train)
     return np.sqrt(neighbours.nearest(a, b, 2).squared[position, 1])
 
 
@@ -126,3 +127,26 @@ def _rank_sum(x: np.ndarray, y: np.ndarray) -> float:
     ordered, m, n = np.sort(y), len(x), len(y)
     exceeds = np.searchsorted(ordered, x, side="left").sum() + np.searchsorted(ordered, x, side="right").sum()
     return float((exceeds / 2 - m * n / 2) / math.sqrt(m * n * (m + n + 1) / 12))
+
+
+def _copying(real: Statistics, fake: Statistics, held_out: Statistics | None) -> Scores:
+    found = memorisation(real.features, fake.features, None if held_out is None else held_out.features)
+    return {
+        "copied": Score(found.copied, None),
+        "nearest_ratio": Score(found.ratio, None),
+        "authenticity": Score(found.authenticity, None),
+    }
+
+
+MEMORISATION = Metric(
+    _copying,
+    of="statistics",
+    name="memorisation",
+    figures={
+        "copied": Shown("share nearer to real than 1 % of unseen", "as real"),
+        "nearest_ratio": Shown("distance to nearest real over unseen's", "as real"),
+        "authenticity": Shown("authenticity", "as real"),
+    },
+    definition="nearest real images of generated ones beside those of unseen ones, all of them",
+    keep=ALL,
+)

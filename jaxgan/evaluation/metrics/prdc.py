@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.evaluation.metric import KEPT, Metric, Score, Scores, Shown, Statistics
 from jaxgan.evaluation.metrics.balls import radii, within
 from jaxgan.evaluation.metrics.checks import checked_pair
-from jaxgan.evaluation.metrics.distances import prepare
+from jaxgan.evaluation.metrics.distances import in_common_coordinates
 
 
-class PRDC(NamedTuple):
+class PrecisionRecallDensityCoverage(NamedTuple):
     """Shares in [0, 1], but `density`, which may exceed 1."""
 
     precision: float  # of generated samples inside the real manifold
@@ -18,7 +19,7 @@ class PRDC(NamedTuple):
     coverage: float  # of real samples with a generated one in their neighbourhood
 
 
-def prdc(real: np.ndarray, fake: np.ndarray, *, nearest: int = 5) -> PRDC:
+def prdc(real: np.ndarray, fake: np.ndarray, *, nearest: int = 5) -> PrecisionRecallDensityCoverage:
     """Precision, recall, density and coverage of generated against real features, with the counts that float64 gives.
 
     With r_i the distance from real i to its `nearest`-th other real sample, s_j likewise among the generated, and d_ij the
@@ -33,7 +34,7 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, nearest: int = 5) -> PRDC:
         nearest: k, the neighbour whose distance is a sample's radius; 5 in the field, from 1 to below N and M.
 
     Returns:
-        A `PRDC`.
+        A `PrecisionRecallDensityCoverage`.
 
     Raises:
         ValueError: when the shapes do not fit, a feature is not finite, or `nearest` is out of range.
@@ -46,11 +47,26 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, nearest: int = 5) -> PRDC:
     for name, features in (("real", real), ("fake", fake)):
         if not 1 <= nearest < len(features):
             raise ValueError(f"nearest: {nearest}, but it must be from 1 to below the {len(features)} {name} samples")
-    a, b = prepare(real, fake)
+    a, b = in_common_coordinates(real, fake)
     found = within(a, b, radii(a, nearest), radii(b, nearest), closed=False)
-    return PRDC(
+    return PrecisionRecallDensityCoverage(
         precision=float((found.balls_of_a > 0).mean()),
         recall=float((found.balls_of_b > 0).mean()),
         density=float(found.balls_of_a.sum() / (nearest * len(fake))),
         coverage=float((found.b_around_a > 0).mean()),
     )
+
+
+def _prdc(real: Statistics, fake: Statistics, _: Statistics | None) -> Scores:
+    found = prdc(real.features[:KEPT], fake.features[:KEPT], nearest=5)
+    return {name: Score(value, None) for name, value in found._asdict().items()}
+
+
+PRDC = Metric(
+    _prdc,
+    of="statistics",
+    name="prdc",
+    figures={name: Shown(name, "higher") for name in PrecisionRecallDensityCoverage._fields},
+    definition="precision, recall, density and coverage, 5 neighbours, at most 10,000 of each",
+    least=7,
+)

@@ -1,17 +1,18 @@
-"""What was found, as a table to read and as JSON: every figure with how it was obtained and what real samples score."""
+"""Results as a table to read and as JSON: every figure with how it was obtained and the figures of real samples."""
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxgan import recipes
 from jaxgan.core.sweep import summary
+from jaxgan.recipes import FREE
 
 
 class Floor(NamedTuple):
-    """What real samples score in place of generated ones."""
+    """The figure of real samples in place of generated ones."""
 
-    words: str  # which
+    words: str  # which samples
     value: float | None
     deviation: float | None  # over subsets, or of chance alone where that is known
     n: int  # samples in place of the generated ones
@@ -31,16 +32,16 @@ class Value(NamedTuple):
 
     @property
     def floor(self) -> float | None:
-        """What real samples score: the first of the floors."""
+        """The figure of real samples: the first of the floors."""
         return self.floors[0].value if self.floors else None
 
     @property
     def floor_deviation(self) -> float | None:
-        """How far chance, or the choice of subsets, takes that."""
+        """The deviation of the first floor, by chance or by the choice of subsets."""
         return self.floors[0].deviation if self.floors else None
 
     def content(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Returns the same for JSON."""
         return {
             "mean": self.mean,
             "standard_error": self.standard_error,
@@ -55,16 +56,17 @@ class Value(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Of one run, or of one set of images."""
+    """The figures of one run, or of one set of images."""
 
     name: str
     about: dict[str, Any]  # "run", "recipe" and "step", or "images"
-    headline: tuple[str, ...]  # what was measured and how, in words
+    headline: tuple[str, ...]  # the samples measured and how, in words
     values: dict[str, Value]
     warnings: tuple[str, ...]
+    file: Path | None = None  # the JSON file
 
     def content(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Returns the same for JSON."""
         values = {name: value.content() for name, value in self.values.items()}
         return {**self.about, "values": values, "warnings": list(self.warnings)}
 
@@ -78,19 +80,19 @@ def value(
     how: dict[str, Any],
     deviation: float | None = None,
 ) -> Value:
-    """A `Value` of what each GAN of a run scored; a mean without those that are not finite would flatter."""
+    """Makes a `Value` of the figures of each GAN of a run; a mean without those that are not finite would flatter."""
     there = tuple(map(finite, members))
     mean, error = (None, None) if None in there else summary(members)
     return Value(mean, error, there, deviation, tuple(floors), title, better, how)
 
 
 def finite(number: float | None) -> float | None:
-    """JSON knows neither NaN nor infinity."""
+    """Returns a number, or None for NaN and infinity, which JSON does not know."""
     return None if number is None or not math.isfinite(number) else float(number)
 
 
 def groups(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Runs that differ in their seed only, with the mean and standard error of their figures.
+    """Groups runs that differ in their seed only, with the mean and standard error of their figures.
 
     Returns:
         For each such group of two or more its `runs` by name and its `values`.
@@ -112,50 +114,50 @@ def groups(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 def together(results: Sequence[Result]) -> dict[str, Any]:
-    """Several results as JSON."""
+    """Returns several results for JSON."""
     return {"results": [{"name": each.name, **each.content()} for each in results], "groups": groups(results)}
 
 
 def table(results: Sequence[Result]) -> str:
-    """The figures as lines to read: of one run with their floors, of several side by side."""
+    """Writes the figures as lines to read: of one run with their floors, of several side by side."""
     lines = [line for each in results for line in each.headline] if len(results) == 1 else _headlines(results)
     rows = _alone(results[0]) if len(results) == 1 else _side_by_side(results)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines += ["", *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)]
-    told = dict.fromkeys(warning for each in results for warning in each.warnings)
-    return "\n".join([*lines, *([""] if told else []), *told])
+    warnings = dict.fromkeys(warning for each in results for warning in each.warnings)
+    return "\n".join([*lines, *([""] if warnings else []), *warnings])
 
 
 def _alone(result: Result) -> list[tuple[str, ...]]:
-    """Rows of figures: value, standard error where there are several GANs, better, floors."""
+    """Returns rows of figures: value, standard error where there are several GANs, better, floors."""
     values = result.values.values()
     count = max(len(each.members) for each in values)
     several, names = count > 1, list(dict.fromkeys(floor.words for each in values for floor in each.floors))
     head = ["figure", f"mean of {count}" if several else "value", *(["standard error"] if several else []), "better"]
     rows = [(*head, *(f"real: {name}" for name in names))]
     for each in values:
-        floors = {floor.words: _told(floor.value, floor.deviation) for floor in each.floors}
-        error = [_told(each.standard_error)] if several else []
+        floors = {floor.words: _cell(floor.value, floor.deviation) for floor in each.floors}
+        error = [_cell(each.standard_error)] if several else []
         rows.append(
-            (each.title, _told(each.mean, each.deviation), *error, each.better, *(floors.get(name, "-") for name in names))
+            (each.title, _cell(each.mean, each.deviation), *error, each.better, *(floors.get(name, "-") for name in names))
         )
     return rows
 
 
 def _side_by_side(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    """Rows of figures, a column for each result and for each group of seeds."""
+    """Returns rows of figures, with a column for each result and for each group of seeds."""
     first: dict[str, Value] = {name: each for result in reversed(results) for name, each in result.values.items()}
     several = groups(results)
     means = [f"mean of {len(group['runs'])} seeds" for group in several]
     rows = [("figure", *(each.name for each in results), *means, "better", "real")]
     for name, each in first.items():
         cells = [
-            _told(found.mean, found.standard_error if len(found.members) > 1 else found.deviation) if found else "-"
+            _cell(found.mean, found.standard_error if len(found.members) > 1 else found.deviation) if found else "-"
             for found in (result.values.get(name) for result in results)
         ]
-        cells += [_told(group["values"][name]["mean"], group["values"][name]["standard_error"]) for group in several]
+        cells += [_cell(group["values"][name]["mean"], group["values"][name]["standard_error"]) for group in several]
         floor = each.floors[0] if each.floors else None
-        rows.append((each.title, *cells, each.better, _told(floor.value, floor.deviation) if floor else "-"))
+        rows.append((each.title, *cells, each.better, _cell(floor.value, floor.deviation) if floor else "-"))
     return rows
 
 
@@ -172,10 +174,10 @@ def _over(group: Sequence[Result], name: str) -> dict[str, Any]:
 
 
 def _same_but_for_seed(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    return list(recipes.differences(a, b)) == ["seed"]
+    return {name for name in {*a, *b} if a.get(name) != b.get(name)} - set(FREE) == {"seed"}
 
 
-def _told(number: float | None, deviation: float | None = None) -> str:
+def _cell(number: float | None, deviation: float | None = None) -> str:
     if number is None:
         return "-"
     return f"{number:.4g}" + ("" if deviation is None else f" ± {deviation:.2g}")

@@ -1,0 +1,95 @@
+"""What is measured: metrics, features and number of samples, completed from what is asked for."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from jaxgan.evaluation import features, verdict
+from jaxgan.evaluation.features.extractors import LARGE, NAMES, NOTHING, WITH_LOGITS, Extractor
+from jaxgan.evaluation.features.functions import Features
+from jaxgan.evaluation.features.inputs import are_images
+from jaxgan.evaluation.features.real import Real
+from jaxgan.evaluation.metric import KEPT, Better, Metric
+from jaxgan.evaluation.metrics.named import find_all, with_figure
+from jaxgan.recipes.table import METRICS
+from jaxgan.system.messages import FieldError, not_one_of
+
+Asked = str | Features | Extractor | None  # a name, a function, an extractor, or that which suits the data
+
+
+class Settings(NamedTuple):
+    """Everything that a figure depends on besides the generated samples."""
+
+    metrics: tuple[Metric, ...]
+    features: str | Features | Extractor
+    n: int  # number of generated samples
+    real: Real
+
+
+def usual(name: str) -> tuple[str, ...]:
+    """Returns the metrics measured when none are asked for; of large networks the features of all images are many to keep."""
+    return ("fid", "kid", "prdc", "diversity") + (() if name in LARGE else ("memorisation",))
+
+
+def settings(real: Real, *, metrics: Sequence[str | Metric] = (), features: Asked = None, n: int | None = None) -> Settings:
+    """Completes what is asked for.
+
+    Args:
+        real: the real samples.
+        metrics: names, or metrics of a user's; the usual ones when there are none.
+        features: name of an extractor, an extractor, or a function of a user's; that which suits the data when None.
+        n: number of generated samples; 10,000 or as many as there are real ones when None.
+
+    Returns:
+        `Settings`.
+
+    Raises:
+        FieldError: when n is more than the data set holds or less than a metric needs, or a metric is unknown or needs a
+            classifier.
+    """
+    chosen: Asked = features or _suitable(real)
+    name = name_of(chosen)
+    asked = find_all(metrics or usual(name))
+    if all(metric.of == "samples" for metric in asked):
+        chosen = NOTHING
+    for metric in asked:
+        if "logits" in metric.needs and name in NAMES and name not in WITH_LOGITS:
+            raise FieldError("metrics", metric.name, f"{name} has no classes; a classifier's features or inception's have")
+    size = real.dataset.size
+    n = (KEPT if size is None else min(KEPT, size)) if n is None else n
+    least = max(metric.least for metric in asked)
+    if size is None and n < least:
+        raise FieldError("n", n, f"it must be at least {least}")
+    if size is not None and not least <= n <= size:
+        raise FieldError("n", n, f"it must be from {least} to {size}, the {real.kind} that {real.name}/{real.split} holds")
+    assert chosen is not None
+    return Settings(asked, chosen, n, real)
+
+
+def better_of(figure: str, own: Iterable[Metric] = ()) -> Better:
+    """Returns the direction in which a figure is better.
+
+    Args:
+        figure: a figure of `verdict.SHOWN`, of the library's metrics or of `own`.
+        own: a user's metrics.
+
+    Raises:
+        FieldError: when there is no such figure.
+    """
+    metric = with_figure(figure, own)
+    if metric is not None:
+        return metric.heading(figure).better
+    if figure not in verdict.SHOWN:
+        known = [*verdict.SHOWN, *(name for row in METRICS.values() for name in row.figures)]
+        raise not_one_of("figure", figure, [*known, *(name for metric in own for name in metric.shown)])
+    return verdict.SHOWN[figure].better
+
+
+def name_of(chosen: Asked) -> str:
+    """Returns the name of features that were asked for."""
+    if isinstance(chosen, str):
+        return chosen
+    return chosen.name if isinstance(chosen, Extractor) else getattr(chosen, "__name__", "features")
+
+
+def _suitable(real: Real) -> str:
+    return features.own(real.name) if are_images(real.dataset.shape) else "samples"
