@@ -28,6 +28,7 @@ from .core.types import Weights as Weights
 from .evaluation import features as features
 from .evaluation import metrics as metrics
 from .evaluation import verdict as verdict
+from .evaluation.metric import Metric as Metric
 from .nets import layers as layers
 from .nets.network import from_linen as from_linen
 from .nets.network import pack as pack

@@ -77,7 +77,7 @@ def test_modes_of_stacked_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(features, "classifier", lambda name: judge)
     modes = np.random.default_rng(0).integers(1000, size=2_000)
     monkeypatch.setattr(features.stacked, "stacked_mnist_modes", lambda images, judge: modes)
-    _, values = evaluate.evaluate(run, n=2_000)
+    values = evaluate.evaluate(run, n=2_000).values
     assert values["modes"].mean == len(np.unique(modes))
     assert values["modes"].floor == pytest.approx(values["modes"].mean, abs=30)  # 1000 (1 - 1/e^2) = 865, give or take
     assert values["reverse_kl"].mean == pytest.approx(values["reverse_kl"].floor, rel=0.15)
@@ -89,7 +89,7 @@ def test_modes_of_stacked_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ("options", "message"),
     [
         ({"metrics": ("fdi",)}, "metrics: 'fdi' is not one of fid, .*modes; did you mean 'fid'"),
-        ({"metrics": ("fid",)}, "metrics: fid, but ring has points in the plane; its metric is modes"),
+        ({"metrics": ("fid",), "features": "pixels"}, r"features: pixels, but samples of shape \(2,\) are no images"),
         ({"n": 1}, "n: 1, but it must be at least 2"),
         ({"n": 7}, "n: 7 samples cannot show 8 modes; it must be at least that many"),
         ({"seed": -1}, "seed: -1, but"),

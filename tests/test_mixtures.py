@@ -15,7 +15,7 @@ def test_two_gans_find_the_ring(tmp_path: Path) -> None:
         recipes.preset("ring"), seeds=2, steps=2_000, decay_images=3_000 * 256, ema_half_life=20_000.0,
         penalty=Penalty("r1_r2", 0.1), log_interval=1_000, sample_interval=2_000,
     )  # fmt: skip
-    _, values = evaluate(train(short, tmp_path / "ring").path, batch=2_500)
+    values = evaluate(train(short, tmp_path / "ring").path, batch=2_500).values
     assert values["modes"].members == (8.0, 8.0)
     assert min(value or 0.0 for value in values["high_quality"].members) > 0.15
     assert max(1.0 if value is None else value for value in values["reverse_kl"].members) < 0.05

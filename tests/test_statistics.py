@@ -12,16 +12,15 @@ from jaxgan import data
 from jaxgan.evaluation import features
 from jaxgan.evaluation.features import references as module
 from jaxgan.evaluation.features import statistics
+from jaxgan.evaluation.features.real import held_out_split, named
 from jaxgan.evaluation.features.references import picked, reference
 from jaxgan.evaluation.features.statistics import features_of, gather, in_batches, joined
 from jaxgan.evaluation.metrics.moments import moments
-from jaxgan.recipes import Data
 from jaxgan.training.generate import over_devices
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (101, 4, 4, 1), np.uint8)
 PIXELS = features.extractor("pixels", (4, 4, 1))
 EXPECTED = IMAGES.reshape(101, -1) / 127.5 - 1
-DIGITS = Data("digits")
 
 
 def same(a, b, **tolerance):
@@ -90,7 +89,8 @@ def digits(kept):
 
 
 def made(digits, **options):
-    return reference(DIGITS, *digits, placement=over_devices(), **({"n": 300, "keep": 50} | options))
+    dataset, extractor = digits
+    return reference(named(dataset, "digits"), extractor, placement=over_devices(), **({"n": 300, "keep": 50} | options))
 
 
 def test_real_images_are_halved_kept_and_read_again(digits, kept, monkeypatch):
@@ -131,7 +131,7 @@ def test_another_state_of_the_data_is_not_taken_for_this_one(kept, tmp_path):
 
     def mean() -> float:
         dataset = data.load(f"npz:{path}")
-        found = reference(Data(f"npz:{path}"), dataset, PIXELS, n=10, keep=0, placement=over_devices())
+        found = reference(named(dataset, f"npz:{path}"), PIXELS, n=10, keep=0, placement=over_devices())
         return float(found.whole.moments.mean.mean())
 
     np.savez(path, images=IMAGES)
@@ -142,7 +142,7 @@ def test_another_state_of_the_data_is_not_taken_for_this_one(kept, tmp_path):
 
 
 def test_a_held_out_split_is_found_where_there_is_one(monkeypatch):
-    assert module.held_out_split(DIGITS) is None
+    assert held_out_split("digits", split="train") is None
     asked = []
 
     def load(name, *, split, **_):
@@ -150,11 +150,11 @@ def test_a_held_out_split_is_found_where_there_is_one(monkeypatch):
         if split == "test":
             raise ValueError("split: there is none")
 
-    monkeypatch.setattr(module.data, "load", load)
-    assert module.held_out_split(Data("other")) == "validation"
+    monkeypatch.setattr(data, "load", load)
+    assert held_out_split("other", split="train") == "validation"
     assert asked == ["test", "validation"]
     asked.clear()
-    assert module.held_out_split(Data("other", split="validation")) is None
+    assert held_out_split("other", split="validation") is None
     assert asked == ["test"]
 
 

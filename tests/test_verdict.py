@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxgan.commands.sample import sample
+from jaxgan.core import losses
 from jaxgan.evaluation import verdict
 from jaxgan.recipes import Adam, Recipe
 from jaxgan.training import runs
@@ -89,6 +90,11 @@ GOOD = {
 }  # fmt: skip
 
 
+LOGISTIC = {"equilibrium": losses.non_saturating.equilibrium, "largest": losses.non_saturating.largest}
+HINGE = {"equilibrium": losses.hinge.equilibrium, "largest": losses.hinge.largest}
+WASSERSTEIN = {"equilibrium": losses.wasserstein.equilibrium, "largest": losses.wasserstein.largest}
+
+
 def history(count: int = 12, **figures: float | list[float]) -> list[dict]:
     """Rows like those of a good run, but for the figures given: one for all rows, or first and last with a line between."""
     rows = []
@@ -122,7 +128,7 @@ def history(count: int = 12, **figures: float | list[float]) -> list[dict]:
     ],
 )
 def test_judge(figures: dict, word: str) -> None:
-    found = verdict.judge(history(**figures), loss="non_saturating")
+    found = verdict.judge(history(**figures), **LOGISTIC)
     assert found.word == word
     assert found.evidence
     assert all("\n" not in line for line in found.evidence)
@@ -131,34 +137,34 @@ def test_judge(figures: dict, word: str) -> None:
 def test_hopping_from_mode_to_mode_is_not_rising() -> None:
     rng = np.random.default_rng(1)
     rows = [row | {"reach": float(rng.uniform(0.05, 0.17))} for row in history(40)]
-    words = [verdict.judge(rows[: i + 1], loss="non_saturating").word for i in range(9, 40)]
+    words = [verdict.judge(rows[: i + 1], **LOGISTIC).word for i in range(9, 40)]
     assert words.count("mode collapse") >= 28  # of 31
 
 
 def test_a_value_that_is_not_finite_is_told_at_once() -> None:
     for value in (None, math.nan, math.inf):
-        found = verdict.judge([*history(1), {"step": 20, "d_loss": value, "g_loss": 1.0}], loss="hinge")
+        found = verdict.judge([*history(1), {"step": 20, "d_loss": value, "g_loss": 1.0}], **HINGE)
         assert found == verdict.Verdict("diverged", ("d_loss not finite",))
 
 
 def test_a_short_history_gives_no_verdict_and_says_so() -> None:
-    assert verdict.judge([], loss="hinge").word is None
-    few = verdict.judge(history(verdict.LEAST - 1, duplicates=1.0), loss="hinge")
+    assert verdict.judge([], **HINGE).word is None
+    few = verdict.judge(history(verdict.LEAST - 1, duplicates=1.0), **HINGE)
     assert few.word is None
     assert few.evidence == ("too early: 5 of the 6 rows with figures that a verdict takes",)
-    assert verdict.judge(history(verdict.LEAST, duplicates=1.0), loss="hinge").word == "mode collapse"
+    assert verdict.judge(history(verdict.LEAST, duplicates=1.0), **HINGE).word == "mode collapse"
     rows = history(verdict.LEAST)
-    assert verdict.judge([*rows, {"step": 999, "d_loss": 1.0}], loss="hinge").word is not None  # a row without figures
+    assert verdict.judge([*rows, {"step": 999, "d_loss": 1.0}], **HINGE).word is not None  # a row without figures
 
 
 def test_where_d_has_no_equilibrium_the_overlap_tells() -> None:
-    assert verdict.judge(history(overlap=0.02), loss="hinge").word == "discriminator wins"
-    assert verdict.judge(history(overlap=0.2, d_loss=0.01), loss="hinge").word == "converged"
+    assert verdict.judge(history(overlap=0.02), **HINGE).word == "discriminator wins"
+    assert verdict.judge(history(overlap=0.2, d_loss=0.01), **HINGE).word == "converged"
 
 
 def test_wasserstein_s_loss_has_no_scale() -> None:
-    assert verdict.judge(history(d_loss=-500.0, g_loss=800.0), loss="wasserstein").word == "converged"
-    assert verdict.judge(history(d_loss=-500.0, g_loss=800.0), loss="hinge").word == "diverged"
+    assert verdict.judge(history(d_loss=-500.0, g_loss=800.0), **WASSERSTEIN).word == "converged"
+    assert verdict.judge(history(d_loss=-500.0, g_loss=800.0), **HINGE).word == "diverged"
 
 
 def test_best() -> None:
@@ -167,9 +173,21 @@ def test_best() -> None:
         {"step": 2, "reach": 0.9, "reverse_kl": None},
         {"step": 3, "reach": 0.9},
     ]
-    assert verdict.best(rows, "reach") == 2
-    assert verdict.best(rows, "reverse_kl") == 1
-    assert verdict.best(rows, "overlap") is None
+    assert verdict.best(rows, "reach", "higher") == 2
+    assert verdict.best(rows, "reach", "lower") == 1
+    assert verdict.best(rows, "reverse_kl", "lower") == 1
+    assert verdict.best(rows, "overlap", "higher") is None
+
+
+def test_best_as_real_is_the_nearest_to_real() -> None:
+    rows = [{"step": step, "spread": value} for step, value in ((1, 0.2), (2, 1.3), (3, 0.9), (4, 5.0))]
+    assert verdict.best(rows, "spread", ("as real", 1.2)) == 2
+    assert verdict.best(rows, "spread", "as real") is None  # nobody said what real samples score
+    assert verdict.best([*rows, {"step": 5, "spread": 9.0, "real": {"spread": 1.0}}], "spread", "as real") == 3
+
+
+def test_an_equilibrium_without_a_scale_is_none() -> None:
+    assert verdict.judge(history(d_loss=-0.4), equilibrium=0.0, largest=None).word == "converged"
 
 
 LONG = {"steps": 64, "log_interval": 4, "sample_interval": 8, "checkpoint_interval": 16, "keep_checkpoints": 1}
@@ -204,7 +222,7 @@ def test_best_of_a_run_that_keeps_none(tiny_run: Path) -> None:
 
 
 def test_keep_best_is_of_figures_that_are_measured(tiny_recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="keep_best: modes is measured on ring, grid only"):
+    with pytest.raises(ValueError, match="keep_best: modes, but it is measured on ring, grid only"):
         train(dataclasses.replace(tiny_recipe, keep_best="modes"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

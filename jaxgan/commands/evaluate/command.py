@@ -222,7 +222,10 @@ def _target_of_run(path: Path, asked: Asked) -> Target:
     elif not chosen and own:
         chosen = (*settings.usual("samples"), *own)
     truncating(experiment, asked.truncation)
-    features = _features(asked.features or run.recipe.eval_features or None)
+    own_features = run.recipe.eval_features
+    if own_features in FEATURES:  # one of ours is a choice for training alone
+        own_features = None
+    features = _features(asked.features or own_features or None)
     return Target(path, run, experiment, None, chosen, features, wanted)
 
 
