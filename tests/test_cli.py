@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from jaxgan import cli, recipes
+from jaxgan.commands import arguments
 from jaxgan.training import checkpoint, loop
 
 
@@ -47,7 +48,7 @@ MISTAKES = [
     ("train --keep-best reech", "'reech' is not one of none, reach,", "did you mean 'reach'?"),
     ("train --keep-best modes", "keep_best: modes", "ring, grid only"),
     ("train --augment colour", "augment: 'colour'", "did you mean 'color'?"),
-    ("train --pack 2", "discriminator.pack: 2", "--data.no-conditional"),
+    ("train --pack 2", "pack: 2", "--data.no-conditional"),
     ("train ring --penalty.gammas 0.1 -1", "penalty.gammas: -1.0", "from 0 to"),
     ("evaluate", "RUN", "required"),
     ("evaluate nowhere", "is not a run", "recipe.json"),
@@ -65,7 +66,7 @@ MISTAKES = [
     ("train --data.name tfds:mnistt", "mnistt", "did you mean"),
     ("train mnist", "mnist", "jaxgan data prepare mnist"),
     ("train ring --data.conditional", "data.conditional: True", "no labels"),
-    ("train ring --generator dcgan", "generator.network: dcgan", "use mlp"),
+    ("train ring --generator dcgan", "generator.type: dcgan", "use mlp"),
     ("train --run afile", "run: ", "is a file"),
     ("train --run afile/below", "run: ", "cannot be written"),
     ("train --run occupied", "run: ", "holds files but no recipe.json"),
@@ -151,7 +152,7 @@ def test_an_interrupt_outside_training_is_one_line(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.COMMANDS, "sample", (cli.Sample, interrupted))
+    monkeypatch.setitem(cli.COMMANDS, "sample", (arguments.Sample, interrupted))
     assert run(capsys, "sample", tiny_run) == (130, "", ["jaxgan sample: interrupted"])
 
 

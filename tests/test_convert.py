@@ -148,5 +148,5 @@ def test_a_converted_run_cannot_be_trained_on_without_data(tmp_path):
     run = convert(stored(tmp_path / "g.safetensors", G=tensors_of("r3gan", 0)), "r3gan", tmp_path / "run")
     from jaxgan.training.experiment import open_data
 
-    with pytest.raises(ValueError, match=r"data\.name: none, and a run without data can only be drawn from"):
+    with pytest.raises(ValueError, match=r"data\.name: none, but a run without data can only be drawn from"):
         open_data(runs.read(run).recipe)

@@ -18,11 +18,11 @@ from jaxgan.training import checkpoint
 
 PATIENCE = 300  # seconds, on a machine that is busy with other tests
 OPTIONS = {
-    "generator.network": "mlp",
+    "generator": "mlp",
     "generator.width": 8,
     "generator.depth": 1,
     "generator.latent-dim": 8,
-    "discriminator.network": "mlp",
+    "discriminator": "mlp",
     "discriminator.width": 8,
     "discriminator.depth": 1,
     "batch-size": 8,

@@ -32,11 +32,7 @@ def test_every_command_it_shows_parses() -> None:
     for line in shown:
         command, words = cli._command(line.partition("#")[0].split())
         kind, _ = cli.COMMANDS[command]
-        defaults = {}
-        if kind in (cli.Train, cli.Plan, cli.Bench):
-            name, words = (words[0], words[1:]) if words and not words[0].startswith("-") else ("digits", words)
-            defaults = {"default": kind(recipes.preset(name))}
-        assert isinstance(cli._parse(command, kind, words, **defaults), kind)
+        assert isinstance(cli._arguments(command, kind, words)[0], kind)
 
 
 def test_every_picture_is_there() -> None:

@@ -133,8 +133,8 @@ def test_sampling_and_measuring_follow(swept: Path, tmp_path: Path) -> None:
     assert not np.array_equal(*drawn)
     gan, state = jaxgan.load(swept)
     assert jax.jit(gan.sample)(state.ema, jax.random.key(5), jnp.zeros(40, jnp.int32))[1] == pytest.approx(drawn[1], abs=1e-5)
-    found = evaluate(swept, n=100)
-    out, values = found.file, found.values
+    values = evaluate(swept, n=100).values
+    out = swept / "evaluation.json"
     content = json.loads(out.read_text())
     assert len(content["values"]["modes"]["members"]) == 4
     assert content["values"]["modes"]["n"] == 100

@@ -58,14 +58,13 @@ def blurred_r1(critic, real, fake, key):
     return jaxgan.penalties.r1(critic, real + 0.05 * jax.random.normal(key, real.shape), fake, key)
 
 
-def spread(real, fake):
-    return fake.std() / real.std()
-
-
 def note(moment):
     print(f"callback at step {moment.step}, {moment.images} images", flush=True)
 
 
+spread = jaxgan.Metric(
+    lambda real, fake: fake.std() / real.std(), better="as real", definition="ratio of deviations", of="samples"
+)
 soft = jaxgan.Loss(d=lambda real, fake: nn.softplus(1 - real) + nn.softplus(1 + fake), g=lambda real, fake: -fake)
 recipe = Recipe(
     data=spiral,
@@ -74,6 +73,9 @@ recipe = Recipe(
     loss=soft,
     penalty=Penalty(blurred_r1, gamma=0.1),
     d_optimizer=Clipped(),
+    eval_metrics=(spread,),
+    eval_every=256,
+    keep_best="spread",
     batch_size=32,
     steps=24,
     log_interval=4,

@@ -1,0 +1,434 @@
+"""A stranger's file through the whole machine: trained, killed, resumed, sampled, measured, changed, and what is refused."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxgan
+from jaxgan import cli
+from jaxgan.recipes import MLP, Recipe, UserCodeError, code, sources
+from jaxgan.system.messages import FieldError
+from jaxgan.training import runs
+
+EXAMPLES = Path(__file__).parent / "examples"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the user's with the spiral's file in it, and a memory of what was named that is its own."""
+    shutil.copy(EXAMPLES / "spiral.py", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(code, "_store", lambda: tmp_path / "named-code.json")
+    monkeypatch.setattr(cli, "_use_compile_cache", lambda: None)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def spiral(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the spiral's file and its finished run, trained by a process of its own. Tests copy what they change."""
+    folder = tmp_path_factory.mktemp("spiral")
+    shutil.copy(EXAMPLES / "spiral.py", folder)
+    done = jaxgan_in(folder, "train", "spiral.py", "--run", "run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(folder / "run")
+    assert "callback at step 10, 320 images" in done.stdout
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {"JAXGAN_CACHE": str(folder / "cache"), "JAX_PLATFORMS": "cpu"}
+
+
+def jaxgan_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "jaxgan", *words, *(["--no-compile-cache"] if words[0] not in ("plan", "bench") else [])]
+    return subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def main(*words: object) -> tuple[int, str]:
+    """The status of a command in this process, and the last line that it says."""
+    try:
+        cli.main([str(word) for word in words])
+    except SystemExit as stop:
+        return int(stop.code or 0), ""
+    return 0, ""
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    status, _ = main(*words)
+    told = capsys.readouterr()
+    assert (status, told.out) == (2, "")
+    return told.err.splitlines()[-1]
+
+
+def state_of(run: Path) -> list[np.ndarray]:
+    opened = runs.read(run)
+    return jax.tree.leaves(runs.restore(opened, opened.experiment()))
+
+
+def copied(spiral: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run beside the file that it came from, as if both had been made here."""
+    shutil.copytree(spiral / "run", home / "run")
+    file = home / "run" / "recipe.json"
+    content = json.loads(file.read_text())
+    content["code"]["spiral.py"]["path"] = str(home / "spiral.py")
+    file.write_text(json.dumps(content))
+    code.remember(home / "spiral.py")
+    return home / "run"
+
+
+def test_a_run_says_what_it_was_made_of(spiral: Path) -> None:
+    content = json.loads((spiral / "run" / "recipe.json").read_text())
+    assert content["format"] == 2
+    assert content["recipe"]["generator"] == {"type": "spiral.py:Mine", "width": 16, "latent_dim": 3}
+    assert content["recipe"]["discriminator"]["type"] == "mlp"
+    assert content["recipe"]["loss"] == "spiral.py:soft"
+    assert content["recipe"]["penalty"]["name"] == "spiral.py:blurred_r1"
+    assert content["recipe"]["eval_metrics"] == ["spiral.py:spread"]
+    assert (spiral / "run" / "code" / "spiral.py").read_bytes() == (EXAMPLES / "spiral.py").read_bytes()
+    assert content["code"]["spiral.py"]["path"] == str(spiral / "spiral.py")
+    rows = [json.loads(line) for line in (spiral / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["real"]["spread"] == pytest.approx(1.0, abs=0.1)
+    assert [row["step"] for row in rows if "spread" in row] == [8, 16, 24]
+
+
+def test_killed_and_resumed_it_has_the_same_bits(spiral: Path, tmp_path: Path) -> None:
+    shutil.copy(spiral / "spiral.py", tmp_path)
+    command = [sys.executable, "-m", "jaxgan", "train", "spiral.py", "--run", "run", "--no-compile-cache"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=2) as process:
+        ended = time.monotonic() + 240
+        while not (tmp_path / "run" / "checkpoints" / "8").is_dir() and time.monotonic() < ended and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert (tmp_path / "run" / "checkpoints" / "8").is_dir()
+    done = jaxgan_in(tmp_path, "train", "spiral.py", "--run", "run")
+    assert done.returncode == 0, done.stderr
+    code.remember(tmp_path / "spiral.py")
+    code.remember(spiral / "spiral.py")
+    for ours, theirs in zip(state_of(tmp_path / "run"), state_of(spiral / "run"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_sampled_measured_and_walked(spiral: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = copied(spiral, home, monkeypatch)
+    with np.load(jaxgan.sample(run, n=5, out=home / "s.npz")) as found:
+        assert found["images"].shape == (5, 2)
+    jaxgan.sample(run, n=40, best=True, out=home / "best.png")
+    jaxgan.interpolate(run, frames=4, out=home / "way.png")
+    result = jaxgan.evaluate(run, metrics=["spread"], n=60)
+    assert result.values["spread"].better == "as real"
+    gan, state = jaxgan.load(run)
+    assert gan.sample(state.ema, jax.random.key(0), jnp.zeros(3, jnp.int32)).shape == (3, 2)
+    jaxgan.export(run, out=home / "s.safetensors")
+    assert jaxgan.plan("spiral.py").fits
+
+
+def test_changed_code_is_refused_and_accepted(
+    spiral: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog
+) -> None:
+    run = copied(spiral, home, monkeypatch)
+    before = (run / "recipe.json").read_bytes()
+    with (home / "spiral.py").open("a") as file:
+        file.write("# a change\n")
+    monkeypatch.setattr(code, "_executed", {})
+    assert "code: spiral.py changed since" in refused(capsys, "train", "spiral.py", "--run", "run", "--steps", "26")
+    assert "--accept-code" in refused(capsys, "train", "run", "--steps", "26")
+    assert (run / "recipe.json").read_bytes() == before
+    jaxgan.sample(run, n=2, out=home / "s.npz")
+    assert "its code has changed since it was trained: spiral.py" in caplog.text
+    assert main("train", "run", "--steps", "26", "--accept-code") == (0, "")
+    assert (
+        json.loads((run / "recipe.json").read_text())["code"]["spiral.py"]["sha256"]
+        != json.loads(before)["code"]["spiral.py"]["sha256"]
+    )
+
+
+def test_a_run_goes_on_with_another_recipe_on_purpose(
+    spiral: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied(spiral, home, monkeypatch)
+    words = ("train", "run", "--batch-size", "16", "--d-optimizer.learning-rate", "0.001", "--steps", "28")
+    told = refused(capsys, *words)
+    assert "batch_size: 32 -> 16" in told
+    assert "d_optimizer.learning_rate: 0.002 -> 0.001" in told
+    assert main(*words, "--change") == (0, "")
+    content = json.loads((run / "recipe.json").read_text())
+    (change,) = content["changes"]
+    assert (change["step"], change["images"]) == (24, 24 * 32)
+    assert change["fields"]["batch_size"] == [32, 16]
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert (last["step"], last["images"]) == (28, 24 * 32 + 4 * 16)
+    # The same command again resumes, and a network of another form cannot be slipped in.
+    assert main("train", "run", "--steps", "29") == (0, "")
+    assert json.loads((run / "recipe.json").read_text())["changes"] == [change]
+    assert "of another network" in refused(capsys, "train", "run", "--generator.width", "17", "--change", "--steps", "30")
+
+
+def test_code_that_is_gone_is_not_replaced_by_the_runs_copy_unless_it_is_trusted(
+    spiral: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied(spiral, home, monkeypatch)
+    monkeypatch.setattr(code, "_executed", {})
+    (home / "spiral.py").rename(home / "elsewhere.py")
+    told = refused(capsys, "sample", "run", "--out", "s.npz")
+    assert "its code is gone from" in told
+    assert "--code DIR" in told
+    assert "--trust-run-code" in told
+    (home / "mine").mkdir()
+    (home / "elsewhere.py").rename(home / "mine" / "spiral.py")
+    assert main("sample", "run", "--out", "a.npz", "--code", "mine") == (0, "")
+    assert main("sample", "run", "--out", "b.npz", "--trust-run-code") == (0, "")
+    assert (home / "a.npz").is_file()
+    assert run.is_dir()
+
+
+def test_a_run_cannot_make_us_import_what_its_user_never_named(
+    spiral: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied(spiral, home, monkeypatch)
+    (home / "canary.py").write_text("import pathlib\npathlib.Path('sang').touch()\nclass Mine: pass\n")
+    monkeypatch.syspath_prepend(str(home))
+    content = json.loads((run / "recipe.json").read_text())
+    for name, listed in (("canary:Mine", {}), ("canary.py:Mine", {"path": str(home / "canary.py"), "sha256": "0" * 64})):
+        content["recipe"]["generator"]["type"] = name
+        if listed:
+            content["code"]["canary.py"] = listed
+        (run / "recipe.json").write_text(json.dumps(content))
+        told = refused(capsys, "sample", "run", "--out", "s.npz")
+        assert "canary" in told
+        assert not (home / "sang").exists()
+
+
+@pytest.mark.parametrize(("name", "steps"), [("in_nnx", 8), ("in_equinox", 8)])
+def test_networks_of_other_libraries_train_resume_and_sample(name: str, steps: int, home: Path) -> None:
+    if name == "in_nnx":
+        pytest.importorskip("flax.nnx")
+    shutil.copy(EXAMPLES / f"{name}.py", home)
+    found = sources.find(f"{name}.py").recipe
+    whole = jaxgan.train(found, home / "whole").path
+    jaxgan.train(dataclasses.replace(found, steps=steps // 2), home / "half")
+    half = jaxgan.train(found, home / "half").path
+    for ours, theirs in zip(state_of(half), state_of(whole), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with np.load(jaxgan.sample(whole, n=4, out=home / "s.npz")) as images:
+        assert np.isfinite(images["images"]).all()
+
+
+TINY = {"batch_size": 8, "steps": 4, "log_interval": 2, "sample_interval": 4, "checkpoint_interval": 2}
+NETWORKS = {"generator": MLP(4, 1, latent_dim=2), "discriminator": MLP(4, 1)}
+
+
+def test_arrays_labels_and_sources_read_by_number_train(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    seen: list[dict] = []
+    recipe = Recipe(**NETWORKS, **TINY)
+    run = jaxgan.train(recipe, tmp_path / "a", dataset=(points, np.arange(64) % 2), writers=[seen.append])
+    assert (run.shape.sample, run.shape.classes) == ((3,), 2)
+    assert [row["step"] for row in seen] == [2, 4]
+    again = jaxgan.train(recipe, tmp_path / "b", dataset=Pairs(points))
+    assert again.shape.classes == 2
+    for ours, theirs in zip(state_of(tmp_path / "a"), state_of(tmp_path / "b"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)  # the same samples in the same order
+    with pytest.raises(FieldError, match=r"data\.name: given, but they were given in Python"):
+        jaxgan.train(str(tmp_path / "a"))
+    jaxgan.train(dataclasses.replace(recipe, steps=6), tmp_path / "a", dataset=(points, np.arange(64) % 2))
+
+
+class Pairs:
+    """A source that is read by number."""
+
+    def __init__(self, points: np.ndarray) -> None:
+        self.points = points
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+        return self.points[i], i % 2
+
+
+def test_callbacks_are_called_stop_and_may_raise(tmp_path: Path) -> None:
+    called: list[tuple[int, int, frozenset[str]]] = []
+
+    def note(moment: jaxgan.Moment) -> str | None:
+        called.append((moment.step, moment.images, moment.due))
+        return "stop" if moment.step >= 3 else None
+
+    recipe = Recipe(data="ring", **NETWORKS, **TINY)
+    run = jaxgan.train(recipe, tmp_path / "a", callbacks=[jaxgan.Callback(note, every_images=12)])
+    assert [each[:2] for each in called] == [(2, 16), (3, 24)]
+    assert "row" in called[0][2]
+    assert int(jaxgan.load(run.path)[1].step) == 3
+
+    def fails(moment: jaxgan.Moment) -> None:
+        raise RuntimeError("no space in the database")
+
+    with pytest.raises(UserCodeError, match="callbacks: it raised RuntimeError: no space"):
+        jaxgan.train(recipe, tmp_path / "b", callbacks=[jaxgan.Callback(fails, every_steps=3)])
+    assert int(jaxgan.load(tmp_path / "b")[1].step) == 3
+    with pytest.raises(FieldError, match="needs every_steps=N or every_images=N"):
+        jaxgan.Callback(note)
+    with pytest.raises(FieldError, match="callbacks: a function"):
+        jaxgan.train(recipe, tmp_path / "c", callbacks=[note])
+
+
+BAD = {
+    "gone.py": (None, "there is no such file"),
+    "none.py": ("x = 1\n", "defines no recipe"),
+    "dict.py": ("recipe = {}\n", "recipe of dict.py is a dict, but it must be a jaxgan.Recipe"),
+    "raises.py": ("import nowhere_at_all\n", "raises.py: it raised ModuleNotFoundError"),
+    "syntax.py": ("def f(:\n", "syntax.py: it raised SyntaxError"),
+    "nobuild.py": (
+        "import dataclasses, jaxgan\n@dataclasses.dataclass(frozen=True)\nclass G:\n    latent_dim: int = 2\n"
+        "recipe = jaxgan.Recipe(data='ring', generator=G())\n",
+        "generator: a G, but it has no method build",
+    ),
+    "warm.py": (
+        "import dataclasses, jaxgan\n@dataclasses.dataclass\nclass G:\n    latent_dim: int = 2\n    def build(self, shape): ...\n"
+        "recipe = jaxgan.Recipe(data='ring', generator=G(), discriminator='mlp')\n",
+        "it must be frozen",
+    ),
+    "nothing.py": (
+        "import dataclasses, jaxgan\n@dataclasses.dataclass(frozen=True)\nclass G:\n    latent_dim: int = 2\n"
+        "    def build(self, shape): return 3\nrecipe = jaxgan.Recipe(data='ring', generator=G(), discriminator='mlp')\n",
+        "generator: a int from G.build, but it must be a jaxgan.Network",
+    ),
+    "shapes.py": (
+        "import dataclasses, jaxgan, jax.numpy as jnp\nfrom jaxgan.recipes import MLP\n@dataclasses.dataclass(frozen=True)\n"
+        "class G:\n    latent_dim: int = 2\n    def build(self, shape): return MLP(4, 1, latent_dim=2).build(shape._replace(sample=(3,)))\n"
+        "recipe = jaxgan.Recipe(data='ring', generator=G(), discriminator='mlp')\n",
+        "generator: it makes samples (3,), but those of the data are (2,)",
+    ),
+    "loss.py": (
+        "import jaxgan\nloss = jaxgan.Loss(d=lambda r, f: (r - f).mean(), g=lambda r, f: f)\n"
+        "recipe = jaxgan.Recipe(data='ring', generator='mlp', discriminator='mlp', loss=loss)\n",
+        "loss.d: it maps logits (4,) to (), but it must return one value each",
+    ),
+    "penalty.py": (
+        "import jaxgan\ndef flat(critic, real, fake, key): return real\n"
+        "recipe = jaxgan.Recipe(data='ring', generator='mlp', discriminator='mlp', penalty=flat)\n",
+        "it must return one value for each logit",
+    ),
+    "nameless.py": (
+        "import jaxgan\ndef make(): return jaxgan.Loss(d=lambda r, f: f - r, g=lambda r, f: -f)\n"
+        "recipe = jaxgan.Recipe(data='ring', generator='mlp', discriminator='mlp', loss=make())\n",
+        "it must stand at the top level of a file",
+    ),
+    "data.py": (
+        "import jaxgan\ndef rows(): return {'a': 1}\nrecipe = jaxgan.Recipe(data=rows, generator='mlp', discriminator='mlp')\n",
+        "data: rows is a dict, but it must be a Dataset, arrays",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_is_wrong_is_told_in_one_line(name: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content, told = BAD[name]
+    if content is not None:
+        (home / name).write_text(content)
+    assert told in refused(capsys, "train", name, "--run", "run")
+    assert not (home / "run").exists()
+
+
+def test_options_are_those_of_the_parts_in_use(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--generator.style-dim: no such option" in refused(capsys, "train", "digits", "--generator.style-dim", "7")
+    assert "choose a network with --generator NAME" in refused(capsys, "train", "digits", "--generator.network", "mlp")
+    assert "did you mean 'dcgan'" in refused(capsys, "train", "digits", "--generator", "dcgann")
+    told = refused(capsys, "train", "digits", "--generator", "stylegan2", "--generator.style-dim", "0")
+    assert "generator.style_dim: 0, but it must be from 1 to 65,536" in told
+    assert "adamw" in refused(capsys, "train", "digits", "--g-optimizer", "adamx")
+    assert not (home / "runs").exists()
+
+
+def test_a_notebook_s_run_says_who_can_load_it(tmp_path: Path) -> None:
+    """Classes of a session live in `__main__`, and have no file."""
+    program = (
+        "import dataclasses, numpy as np, jaxgan\nfrom jaxgan.recipes import MLP, Recipe\n"
+        "@dataclasses.dataclass(frozen=True)\nclass Mine:\n    latent_dim: int = 2\n"
+        "    def build(self, shape): return MLP(4, 1, latent_dim=2).build(shape)\n"
+        "recipe = Recipe(generator=Mine(), discriminator=MLP(4, 1), batch_size=8, steps=2)\n"
+        "run = jaxgan.train(recipe, 'run', dataset=np.zeros((32, 2), np.float32) + np.arange(32)[:, None])\n"
+        "print(jaxgan.sample(run.path, n=2, out='s.npz').name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-"], input=program, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "s.npz"
+    told = jaxgan_in(tmp_path, "sample", "run", "--out", "t.npz")
+    assert told.returncode == 2
+    assert "written in a notebook" in told.stderr
+    assert "--code FILE.py" in told.stderr
+    (tmp_path / "mine.py").write_text(program.partition("recipe =")[0])
+    mended = jaxgan_in(tmp_path, "sample", "run", "--out", "t.npz", "--code", "mine.py")
+    assert mended.returncode == 0, mended.stderr
+
+
+def test_begun_from_another_run_s_weights(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "jaxgan")
+    recipe = Recipe(data="ring", generator=MLP(4, 2, latent_dim=2), discriminator=MLP(4, 2), **TINY)
+    first = jaxgan.train(recipe, home / "first").path
+    file = jaxgan.export(first, out=home / "first.safetensors")
+    for source in (first, file):
+        then = dataclasses.replace(recipe, data="grid", init_from=str(source), freeze_d=1, steps=2)
+        second = jaxgan.train(then, home / f"from-{source.name}").path
+        began, ended = (jaxgan.load(each)[1] for each in (first, second))
+        name = sorted(began.d.params)[0]
+        kept = [key for key in began.d.params if (began.d.params[key]["kernel"] == ended.d.params[key]["kernel"]).all()]
+        assert kept == ["hidden_0"], name
+    assert "6 of 6 tensors of G" in caplog.text
+    wider = dataclasses.replace(recipe, generator=MLP(4, 3, latent_dim=2), init_from=str(first), steps=1)
+    jaxgan.train(wider, home / "wider")
+    assert "of 8 tensors of G; new: params/hidden_2" in caplog.text
+    with pytest.raises(FieldError, match=r"freeze_d: 9, but D has 3 stages \(hidden_0, hidden_1, logit\)"):
+        jaxgan.train(dataclasses.replace(recipe, freeze_d=9), home / "none")
+    with pytest.raises(FileNotFoundError, match="init_from"):
+        jaxgan.train(dataclasses.replace(recipe, init_from="nowhere"), home / "none")
+    assert not (home / "none").exists()
+
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def test_a_run_of_format_1_samples_and_goes_on(tmp_path: Path) -> None:
+    """Made before recipes were parts. Rows to 1e-4, for another processor or version may round otherwise."""
+    run = tmp_path / "run"
+    shutil.copytree(FIXTURES / "run_format_1", run)
+    with (
+        np.load(jaxgan.sample(run, n=20, out=tmp_path / "s.npz")) as found,
+        np.load(FIXTURES / "run_format_1_samples.npz") as before,
+    ):
+        assert (np.abs(found["images"].astype(int) - before["images"]) <= 1).all()
+    recipe = runs.read(run).recipe
+    assert type(recipe.generator) is MLP
+    jaxgan.train(dataclasses.replace(recipe, steps=12), run)
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()][-2:]
+    for row, line in zip(rows, (FIXTURES / "run_format_1_rows.jsonl").read_text().splitlines(), strict=True):
+        for name, value in json.loads(line).items():
+            if isinstance(value, float) and name != "seconds":
+                assert row[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+    assert json.loads((run / "recipe.json").read_text())["format"] == 2
+    from jaxgan.training import tensors
+
+    assert tensors.load(FIXTURES / "format_1.safetensors").recipe.generator == recipe.generator
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / "run_format_1", tmp_path / "run")
+    file = tmp_path / "run" / "recipe.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 99}))
+    with pytest.raises(FieldError, match="format: 99, but this version of jaxgan reads 1 to 2"):
+        jaxgan.sample(tmp_path / "run", out=tmp_path / "s.npz")
