@@ -98,9 +98,8 @@ class Side:
 
     def _adopted(self, player: str, tensors: dict[str, np.ndarray]) -> tuple[PyTree, PyTree]:
         """Theirs as our parameters and statistics."""
-        network = type_name(
-            *((self.recipe.generator, "generator") if player == "g" else (self.recipe.discriminator, "discriminator"))
-        )
+        name = "generator" if player == "g" else "discriminator"
+        network = type_name(getattr(self.recipe, name), name)
         if network == "mlp":
             return _dense_layers(jax.eval_shape(self.init, self.key), player, tensors), {}
         module = FOREIGN[network]
