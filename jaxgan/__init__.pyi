@@ -41,4 +41,3 @@ from .training.callbacks import Callback as Callback
 from .training.callbacks import Moment as Moment
 from .training.runs import load as load
 from .training.train import train as train
-from .evaluation.metric import Metric as Metric
