@@ -219,13 +219,14 @@ def _target_of_run(path: Path, asked: Asked) -> Target:
     chosen = tuple(_metric(each, own) for each in asked.metrics)
     if not chosen and isinstance(wanted, Data) and wanted.name in coverage.KNOWN:
         chosen = ("modes", *own)
-    elif not chosen and own:
-        chosen = (*settings.usual("samples"), *own)
     truncating(experiment, asked.truncation)
     own_features = run.recipe.eval_features
     if own_features in FEATURES:  # one of ours is a choice for training alone
         own_features = None
     features = _features(asked.features or own_features or None)
+    if not chosen and own:
+        suitable = settings.suitable(getattr(wanted, "name", ""), run.shape.sample)
+        chosen = (*settings.usual(settings.name_of(features or suitable)), *own)
     return Target(path, run, experiment, None, chosen, features, wanted)
 
 
