@@ -29,9 +29,11 @@ from .evaluation import features as features
 from .evaluation import metrics as metrics
 from .evaluation import verdict as verdict
 from .evaluation.metric import Metric as Metric
+from .nets import from_equinox as from_equinox
+from .nets import from_linen as from_linen
+from .nets import from_nnx as from_nnx
 from .nets import layers as layers
-from .nets.network import from_linen as from_linen
-from .nets.network import pack as pack
+from .nets import pack as pack
 from .recipes import Recipe as Recipe
 from .system import devices as devices
 from .system import host_memory as host_memory

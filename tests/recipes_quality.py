@@ -22,7 +22,7 @@ from jaxgan import data
 from jaxgan.evaluation.metrics.prdc import PrecisionRecallDensityCoverage, prdc
 
 BATCH = 32
-R3GAN = "--generator.half 0 --discriminator.half 0 --ema-half-life 10000"
+R3GAN = "--generator.bfloat16-levels 0 --discriminator.bfloat16-levels 0 --ema-half-life 10000"
 EVEN = "--generator.widths 32 32 --generator.groups 4 4 --discriminator.widths 32 32 --discriminator.groups 4 4"
 FALLING = "--generator.widths 32 16 --generator.groups 4 2 --discriminator.widths 32 16 --discriminator.groups 4 2"
 FASTER = "--g-optimizer.learning-rate 1e-3 --d-optimizer.learning-rate 1e-3"

@@ -20,7 +20,7 @@ from jaxgan.core.gan import make_gan
 from jaxgan.core.types import Loss, Player
 from jaxgan.nets import dcgan
 from jaxgan.nets.layers import leaky_relu
-from jaxgan.nets.network import from_linen
+from jaxgan.nets.linen import from_linen
 
 SIZES = (8, 28, 32, 64, 128)
 

@@ -15,7 +15,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxgan.core import schedules
 from jaxgan.core.gan import make_gan
 from jaxgan.core.types import GAN, Loss, Network, Weights
-from jaxgan.nets.network import from_linen
+from jaxgan.nets.linen import from_linen
 
 softplus = jax.nn.softplus
 NON_SATURATING = Loss(d=lambda real, fake: softplus(-real) + softplus(fake), g=lambda real, fake: softplus(-fake))

@@ -38,7 +38,8 @@ ONLY = {
     "orbax": {"training"},
     "tyro": {"commands"},
 }
-NOBODY = ("flax.nnx", "tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
+LAZILY = {"flax.nnx": "nets/nnx.py", "equinox": "nets/equinox.py"}  # in one file, inside its functions
+NOBODY = ("tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
 PURE = ("core", "nets")
 
 
@@ -132,6 +133,10 @@ def test_each_library_has_its_door(source):
         for library, allowed in ONLY.items():
             if within(each.module, library):
                 assert source.name in allowed, f"{source.at(each.line)} imports {each.module}; only {sorted(allowed)} may"
+        for library, file in LAZILY.items():
+            if within(each.module, library):
+                assert source.path == PACKAGE / file, f"{source.at(each.line)} imports {each.module}; only {file} may"
+                assert not each.at_start, f"{source.at(each.line)} imports {each.module} at its start"
         for library in NOBODY:
             assert not within(each.module, library), f"{source.at(each.line)} imports {each.module}; nobody may"
 

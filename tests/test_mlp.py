@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxgan.nets import mlp
-from jaxgan.nets.network import from_linen
+from jaxgan.nets.linen import from_linen
 
 Z, LABELS = jnp.zeros((3, 16)), jnp.zeros(3, jnp.int32)
 

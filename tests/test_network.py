@@ -12,7 +12,8 @@ from jaxgan.core import penalties
 from jaxgan.core.gan import make_gan
 from jaxgan.core.types import Loss, Network
 from jaxgan.nets import mlp
-from jaxgan.nets.network import from_linen, pack
+from jaxgan.nets.linen import from_linen
+from jaxgan.nets.transforms import pack
 
 KEY = jax.random.key(0)
 X = jnp.arange(6.0).reshape(3, 2)

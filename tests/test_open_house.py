@@ -67,6 +67,7 @@ def main(*words: object) -> tuple[int, str]:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    capsys.readouterr()
     status, _ = main(*words)
     told = capsys.readouterr()
     assert (status, told.out) == (2, "")
@@ -296,8 +297,8 @@ BAD = {
         "generator: a G, but it has no method build",
     ),
     "warm.py": (
-        "import dataclasses, jaxgan\n@dataclasses.dataclass\nclass G:\n    latent_dim: int = 2\n    def build(self, shape): ...\n"
-        "recipe = jaxgan.Recipe(data='ring', generator=G(), discriminator='mlp')\n",
+        "import dataclasses, jaxgan\n@dataclasses.dataclass\nclass G:\n    latent_dim: int = 2\n"
+        "    def build(self, shape): ...\nrecipe = jaxgan.Recipe(data='ring', generator=G(), discriminator='mlp')\n",
         "it must be frozen",
     ),
     "nothing.py": (
@@ -307,7 +308,8 @@ BAD = {
     ),
     "shapes.py": (
         "import dataclasses, jaxgan, jax.numpy as jnp\nfrom jaxgan.recipes import MLP\n@dataclasses.dataclass(frozen=True)\n"
-        "class G:\n    latent_dim: int = 2\n    def build(self, shape): return MLP(4, 1, latent_dim=2).build(shape._replace(sample=(3,)))\n"
+        "class G:\n    latent_dim: int = 2\n"
+        "    def build(self, shape): return MLP(4, 1, latent_dim=2).build(shape._replace(sample=(3,)))\n"
         "recipe = jaxgan.Recipe(data='ring', generator=G(), discriminator='mlp')\n",
         "generator: it makes samples (3,), but those of the data are (2,)",
     ),

@@ -7,7 +7,7 @@ import pytest
 
 from jaxgan.core import losses, penalties, types
 from jaxgan.core.gan import make_gan
-from jaxgan.nets.network import from_linen
+from jaxgan.nets.linen import from_linen
 
 ALL = {
     "none": penalties.none,

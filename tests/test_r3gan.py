@@ -23,7 +23,7 @@ from jaxgan.core.types import Player
 from jaxgan.nets import convolutions, r3gan
 from jaxgan.nets.convolutions import direct, winograd
 from jaxgan.nets.layers import leaky_relu
-from jaxgan.nets.network import from_linen
+from jaxgan.nets.linen import from_linen
 from jaxgan.weights import foreign
 
 GOLDENS = Path(__file__).parent / "goldens"

@@ -15,7 +15,7 @@ import pytest
 
 from jaxgan.core.losses import hinge
 from jaxgan.nets import sngan
-from jaxgan.nets.network import from_linen
+from jaxgan.nets.linen import from_linen
 
 GOLDENS = Path(__file__).parent / "goldens"
 FIELDS = [{}, {"classes": 3}, {"channels": 1, "classes": 2}]

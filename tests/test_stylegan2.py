@@ -18,7 +18,7 @@ import stylegan2_by_definition as definition
 
 from jaxgan.core import losses, penalties
 from jaxgan.nets import stylegan2
-from jaxgan.nets.network import from_linen
+from jaxgan.nets.linen import from_linen
 from jaxgan.nets.stylegan2_layers import activated, minibatch_deviation, modulated_conv, resampled_conv
 
 

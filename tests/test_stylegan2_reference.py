@@ -19,7 +19,7 @@ import pytest
 
 from jaxgan.core import losses, penalties
 from jaxgan.nets import stylegan2
-from jaxgan.nets.network import from_linen
+from jaxgan.nets.linen import from_linen
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from jaxgan.core import losses, penalties, schedules
 from jaxgan.core.gan import make_gan
 from jaxgan.core.types import GAN, GANState, Network
 from jaxgan.nets import mlp
-from jaxgan.nets.network import from_linen
+from jaxgan.nets.linen import from_linen
 
 SEEDS = (0, 1)
 DATA = toy.gaussian_mixture([-1.5, 1.5], 0.5, [0.4, 0.6])

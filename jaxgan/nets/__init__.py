@@ -1,5 +1,5 @@
-"""Generators and discriminators as flax.linen modules, one file per architecture; `from_linen` makes them networks."""
+"""Networks: one file an architecture, the bridges from modules of other libraries, and networks made of networks."""
 
-from jaxgan.nets import dcgan, mlp, r3gan, sngan, stylegan2
+import lazy_loader
 
-__all__ = ["dcgan", "mlp", "r3gan", "sngan", "stylegan2"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

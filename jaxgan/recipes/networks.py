@@ -322,7 +322,8 @@ def bfloat16_levels(levels: int, size: int, precision: str) -> int:
 def _generator(module: Any, latent_dim: int, shape: Any, precision: str) -> Any:
     import jax.numpy as jnp
 
-    from jaxgan.nets.network import at_precision, from_linen
+    from jaxgan.nets.linen import from_linen
+    from jaxgan.nets.transforms import at_precision
 
     # Nothing asks whether G makes samples depend on each other; said here, from_linen need not trace its init to find out.
     network = from_linen(module, jnp.zeros((1, latent_dim)), jnp.zeros(1, jnp.int32), depends_on_batch=True)
@@ -332,7 +333,8 @@ def _generator(module: Any, latent_dim: int, shape: Any, precision: str) -> Any:
 def _discriminator(module: Any, shape: Any, precision: str, *, depends_on_batch: bool, batch: int = 1) -> Any:
     import jax.numpy as jnp
 
-    from jaxgan.nets.network import at_precision, from_linen
+    from jaxgan.nets.linen import from_linen
+    from jaxgan.nets.transforms import at_precision
 
     example = jnp.zeros((batch, *shape.sample)), jnp.zeros(batch, jnp.int32)
     return at_precision(from_linen(module, *example, depends_on_batch=depends_on_batch), _dtype(shape, precision))

@@ -22,16 +22,14 @@ ARGUMENTS.add_argument("--blocks", type=int, default=7)
 ARGUMENTS.add_argument("--devices", type=int, default=1, help="virtual CPU devices")
 
 
-def stub(recipe: Any, shape: Any) -> Any:
+def stub(experiment: Any) -> Any:
     """A GAN with the state tree of the recipe's and a step that adds one."""
     import jax
     import jax.numpy as jnp
 
     from jaxgan.core.types import GAN
-    from jaxgan.training import build
 
-    real = build.build(recipe, shape)
-    abstract = jax.eval_shape(lambda: real.init(build.key(recipe)))
+    real, abstract = experiment.gan, experiment.abstract
     names = ("d_grad_norm", "g_grad_norm", "d_loss", "real_logits", "fake_logits", "d_real", "d_fake", "penalty", "g_loss")
 
     def init(_: Any) -> Any:
@@ -64,7 +62,8 @@ def measure(name: str, steps: int, blocks: int) -> None:
 
     from jaxgan import data, recipes
     from jaxgan.system import host_memory
-    from jaxgan.training import build, loop
+    from jaxgan.training import loop
+    from jaxgan.training.experiment import build
 
     host_memory.keep()  # as the command line does
 
@@ -75,17 +74,20 @@ def measure(name: str, steps: int, blocks: int) -> None:
     dataset = data.from_array(images, random.integers(0, classes, 5_000), name=recipe.data.name)
     none = {"log_interval": 50, "sample_interval": 2**31 - 1, "checkpoint_interval": 2**31 - 1}
     recipe = dataclasses.replace(recipe, steps=steps, steps_per_dispatch=1, **none)
-    gan = stub(recipe, build.shape_of(recipe, dataset))
-    prepared = loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))._replace(gan=gan)
+    experiment = build(recipe, dataset=dataset)
+    gan = stub(experiment)
+    prepared = loop.prepare(experiment)._replace(gan=gan)
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
     leaves = len(jax.tree.leaves(prepared.abstract))
-    print(f"{name}: {leaves} leaves, batches of {build.batch_rows(recipe)}, {jax.device_count()} devices")
+    print(f"{name}: {leaves} leaves, batches of {experiment.rows}, {jax.device_count()} devices")
 
     def looped(prepared: loop.Prepared, per_dispatch: int) -> str:
         # One generator over all blocks: a block is `steps` steps further on in the same compiled loop.
         long = dataclasses.replace(recipe, steps=steps * (blocks + 2), steps_per_dispatch=per_dispatch)
-        start = jax.jit(gan.init, out_shardings=placed)(build.key(recipe))
-        events = loop.steps(prepared, start, long, stop=lambda: 0, progress=lambda _: None)
+        start = jax.jit(gan.init, out_shardings=placed)(experiment.key)
+        events = loop.steps(
+            prepared, start, dataclasses.replace(experiment, recipe=long), stop=lambda: 0, progress=lambda _: None
+        )
 
         def block() -> None:
             for _ in range(steps // recipe.log_interval):
@@ -105,8 +107,8 @@ def measure(name: str, steps: int, blocks: int) -> None:
         jax.block_until_ready(batch)
 
     print(f"  drawing        {timed(draws, steps, blocks)}")
-    advance, batch = loop.program(prepared, recipe), prepared.batches(0, 1)
-    state = jax.jit(gan.init, out_shardings=placed)(build.key(recipe))
+    advance, batch = loop.program(prepared, experiment), prepared.batches(0, 1)
+    state = jax.jit(gan.init, out_shardings=placed)(experiment.key)
 
     def dispatches() -> None:
         nonlocal state

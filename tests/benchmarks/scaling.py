@@ -48,15 +48,15 @@ def worker(workload: str, device: str, count: int, weak: bool, steps: int) -> di
     dataset = data.from_array(images, name="noise")
     losses = []
     with jax.enable_x64(True):
-        prepared, state = started(recipe, dataset)
+        experiment, prepared, state = started(recipe, dataset)
         assert prepared.abstract.step.sharding.mesh.size == count
-        advance, state = loop.program(prepared, recipe), jax.tree.map(_double, state)
+        advance, state = loop.program(prepared, experiment), jax.tree.map(_double, state)
         for step in range(LOSSES):
             state, info = advance(state, jax.tree.map(_double, prepared.batches(step, 1)), 1)
             means = loop.mean([(info, 1)])
             losses.append([float(means[name]) for name in ("d_loss", "g_loss")])
-    prepared, state = started(recipe, dataset)
-    advance = loop.program(prepared, recipe)
+    experiment, prepared, state = started(recipe, dataset)
+    advance = loop.program(prepared, experiment)
     for step in range(2):
         state, _ = advance(state, prepared.batches(step, 1), 1)
     took, busy = [], []
@@ -76,14 +76,16 @@ def worker(workload: str, device: str, count: int, weak: bool, steps: int) -> di
 
 
 def started(recipe: Any, dataset: Any) -> Any:
-    """What the loop needs, and a state."""
+    """Returns the experiment, what the loop needs, and a state."""
     import jax
 
-    from jaxgan.training import build, loop
+    from jaxgan.training import loop
+    from jaxgan.training.experiment import build
 
-    prepared = loop.prepare(recipe, dataset, build.shape_of(recipe, dataset))
+    experiment = build(recipe, dataset=dataset)
+    prepared = loop.prepare(experiment)
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
-    return prepared, jax.jit(prepared.gan.init, out_shardings=placed)(build.key(recipe))
+    return experiment, prepared, jax.jit(prepared.gan.init, out_shardings=placed)(experiment.key)
 
 
 def _double(x: Any) -> Any:

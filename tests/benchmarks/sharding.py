@@ -48,13 +48,14 @@ def main() -> None:
     import numpy as np
 
     from jaxgan import data
-    from jaxgan.recipes import named
-    from jaxgan.training import build, loop
+    from jaxgan.recipes import preset
+    from jaxgan.training import loop
+    from jaxgan.training.experiment import build
 
     if options.forms == "accelerators":
         jax.lax.platform_dependent = lambda *arguments, default, **_: default(*arguments)
-    recipe = named("r3gan_small")
-    sizes = {"widths": (options.width,) * 4, "groups": (options.width // 8,) * 4, "half": 0}
+    recipe = preset("r3gan_small")
+    sizes = {"widths": (options.width,) * 4, "groups": (options.width // 8,) * 4, "bfloat16_levels": 0}
     recipe = dataclasses.replace(
         recipe,
         data=dataclasses.replace(recipe.data, conditional=False),
@@ -69,14 +70,15 @@ def main() -> None:
     rows, parameters = [], 0
     for shard in ("none", "optimizer", "state"):
         each = dataclasses.replace(recipe, shard=shard)
-        prepared = loop.prepare(each, dataset, build.shape_of(each, dataset))
+        experiment = build(each, dataset=dataset)
+        prepared = loop.prepare(experiment)
         leaves = jax.tree.leaves(prepared.abstract)
         state = sum(np.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves)
         parameters = sum(x.size for x in jax.tree.leaves((prepared.abstract.g.params, prepared.abstract.d.params)))
         batch = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), prepared.batches(0, each.steps_per_dispatch)
         )
-        advance = loop.program(prepared, each)
+        advance = loop.program(prepared, experiment)
         compiled = jax.jit(lambda state, batch, advance=advance: advance(state, batch, 1), donate_argnums=0)
         compiled = compiled.lower(prepared.abstract, batch).compile()
         temporary = compiled.memory_analysis().temp_size_in_bytes

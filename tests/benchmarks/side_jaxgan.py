@@ -21,8 +21,9 @@ from jaxgan.core import cost
 from jaxgan.core.types import Batch, GANState, PyTree
 from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
 from jaxgan.recipes import Recipe
+from jaxgan.recipes.formats import type_name
 from jaxgan.system import host_memory
-from jaxgan.training import build
+from jaxgan.training.experiment import Shape, build, latent_of
 from jaxgan.weights.foreign import adopt
 
 SAMPLES = (1, 64, 512)
@@ -32,9 +33,9 @@ FOREIGN: dict[str, ModuleType] = {"dcgan": dcgan, "sngan": sngan, "r3gan": r3gan
 class Side:
     def __init__(self, recipe: Recipe) -> None:
         side, channels = recipe.data.image_size or 32, recipe.data.channels or 3
-        self.recipe, self.key = recipe, build.key(recipe)
-        gan = build.build(recipe, build.Shape((side, side, channels), 0))
-        self.init, rows = gan.init, build.batch_rows(recipe)
+        experiment = build(recipe, shape=Shape((side, side, channels), 0))
+        self.recipe, self.key, gan = recipe, experiment.key, experiment.gan
+        self.init, rows = gan.init, experiment.rows
         self.state = jax.jit(gan.init)(self.key)
         self.batch: Batch = {
             "image": jnp.tanh(jax.random.normal(jax.random.key(1), (rows, side, side, channels))),
@@ -64,7 +65,7 @@ class Side:
         """The batch of a step, and the z that it draws, as `gan.py` does: for the other side to take the same step."""
         keys = jax.random.split(jax.random.fold_in(self.key, 0), self.recipe.disc_steps + 1)
         size = (self.recipe.batch_size, self.recipe.generator.latent_dim)
-        z = build.LATENTS[self.recipe.generator.latent](jax.random.fold_in(keys[0], 4), size)
+        z = latent_of(self.recipe)(jax.random.fold_in(keys[0], 4), size)
         np.savez(path, z=z, real=self.batch["image"])
 
     def compare(self, path: str) -> dict[str, float]:
@@ -97,7 +98,8 @@ class Side:
 
     def _adopted(self, player: str, tensors: dict[str, np.ndarray]) -> tuple[PyTree, PyTree]:
         """Theirs as our parameters and statistics."""
-        network = (self.recipe.generator if player == "g" else self.recipe.discriminator).network
+        name = "generator" if player == "g" else "discriminator"
+        network = type_name(getattr(self.recipe, name), name)
         if network == "mlp":
             return _dense_layers(jax.eval_shape(self.init, self.key), player, tensors), {}
         module = FOREIGN[network]

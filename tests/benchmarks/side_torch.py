@@ -31,6 +31,7 @@ from turns import Task, fastest, process_peak, serve
 from workloads import recipe_of
 
 from jaxgan.recipes import Recipe
+from jaxgan.recipes.table import NETWORKS
 
 SAMPLES = (1, 64, 512)
 APART = (
@@ -40,26 +41,32 @@ APART = (
 )  # whose D sees real and fake apart: it has statistics of the batch, or its reference does
 
 
-def generator(of: Generator, size: int, channels: int, *, grouped: bool) -> nn.Module:
-    if of.network == "mlp":
+def name_of(part: Any) -> str:
+    """Returns the short name of a network's part."""
+    kind = type(part).__name__
+    return next(name for name, pair in NETWORKS.items() if f":{kind} " in f"{pair.generator} {pair.discriminator} ")
+
+
+def generator(of: Any, size: int, channels: int, *, grouped: bool) -> nn.Module:
+    if name_of(of) == "mlp":
         return nets.mlp_generator(of.latent_dim, of.width, of.depth, (channels, size, size))
-    if of.network == "dcgan":
+    if name_of(of) == "dcgan":
         return nets.dcgan_generator(size, of.width, of.latent_dim)
-    if of.network == "sngan":
+    if name_of(of) == "sngan":
         return nets.sngan_generator(of.width, of.latent_dim)
-    if of.network == "r3gan":
+    if name_of(of) == "r3gan":
         return nets.r3gan_generator(of.widths, of.groups, of.latent_dim)
     return nets.stylegan2_generator(size, of.channel_base, of.channel_max, of.style_dim, of.latent_dim, of.depth, grouped)
 
 
-def discriminator(of: Discriminator, size: int, channels: int) -> nn.Module:
-    if of.network == "mlp":
+def discriminator(of: Any, size: int, channels: int) -> nn.Module:
+    if name_of(of) == "mlp":
         return nets.mlp_discriminator(channels * size**2, of.width, of.depth)
-    if of.network == "dcgan":
+    if name_of(of) == "dcgan":
         return nets.dcgan_discriminator(size, of.width)
-    if of.network == "sngan":
+    if name_of(of) == "sngan":
         return nets.sngan_discriminator(of.width)
-    if of.network == "r3gan":
+    if name_of(of) == "r3gan":
         return nets.r3gan_discriminator(of.widths, of.groups)
     return nets.stylegan2_discriminator(size, of.channel_base, of.channel_max)
 
@@ -97,7 +104,7 @@ class Side:
         if variant == "graph":
             self.capture()
 
-    def adam(self, net: nn.Module, of: Optimizer, kind: str) -> torch.optim.Adam:
+    def adam(self, net: nn.Module, of: Any, kind: str) -> torch.optim.Adam:
         penalty = self.recipe.penalty
         lazily = net is self.d and penalty.name != "none" and penalty.interval > 1
         scale = penalty.interval / (penalty.interval + 1) if lazily else 1.0  # StyleGAN2's, for the updates it has more
@@ -118,7 +125,7 @@ class Side:
         return torch.autocast(self.device, torch.bfloat16) if self.half else contextlib.nullcontext()
 
     def judged(self, critic: Any, fake: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.recipe.discriminator.network in APART:
+        if name_of(self.recipe.discriminator) in APART:
             return critic(self.real), critic(fake)
         return critic(torch.cat([self.real, fake])).chunk(2)
 
@@ -267,7 +274,7 @@ def tuned(settings: dict[str, Any], variant: str) -> tuple[Side, str]:
     if variant == "channels_last":
         return Side(settings, variant, variant, "fused"), f"eager, {threads}, channels_last, fused Adam"
     timed: dict[tuple[str, str, bool], float] = {}
-    grouped = (False, True) if recipe_of(settings).generator.network == "stylegan2" else (False,)
+    grouped = (False, True) if name_of(recipe_of(settings).generator) == "stylegan2" else (False,)
     with one_at_a_time(settings["device"]):
         for _ in range(2):
             for option in itertools.product(("contiguous", "channels_last"), ("foreach", "fused"), grouped):

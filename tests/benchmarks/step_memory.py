@@ -10,7 +10,6 @@ import sys
 
 import jax
 import jax.numpy as jnp
-from jaxgan.training.build import Shape
 
 from jaxgan.recipes import (
     DCGAN,
@@ -26,7 +25,8 @@ from jaxgan.recipes import (
     StyleGAN2Discriminator,
     check,
 )
-from jaxgan.training import build, loop
+from jaxgan.training import loop
+from jaxgan.training.experiment import Shape, build
 
 SIDE, BATCH, PARTS = 32, 64, 8
 SIZES = {"widths": (64, 64, 64, 64), "groups": (8, 8, 8, 8)}
@@ -49,8 +49,9 @@ OPTIONS = {
 def mebibytes(recipe: Recipe) -> float:
     """Of temporary buffers in one step of this recipe, compiled for this device."""
     shape = Shape((SIDE, SIDE, 3), 0)
-    gan, rows = build.build(recipe, shape), build.batch_rows(recipe)
-    key = jax.eval_shape(lambda: build.key(recipe))
+    experiment = build(recipe, shape=shape)
+    gan, rows = experiment.gan, experiment.rows
+    key = jax.eval_shape(lambda: experiment.key)
     batch = {
         "image": jax.ShapeDtypeStruct((rows, *shape.sample), jnp.float32),
         "label": jax.ShapeDtypeStruct((rows,), jnp.int32),

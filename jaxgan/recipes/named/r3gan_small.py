@@ -4,7 +4,7 @@ Paper: Huang et al. 2024 (R3GAN).
 Command: jaxgan train r3gan_small
 Data: 50,000 photographs, 32x32, by class
 Needs: a GPU
-Reached: not measured yet
+Reached: Frechet distance 9.4 (real 1.7), coverage 0.934 (real 0.965); one H100, 32 steps/s
 """
 
 from jaxgan.recipes import R3GAN, Adam, Data, Penalty, R3GANDiscriminator, Recipe

@@ -1,0 +1,15 @@
+from . import convolutions as convolutions
+from . import dcgan as dcgan
+from . import layers as layers
+from . import mlp as mlp
+from . import r3gan as r3gan
+from . import sngan as sngan
+from . import stylegan2 as stylegan2
+from . import transforms as transforms
+from .equinox import from_equinox as from_equinox
+from .linen import from_linen as from_linen
+from .nnx import from_nnx as from_nnx
+from .transforms import at_precision as at_precision
+from .transforms import pack as pack
+from .transforms import rematerialised as rematerialised
+from .transforms import stages as stages
