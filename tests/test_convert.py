@@ -14,6 +14,10 @@ from jaxgan.commands.convert import convert
 from jaxgan.commands.sample import interpolate, sample
 from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
 from jaxgan.training import runs
+from jaxgan.weights.names import dcgan as dcgan_names
+from jaxgan.weights.names import r3gan as r3gan_names
+from jaxgan.weights.names import sngan as sngan_names
+from jaxgan.weights.names import stylegan2 as stylegan2_names
 
 Z = {"dcgan": 5, "sngan": 6, "r3gan": 4, "stylegan2": 6}
 SMALL = {"widths": (8, 8, 4), "groups": (2, 1, 2), "blocks": (1, 2, 1)}
@@ -26,6 +30,7 @@ MODULES = {  # a pair of each architecture; those that may be are conditional
         stylegan2.Discriminator(8, classes=2, mapping_layers=1, channel_base=32, channel_max=5, architecture="skip"),
     ),
 }
+NAMES = {"dcgan": dcgan_names, "sngan": sngan_names, "r3gan": r3gan_names, "stylegan2": stylegan2_names}
 NETS = {"dcgan": dcgan, "sngan": sngan, "r3gan": r3gan, "stylegan2": stylegan2}
 every_kind = pytest.mark.parametrize("kind", MODULES)
 
@@ -33,7 +38,7 @@ every_kind = pytest.mark.parametrize("kind", MODULES)
 def tensors_of(kind: str, player: int, seed: int = 0) -> dict[str, np.ndarray]:
     """A state dict of random numbers, buffers of filters as they must be."""
     module = MODULES[kind][player]
-    layout = NETS[kind].torch_layout(module, latent_dim=Z[kind]) if player == 0 else NETS[kind].torch_layout(module)
+    layout = NAMES[kind].torch_layout(module, latent_dim=Z[kind]) if player == 0 else NAMES[kind].torch_layout(module)
     rng = np.random.default_rng(seed)
     made = {}
     for name, tensor in layout.items():
@@ -55,11 +60,11 @@ def test_a_run_has_the_weights_of_the_file(kind, tmp_path):
     gan, state = runs.load(run)
     assert int(state.step) == 0
     for tensors, player, found in ((g, 0, state.g), (ema, 0, state.ema), (d, 1, state.d)):
-        module, params, stats = NETS[kind].from_torch(tensors)
+        module, params, stats = NAMES[kind].from_torch(tensors)
         assert module == MODULES[kind][player]
         jax.tree.map(np.testing.assert_array_equal, found.params, params)
         jax.tree.map(lambda a, b: np.testing.assert_array_equal(np.reshape(a, -1), np.reshape(b, -1)), found.stats, dict(stats))
-    module, params, stats = NETS[kind].from_torch(ema)
+    module, params, stats = NAMES[kind].from_torch(ema)
     z, labels = np.random.default_rng(3).standard_normal((2, Z[kind])).astype(np.float32), jnp.array([1, 0])
     arguments = (z, labels) if module.classes else (z,)
     expected = jax.jit(module.apply)({"params": params, **stats}, *arguments)
@@ -129,7 +134,7 @@ def test_what_cannot_be_converted_is_refused(tmp_path):
         convert(stored(tmp_path / "a.safetensors", G=g), "stylegan2", tmp_path / "run")
     with pytest.raises(ValueError, match="holds no generator, and a run needs one"):
         convert(stored(tmp_path / "b.safetensors", D=d), "r3gan", tmp_path / "run")
-    other = NETS["r3gan"].torch_layout(r3gan.Discriminator((8, 8), (2, 2), 1, classes=3))
+    other = NAMES["r3gan"].torch_layout(r3gan.Discriminator((8, 8), (2, 2), 1, classes=3))
     smaller = {name: np.full(each.shape, 0.1, np.float32) if each.fixed is None else np.asarray(each.fixed, np.float32)
                for name, each in other.items()}  # fmt: skip
     with pytest.raises(ValueError, match=r"judges images of shape \(8, 8, 3\) in 3 classes, but the generator makes"):

@@ -21,6 +21,7 @@ from jaxgan.core.types import Loss, Player
 from jaxgan.nets import dcgan
 from jaxgan.nets.layers import leaky_relu
 from jaxgan.nets.linen import from_linen
+from jaxgan.weights.names import dcgan as dcgan_names
 
 SIZES = (8, 28, 32, 64, 128)
 
@@ -230,7 +231,7 @@ def test_weights_regenerate(goldens):
 
 @pytest.mark.parametrize("net", ["G", "D"])
 def test_from_torch_has_the_networks_own_structure_and_loses_nothing(net):
-    module, *found = dcgan.from_torch(torch_tensors(net))
+    module, *found = dcgan_names.from_torch(torch_tensors(net))
     assert module == {"G": dcgan.Generator(width=8), "D": dcgan.Discriminator(width=8)}[net]
     shapes = functools.partial(jax.tree.map, jnp.shape)
     assert shapes(tuple(found)) == shapes(jax.eval_shape(networks()[net].init, jax.random.key(0)))
@@ -245,18 +246,18 @@ def test_from_torch_names_what_is_wrong():
     wrong = {name: x for name, x in tensors.items() if name != "main.3.running_var"}
     wrong |= {"conv1.weight": np.zeros((1, 1, 4, 4)), "main.6.bias": np.zeros(3), "main.9.bias": np.full(64, np.nan)}
     with pytest.raises(ValueError) as error:
-        dcgan.from_torch(wrong)
+        dcgan_names.from_torch(wrong)
     assert str(error.value) == (
         "tensors: missing: main.3.running_var; surplus: conv1.weight; misshaped: main.6.bias (3) for (32); "
         "not finite: main.9.bias"
     )
     with pytest.raises(ValueError, match="tensors: none, but a DCGAN"):
-        dcgan.from_torch({})
+        dcgan_names.from_torch({})
 
 
 def taps(module, net, x, *, train):
     """The per-sample mean after each PyTorch layer `main.{i}`, from what each of our layers returned."""
-    _, params, stats = dcgan.from_torch(torch_tensors(net))
+    _, params, stats = dcgan_names.from_torch(torch_tensors(net))
     variables = {"params": params, **stats}
     mutable = ["intermediates", "batch_stats"] if train else ["intermediates"]
 
@@ -285,7 +286,7 @@ def test_forward_equals_pytorch(goldens, mode):
     assert_close(nhwc_to_torch(images[:1]), goldens[f"{mode}/G/img"], 1e-5)
     logits, d_means, d_new = taps(dcgan.Discriminator(width=8), "D", x, train=train)
     assert_close(jax.nn.sigmoid(logits), goldens[f"{mode}/D/real_prob"], 1e-5)
-    _, d_params, d_stats = dcgan.from_torch(torch_tensors("D"))
+    _, d_params, d_stats = dcgan_names.from_torch(torch_tensors("D"))
     judge = jax.jit(functools.partial(networks()["D"].apply, train=train))
     fake_logits, _ = judge(d_params, d_stats, images, None, jax.random.key(0))
     assert_close(jax.nn.sigmoid(fake_logits), goldens[f"{mode}/D/fake_prob"], 1e-5)
@@ -310,7 +311,7 @@ def train_two_iterations(goldens, dtype):
     loss = Loss(lambda real, fake: softplus(-real) + softplus(fake), lambda real, fake: softplus(-fake))
 
     def player(net):
-        params, stats = jax.tree.map(lambda x: x.astype(dtype), dcgan.from_torch(torch_tensors(net))[1:])
+        params, stats = jax.tree.map(lambda x: x.astype(dtype), dcgan_names.from_torch(torch_tensors(net))[1:])
         return Player(params, stats, jax.jit(optimizer.init)(params))
 
     @jax.jit

@@ -16,11 +16,11 @@ PACKAGE = Path(__file__).parent.parent / "jaxgan"
 FLOORS = {
     "system": 0,
     "core": 1,
-    "weights": 2,
     "data": 2,
     "toy": 2,
     "pictures": 2,
     "nets": 3,
+    "weights": 4,
     "recipes": 4,
     "evaluation": 5,
     "training": 6,

@@ -25,6 +25,7 @@ from jaxgan.nets.convolutions import direct, winograd
 from jaxgan.nets.layers import leaky_relu
 from jaxgan.nets.linen import from_linen
 from jaxgan.weights import foreign
+from jaxgan.weights.names import r3gan as r3gan_names
 
 GOLDENS = Path(__file__).parent / "goldens"
 NARROW = {"widths": (32, 32, 32, 32), "groups": (4, 4, 4, 4)}
@@ -99,7 +100,7 @@ def torch_tensors(net):
 
 
 def adopted(net, dtype):
-    module, params, stats = r3gan.from_torch(torch_tensors(net))
+    module, params, stats = r3gan_names.from_torch(torch_tensors(net))
     assert (module, stats) == ({"G": r3gan.Generator, "D": r3gan.Discriminator}[net](**NARROW), {})
     return jax.tree.map(lambda x: jnp.asarray(x, dtype), params)
 
@@ -107,7 +108,7 @@ def adopted(net, dtype):
 def to_torch(module, params, **options):
     """The inverse of `from_torch`'s layouts, written apart from it: parameters under PyTorch's names."""
     named = {}
-    for name, tensor in r3gan.torch_layout(module, **options).items():
+    for name, tensor in r3gan_names.torch_layout(module, **options).items():
         if not tensor.path:
             continue
         x = np.asarray(functools.reduce(lambda tree, part: tree[part], tensor.path[1:], params))
@@ -342,7 +343,7 @@ def test_a_block_of_full_width_equals_the_authors(ops):
     shapes = {f"NonLinearity{i}.Bias": (1536,) for i in (1, 2)}
     kernels = {1: (1536, 768, 1, 1), 2: (1536, 16, 3, 3), 3: (768, 1536, 1, 1)}
     shapes |= {f"LinearLayer{i}.Layer.weight": shape for i, shape in kernels.items()}
-    whole = r3gan.torch_layout(r3gan.Generator())
+    whole = r3gan_names.torch_layout(r3gan.Generator())
     prefix = "Model.MainLayers.0.Layers.1."
     layout = {name: whole[prefix + name] for name in shapes}
     params, _ = foreign.adopt(seeded(shapes, "blk768."), layout)
@@ -452,7 +453,7 @@ def test_initial_deviations_are_the_authors(ops, net):
         return jax.tree.map(lambda x: x.std(), params), jax.tree.map(lambda x: x.mean(), params)
 
     std, mean = run(jax.random.key(0))
-    layout = r3gan.torch_layout(module)
+    layout = r3gan_names.torch_layout(module)
     names = ops[f"init/{net}/names"]
     assert len(names) == len([tensor for tensor in layout.values() if tensor.path])
     for name, expected, size in zip(names, ops[f"init/{net}/std"], ops[f"init/{net}/size"], strict=True):
@@ -467,11 +468,11 @@ def test_from_torch_knows_the_names_of_a_conditional_pair(ops, net):
     shapes = {n: tuple(map(int, s.split())) for n, s in zip(ops[f"cond/{net}/names"], ops[f"cond/{net}/shapes"], strict=True)}
     kernel = np.outer([1, 3, 3, 1], [1, 3, 3, 1]).astype(np.float32) / 64
     tensors = seeded(shapes, f"{net}.") | {name: kernel for name in shapes if name.endswith("Resampler.Kernel")}
-    module, params, stats = r3gan.from_torch(tensors)
+    module, params, stats = r3gan_names.from_torch(tensors)
     make_module = {"G": r3gan.Generator, "D": r3gan.Discriminator}[net]
     assert (module, stats) == (make_module((48, 48, 32, 16), (6, 6, 4, 2), classes=10), {})
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, shapes_of(module))
-    assert r3gan.torch_layout(module).keys() == shapes.keys()
+    assert r3gan_names.torch_layout(module).keys() == shapes.keys()
     back = to_torch(module, params)
     for name, x in back.items():
         np.testing.assert_array_equal(x, tensors[name])
@@ -481,7 +482,7 @@ def test_from_torch_knows_the_names_of_a_conditional_pair(ops, net):
     resampler = next(name for name in shapes if name.endswith("Resampler.Kernel"))
     broken[resampler] = kernel[::-1] * 2
     with pytest.raises(ValueError) as error:
-        r3gan.from_torch(broken)
+        r3gan_names.from_torch(broken)
     message = str(error.value)
     assert "\n" not in message
     assert f"missing: {kernel_name}; surplus: conv.weight; misshaped: {bias} (3) for (" in message
@@ -499,8 +500,8 @@ def test_from_torch_knows_the_names_of_a_conditional_pair(ops, net):
 )
 def test_module_of_inverts_torch_layout(make_module, fields):
     module = make_module(**fields)
-    tensors = {name: np.zeros(t.shape) for name, t in r3gan.torch_layout(module, latent_dim=7).items() if t.fixed is None}
-    found, params, _ = r3gan.from_torch(tensors)
+    tensors = {name: np.zeros(t.shape) for name, t in r3gan_names.torch_layout(module, latent_dim=7).items() if t.fixed is None}
+    found, params, _ = r3gan_names.from_torch(tensors)
     assert found == module
     if make_module is r3gan.Generator:
         assert params["linear"]["kernel"].shape[0] == 7 + (5 if module.classes else 0)
@@ -511,7 +512,7 @@ def test_module_of_inverts_torch_layout(make_module, fields):
 @pytest.mark.parametrize("tensors", [{}, {"main.0.weight": np.zeros((1, 1, 4, 4))}])
 def test_other_networks_tensors_are_refused(tensors):
     with pytest.raises(ValueError, match=r"tensors: 0 residual blocks .* but an R3GAN has"):
-        r3gan.from_torch(tensors)
+        r3gan_names.from_torch(tensors)
 
 
 @pytest.mark.parametrize("make_module", [r3gan.Generator, r3gan.Discriminator])

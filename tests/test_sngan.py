@@ -16,6 +16,7 @@ import pytest
 from jaxgan.core.losses import hinge
 from jaxgan.nets import sngan
 from jaxgan.nets.linen import from_linen
+from jaxgan.weights.names import sngan as sngan_names
 
 GOLDENS = Path(__file__).parent / "goldens"
 FIELDS = [{}, {"classes": 3}, {"channels": 1, "classes": 2}]
@@ -44,7 +45,7 @@ def assert_close(found, expected, tolerance, name=""):
 def to_torch(module, params, stats):
     """The state dict that a network's arrays make, by rules of names: what `from_torch` must have undone."""
     variables, tensors = {"params": params, **stats}, {}
-    for name, tensor in sngan.torch_layout(module).items():
+    for name, tensor in sngan_names.torch_layout(module).items():
         x = variables
         for part in tensor.path:
             x = x[part]
@@ -71,7 +72,7 @@ def to_torch(module, params, stats):
 
 def networks(golden, dtype=np.float32):
     """G and D: module, parameters, statistics."""
-    both = [sngan.from_torch(below(golden, f"w/{net}/")) for net in "GD"]
+    both = [sngan_names.from_torch(below(golden, f"w/{net}/")) for net in "GD"]
     return [(module, *jax.tree.map(lambda x: jnp.asarray(x, dtype), weights)) for module, *weights in both]
 
 
@@ -146,7 +147,7 @@ def test_losses_and_gradients_equal_the_golden(golden):
 
 def random_tensors(module, latent_dim=128):
     rng = np.random.default_rng(0)
-    layout = sngan.torch_layout(module, latent_dim)
+    layout = sngan_names.torch_layout(module, latent_dim)
     return {name: rng.standard_normal(tensor.shape).astype(np.float32) for name, tensor in layout.items()}
 
 
@@ -155,7 +156,7 @@ def random_tensors(module, latent_dim=128):
 def test_from_torch_has_the_networks_own_structure_and_loses_nothing(make, fields):
     module = make(width=4, **fields)
     tensors = random_tensors(module)
-    found, params, stats = sngan.from_torch(tensors)
+    found, params, stats = sngan_names.from_torch(tensors)
     assert found == module
     x = jnp.zeros((1, 128) if make is sngan.Generator else (1, 32, 32, module.channels))
     shapes = jax.eval_shape(from_linen(module, x, jnp.zeros(1, jnp.int32)).init, jax.random.key(0))
@@ -166,11 +167,11 @@ def test_from_torch_has_the_networks_own_structure_and_loses_nothing(make, field
 
 
 def test_conditional_networks_have_the_published_names():
-    g = sngan.torch_layout(sngan.Generator(classes=10))
+    g = sngan_names.torch_layout(sngan.Generator(classes=10))
     assert g["block2.b1.embed.weight"].shape == (10, 512)  # scale, then bias
     assert "block2.b1.weight" not in g
     assert g["b5.weight"].shape == (256,)  # the last one is of no class
-    d = sngan.torch_layout(sngan.Discriminator(classes=10))
+    d = sngan_names.torch_layout(sngan.Discriminator(classes=10))
     assert [d[f"l_y.weight_{x}"].shape for x in ("orig", "u", "v")] == [(10, 128), (10,), (128,)]
     assert "l_y.bias" not in d
 
@@ -191,7 +192,7 @@ def test_from_torch_names_all_that_is_wrong(module, gone, bent):
     tensors[bent] = tensors[bent][1:]
     tensors |= {"conv9.weight": np.zeros(1), "block3.c2.bias": np.full(4, np.nan)}
     with pytest.raises(ValueError, match="tensors: ") as error:
-        sngan.from_torch(tensors)
+        sngan_names.from_torch(tensors)
     kinds = dict(part.split(": ", 1) for part in str(error.value).removeprefix("tensors: ").split("; "))
     shapes = [f"({', '.join(map(str, shape))})" for shape in (tensors[bent].shape, random_tensors(module)[bent].shape)]
     assert kinds == {
@@ -205,7 +206,7 @@ def test_from_torch_names_all_that_is_wrong(module, gone, bent):
 @pytest.mark.parametrize("tensors", [{}, {"main.0.weight": np.zeros((1, 1, 4, 4))}])
 def test_from_torch_refuses_another_architecture(tensors):
     with pytest.raises(ValueError, match=r"^tensors: none of an SNGAN, but its generator has l1\.weight"):
-        sngan.from_torch(tensors)
+        sngan_names.from_torch(tensors)
 
 
 # ---------------------------------------------------------------------------------------------------------------- labels
@@ -247,7 +248,7 @@ def test_each_class_has_gains_of_its_own():
 def test_projection_adds_the_features_product_with_the_labels_vector():
     fields, x, labels = {"width": 4}, np.random.default_rng(1).standard_normal((4, 32, 32, 3)), np.array([0, 1, 2, 1])
     tensors = random_tensors(sngan.Discriminator(classes=3, **fields))
-    module, params, stats = sngan.from_torch(tensors)
+    module, params, stats = sngan_names.from_torch(tensors)
 
     @jax.jit
     def run(x):

@@ -20,6 +20,8 @@ from jaxgan.core import losses, penalties
 from jaxgan.nets import stylegan2
 from jaxgan.nets.linen import from_linen
 from jaxgan.nets.stylegan2_layers import activated, minibatch_deviation, modulated_conv, resampled_conv
+from jaxgan.weights import foreign
+from jaxgan.weights.names import stylegan2 as stylegan2_names
 
 
 @functools.cache
@@ -110,7 +112,7 @@ def test_minibatch_deviation_equals_the_reference(group, features):
 def tensors_for(module, seed=0):
     """Random tensors of a state dict, float64, in the sizes that training starts from or reaches."""
     rng, tensors = np.random.default_rng(seed), {}
-    for name, tensor in stylegan2.torch_layout(module).items():
+    for name, tensor in stylegan2_names.torch_layout(module).items():
         if tensor.fixed is not None:
             tensors[name] = tensor.fixed
             continue
@@ -178,9 +180,11 @@ def by_library_and_by_definition(pair, what):
     noise, labels = rng.standard_normal((8, channels, side, side)), (np.arange(8) * 3 % max(classes, 1)).astype(np.int32)
 
     def ours(z, x, noise):
-        read, g, g_stats = stylegan2.from_torch(g_tensors, conv_clamp=g_module.conv_clamp)
+        read, g, g_stats = stylegan2_names.from_torch(g_tensors, conv_clamp=g_module.conv_clamp)
         assert read == g_module.clone(channel_base=read.channel_base, channel_max=read.channel_max)
-        read, d, d_stats = stylegan2.from_torch(d_tensors, conv_clamp=d_module.conv_clamp, mbstd_group=d_module.mbstd_group)
+        read, d, d_stats = stylegan2_names.from_torch(
+            d_tensors, conv_clamp=d_module.conv_clamp, mbstd_group=d_module.mbstd_group
+        )
         fields = {"channel_base": read.channel_base, "channel_max": read.channel_max, "mapping_layers": read.mapping_layers}
         assert (read, d_stats) == (d_module.clone(**fields), {})
 
@@ -238,8 +242,10 @@ def test_whole_networks_are_those_of_the_definition(pair):
 def test_all_losses_and_gradients_are_those_of_the_definition(pair):
     found, wanted = by_library_and_by_definition(pair, phases)
     for module, name in zip(PAIRS[pair], ("g_gradient", "d_gradient"), strict=True):
-        layout = {name: tensor for name, tensor in stylegan2.torch_layout(module).items() if tensor.path[:1] == ("params",)}
-        golden, _ = stylegan2.foreign.adopt({name: np.asarray(x) for name, x in wanted.pop(name).items()}, layout)
+        layout = {
+            name: tensor for name, tensor in stylegan2_names.torch_layout(module).items() if tensor.path[:1] == ("params",)
+        }
+        golden, _ = foreign.adopt({name: np.asarray(x) for name, x in wanted.pop(name).items()}, layout)
         gradient = found.pop(name)
         assert jax.tree.structure(gradient) == jax.tree.structure(golden)
         for (path, x), y in zip(jax.tree.leaves_with_path(golden), jax.tree.leaves(gradient), strict=True):
@@ -269,8 +275,8 @@ def test_state_dicts_have_the_references_names_and_shapes_and_tell_the_network(c
     common = {"channel_base": 1280, "channel_max": 40}  # 1280 // 32 is 40; that at 32 there are 32 tells 1024
     fields = common | {"channel_base": 1024} | FIELDS[config][player == "D"]
     module = stylegan2.Generator(**fields, w_dim=64) if player == "G" else stylegan2.Discriminator(**fields)
-    assert {name: tensor.shape for name, tensor in stylegan2.torch_layout(module).items()} == shapes
-    assert stylegan2.module_of({name: np.zeros(shape) for name, shape in shapes.items()}) == module
+    assert {name: tensor.shape for name, tensor in stylegan2_names.torch_layout(module).items()} == shapes
+    assert stylegan2_names.module_of({name: np.zeros(shape) for name, shape in shapes.items()}) == module
 
 
 @pytest.mark.parametrize("size", [8, 256])
@@ -297,11 +303,11 @@ def test_shapes(size, architecture, classes):
     assert (set(g_new), set(d_new)) == ({"averages", "noise_const"}, set())
     # What a state dict becomes has the networks' own structure.
     for module, (params, stats) in zip((generator, critic), networks, strict=True):
-        layout = stylegan2.torch_layout(module, 5) if module is generator else stylegan2.torch_layout(module)
+        layout = stylegan2_names.torch_layout(module, 5) if module is generator else stylegan2_names.torch_layout(module)
         empty = {name: np.zeros(tensor.shape) if tensor.fixed is None else tensor.fixed for name, tensor in layout.items()}
-        read, *found = stylegan2.from_torch(empty)
+        read, *found = stylegan2_names.from_torch(empty)
         assert jax.tree.map(jnp.shape, tuple(found)) == jax.tree.map(jnp.shape, (params, stats))
-        again = {name: tensor.shape for name, tensor in stylegan2.torch_layout(read, 5).items()}
+        again = {name: tensor.shape for name, tensor in stylegan2_names.torch_layout(read, 5).items()}
         assert again == {name: tensor.shape for name, tensor in layout.items()}
 
 
@@ -377,11 +383,11 @@ def test_from_torch_names_what_is_wrong():
         (tensors | {"b4.out.bias": np.array([np.nan])}, r"tensors: not finite: b4\.out\.bias"),
     ):
         with pytest.raises(ValueError, match=message) as error:
-            stylegan2.from_torch(wrong)
+            stylegan2_names.from_torch(wrong)
         assert "\n" not in str(error.value)
     filters = [name for name in tensors if name.endswith("resample_filter")]
     assert len(filters) == 10
-    assert stylegan2.from_torch(without(*filters))[0] == stylegan2.from_torch(tensors)[0]
+    assert stylegan2_names.from_torch(without(*filters))[0] == stylegan2_names.from_torch(tensors)[0]
 
 
 # ------------------------------------------------------------------------------------------- chance, averages, precision

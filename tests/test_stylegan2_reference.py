@@ -20,6 +20,7 @@ import pytest
 from jaxgan.core import losses, penalties
 from jaxgan.nets import stylegan2
 from jaxgan.nets.linen import from_linen
+from jaxgan.weights.names import stylegan2 as stylegan2_names
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,8 @@ class Player:
 
     def __init__(self, name, golden):
         self.tensors = under(f"w/{name}/", golden)
-        self.module, self.params, self.stats = stylegan2.from_torch(self.tensors)
-        layout = stylegan2.torch_layout(self.module)
+        self.module, self.params, self.stats = stylegan2_names.from_torch(self.tensors)
+        layout = stylegan2_names.torch_layout(self.module)
         self.learnt = {name: tensor for name, tensor in layout.items() if tensor.path[:1] == ("params",)}
 
     def __call__(self, params, *inputs, **settings):

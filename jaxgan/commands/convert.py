@@ -27,16 +27,20 @@ from jaxgan.system.messages import did_you_mean
 from jaxgan.training import checkpoint, runs
 from jaxgan.training.experiment import Shape, build
 from jaxgan.weights import torch_file
+from jaxgan.weights.names import dcgan as dcgan_names
+from jaxgan.weights.names import r3gan as r3gan_names
+from jaxgan.weights.names import sngan as sngan_names
+from jaxgan.weights.names import stylegan2 as stylegan2_names
 
 _log = logging.getLogger(__name__)
 
 Net = tuple[Any, PyTree, PyTree]  # module, params, stats
 # Each takes the state dict of a G or of a D, and which of the two it is follows from its names.
 KINDS: dict[str, Callable[..., Net]] = {
-    "dcgan": dcgan.from_torch,
-    "sngan": sngan.from_torch,
-    "r3gan": r3gan.from_torch,
-    "stylegan2": stylegan2.from_torch,
+    "dcgan": dcgan_names.from_torch,
+    "sngan": sngan_names.from_torch,
+    "r3gan": r3gan_names.from_torch,
+    "stylegan2": stylegan2_names.from_torch,
 }
 _GENERATORS = (dcgan.Generator, sngan.Generator, r3gan.Generator, stylegan2.Generator)
 

@@ -19,15 +19,23 @@ from workloads import recipe_of
 
 from jaxgan.core import cost
 from jaxgan.core.types import Batch, GANState, PyTree
-from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
 from jaxgan.recipes import Recipe
 from jaxgan.recipes.formats import type_name
 from jaxgan.system import host_memory
 from jaxgan.training.experiment import Shape, build, latent_of
 from jaxgan.weights.foreign import adopt
+from jaxgan.weights.names import dcgan as dcgan_names
+from jaxgan.weights.names import r3gan as r3gan_names
+from jaxgan.weights.names import sngan as sngan_names
+from jaxgan.weights.names import stylegan2 as stylegan2_names
 
 SAMPLES = (1, 64, 512)
-FOREIGN: dict[str, ModuleType] = {"dcgan": dcgan, "sngan": sngan, "r3gan": r3gan, "stylegan2": stylegan2}
+FOREIGN: dict[str, ModuleType] = {
+    "dcgan": dcgan_names,
+    "sngan": sngan_names,
+    "r3gan": r3gan_names,
+    "stylegan2": stylegan2_names,
+}
 
 
 class Side:
