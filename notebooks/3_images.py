@@ -429,7 +429,7 @@ table += [
 Markdown("\n".join(table))
 
 # %%
-word, evidence = verdict.judge(rows, loss="relativistic")
+word, evidence = verdict.judge(rows, equilibrium=losses.relativistic.equilibrium, largest=losses.relativistic.largest)
 print(f"{word}: {'; '.join(evidence)}")
 assert SMOKE or word in ("converged", "still improving"), word
 

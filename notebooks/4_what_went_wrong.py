@@ -49,10 +49,9 @@ import numpy as np
 import optax
 
 from jaxgan import data, pictures, toy
-from jaxgan.core import penalties, schedules
+from jaxgan.core import losses, penalties, schedules
 from jaxgan.evaluation import verdict
 from jaxgan.nets import mlp
-from jaxgan.training import build
 
 SMOKE = "JAXGAN_SMOKE" in os.environ  # the test suite's: a few steps, to see that every cell runs
 STEPS, LOOKS = (24, 8) if SMOKE else (2_000, 40)  # the figures are computed at evenly spaced looks
@@ -78,7 +77,7 @@ class Knobs(NamedTuple):
 
 
 class Run(NamedTuple):
-    loss: str
+    loss: jaxgan.Loss
     rows: list[dict]
     real: np.ndarray
     fake: np.ndarray
@@ -92,7 +91,7 @@ def trainer(draw, real, generator, discriminator, *, loss, adam, latent_dim):
         return jaxgan.make_gan(
             generator=generator,
             discriminator=discriminator,
-            loss=build.LOSSES[loss],
+            loss=loss,
             penalty=penalties.r1_r2,
             gamma=knobs.gamma,
             g_optimizer=adam(knobs.g_rate),
@@ -132,7 +131,10 @@ def trainer(draw, real, generator, discriminator, *, loss, adam, latent_dim):
 # %%
 def conclude(run, *, expected):
     """Prints what the verdict says at the end, and how often it said what before."""
-    said = [verdict.judge(run.rows[: i + 1], loss=run.loss) for i in range(len(run.rows))]
+    said = [
+        verdict.judge(run.rows[: i + 1], equilibrium=run.loss.equilibrium, largest=run.loss.largest)
+        for i in range(len(run.rows))
+    ]
     print(f"{said[-1].word}: {'; '.join(said[-1].evidence)}")
     counts = Counter(each.word for each in said if each.word)  # none before six rows
     print(f"at {sum(counts.values())} looks: {', '.join(f'{word} {count}' for word, count in counts.most_common())}")
@@ -160,7 +162,7 @@ def curves(runs, names=FIGURES):
     for axes, name in zip(panels.flat, names, strict=True):
         title, unit, ideal = PANELS[name]
         if name == "d_loss":
-            ideal = verdict.EQUILIBRIUM[next(iter(runs.values())).loss]
+            ideal = next(iter(runs.values())).loss.equilibrium
         values = {label: np.array([row[name] for row in run.rows]) for label, run in runs.items()}
         for (label, run), colour in zip(runs.items(), COLOURS, strict=False):
             axes.plot([row["step"] for row in run.rows], values[label], color=colour, label=label)
@@ -215,7 +217,7 @@ on_digits = trainer(
     dataset.batches(1, 512)(0)["image"][0],
     generator=jaxgan.from_linen(mlp.Generator(hidden=(128, 128), output_shape=dataset.shape), jnp.zeros((1, 32))),
     discriminator=jaxgan.from_linen(mlp.Discriminator(hidden=(256, 256)), jnp.zeros((1, *dataset.shape))),
-    loss="relativistic",
+    loss=losses.relativistic,
     adam=lambda rate: schedules.scheduled(
         optax.adam, learning_rate=schedules.cosine(rate, 0.1 * rate, STEPS * 64), b1=0.0, b2=0.95
     ),
@@ -312,7 +314,7 @@ def on_ring(*, pack=1):
         ring_points,
         generator=jaxgan.from_linen(mlp.Generator(hidden=(128, 128)), jnp.zeros((1, 16))),
         discriminator=jaxgan.pack(jaxgan.from_linen(mlp.Discriminator(hidden=(128,)), jnp.zeros((1, 2 * pack))), pack),
-        loss="non_saturating",
+        loss=losses.non_saturating,
         adam=lambda rate: optax.adam(rate, b1=0.5, b2=0.99),
         latent_dim=16,
     )

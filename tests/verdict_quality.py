@@ -25,7 +25,7 @@ import jax.numpy as jnp
 
 from jaxgan import cli
 from jaxgan.evaluation import verdict
-from jaxgan.training import build
+from jaxgan.recipes.table import LATENTS, LOSSES, find
 
 GOOD = ("converged", "still improving")
 NO_PENALTY = ["--penalty.name", "none", "--penalty.gamma", "0"]
@@ -38,6 +38,10 @@ class Case(NamedTuple):
     expected: tuple[str, ...]
     words: list[str]
     latent: Callable[..., jax.Array] | None = None  # in place of the normal one
+
+
+def zeros(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    return jnp.zeros(shape)
 
 
 CASES = {
@@ -59,7 +63,7 @@ CASES = {
     "constant G": Case(
         ("mode collapse",),
         ["digits", "--seeds", "2", "--data.no-conditional", *DIGITS],
-        lambda key, shape: jnp.zeros(shape),
+        zeros,
     ),
     "grid, plain GAN": Case(("mode collapse",), ["grid", "--seeds", "2", "--loss", "non_saturating", *NO_PENALTY, *MIXTURE]),
 }  # fmt: skip
@@ -67,15 +71,15 @@ CASES = {
 
 def train(case: Case, folder: Path) -> list[dict]:
     """The rows of metrics of one case."""
-    normal = build.LATENTS["normal"]
-    build.LATENTS["normal"] = case.latent or normal
+    normal = LATENTS["normal"]
+    LATENTS["normal"] = f"{__name__}:{case.latent.__name__}" if case.latent else normal
     try:
         cli.main(["train", *case.words, "--run", str(folder), "--no-compile-cache"])
     except SystemExit as stop:
         if stop.code not in (0, None, 1):  # 1: diverged
             raise
     finally:
-        build.LATENTS["normal"] = normal
+        LATENTS["normal"] = normal
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
@@ -93,11 +97,12 @@ def main() -> int:
             run = folder / name.replace(" ", "-").replace(",", "")
             rows = train(case, run)
             seconds = time.perf_counter() - began
-            loss = json.loads((run / "recipe.json").read_text())["recipe"]["loss"]
+            loss = find(LOSSES, "loss", json.loads((run / "recipe.json").read_text())["recipe"]["loss"])
+            limits = {"equilibrium": loss.equilibrium, "largest": loss.largest}
             print(f"{name}  ({seconds:.0f} s)  expected: {' or '.join(case.expected)}", flush=True)
             for i in range(len(rows[-1]["members"]["d_loss"])):
                 past = [verdict.of_member(row, i) for row in rows]
-                said = [verdict.judge(past[: j + 1], loss=loss) for j in range(len(past))]
+                said = [verdict.judge(past[: j + 1], **limits) for j in range(len(past))]
                 words = [found.word for found in said if found.word]
                 last = said[-1]
                 fine = last.word in case.expected

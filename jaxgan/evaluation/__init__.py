@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "metrics",
         "quality",
         "report",
+        "resemblance",
         "settings",
         "verdict",
         "watching",

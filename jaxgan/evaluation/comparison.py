@@ -50,7 +50,7 @@ def comparison(
     placement: Placement,
     begin: Begin,
 ) -> Comparison:
-    """Does everything that does not depend on the generated samples.
+    """Prepares a comparison: loads and computes everything that does not depend on the generated samples.
 
     Args:
         real: the real samples.

@@ -1,4 +1,4 @@
-"""What is measured: metrics, features and number of samples, completed from what is asked for."""
+"""Settings of a measurement: metrics, features and number of samples, completed from what is asked for."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -46,7 +46,7 @@ def settings(real: Real, *, metrics: Sequence[str | Metric] = (), features: Aske
         FieldError: when n is more than the data set holds or less than a metric needs, or a metric is unknown or needs a
             classifier.
     """
-    chosen: Asked = features or _suitable(real)
+    chosen: Asked = features or suitable(real.name, real.dataset.shape)
     name = name_of(chosen)
     asked = find_all(metrics or usual(name))
     if all(metric.of == "samples" for metric in asked):
@@ -91,5 +91,11 @@ def name_of(chosen: Asked) -> str:
     return chosen.name if isinstance(chosen, Extractor) else getattr(chosen, "__name__", "features")
 
 
-def _suitable(real: Real) -> str:
-    return features.own(real.name) if are_images(real.dataset.shape) else "samples"
+def suitable(name: str, shape: tuple[int, ...]) -> str:
+    """Returns the name of the features that suit a data set.
+
+    Args:
+        name: name of the data set.
+        shape: shape of a sample.
+    """
+    return features.own(name) if are_images(shape) else "samples"

@@ -6,64 +6,30 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from jaxgan import data, recipes
+from jaxgan import recipes
 from jaxgan.commands.evaluate import coverage
 from jaxgan.commands.evaluate.made import Made
+from jaxgan.commands.evaluate.targets import Asked, Target, check, file_for, modes_n, target_of
 from jaxgan.evaluation import comparison, quality, report, settings
 from jaxgan.evaluation.comparison import Compared, Comparison
-from jaxgan.evaluation.features import NAMES as FEATURES
 from jaxgan.evaluation.features.statistics import in_batches
 from jaxgan.evaluation.metric import Metric
-from jaxgan.evaluation.metrics.named import NAMES
 from jaxgan.evaluation.report import Result, Value
-from jaxgan.recipes import Data, Recipe, code
+from jaxgan.recipes import Data, Recipe
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import files
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
-from jaxgan.training.experiment import Experiment, metrics_of, own_metrics
-from jaxgan.training.generate import over_devices, truncating
+from jaxgan.training.generate import over_devices
 from jaxgan.training.monitor import real_samples
 
 log = logging.getLogger("jaxgan")
-
-METRICS = (*NAMES, "modes")
-
-
-class Asked(NamedTuple):
-    """The options, for each run or set of images."""
-
-    metrics: tuple[str | Metric, ...]
-    n: int | None
-    features: settings.Asked
-    weights: str | Path | None
-    data: str | None
-    split: str | None
-    seed: int
-    batch: int
-    averaged: bool
-    truncation: float | None
-    best: bool
-    strict: bool
-    allowed: Allowed
-
-
-class Target(NamedTuple):
-    """A run, or images that any program made."""
-
-    path: Path
-    run: runs.Run | None
-    experiment: Experiment | None
-    images: np.ndarray | None  # [N, H, W, C]
-    metrics: tuple[str | Metric, ...]
-    features: settings.Asked
-    wanted: Any  # the real images, as a recipe has its data
 
 
 def evaluate(run: str | Path, **options: Any) -> Result:
@@ -106,7 +72,7 @@ def compare(
     Args:
         paths: run directories, folders of PNG, JPEG and WebP files, .npz files. Of a run of several GANs each is measured, on
             the same latents.
-        metrics: names of `METRICS`, or a `jaxgan.Metric` each. By default `modes` for mixtures and stacked_mnist; for other
+        metrics: names, or a `jaxgan.Metric` each. By default `modes` for mixtures and stacked_mnist; for other
             data `fid`, `kid`, `prdc`, `diversity`, and `memorisation` unless the features are of a published network.
         n: samples; by default 10,000 or as many as there are images, and for `modes` as many as PacGAN takes.
         features: an extractor, one of `features.NAMES`, or a function, samples `[B, ...]` as the data have them to `[B, F]`;
@@ -134,14 +100,14 @@ def compare(
     allowed = Allowed(None if code is None else Path(code), trust_run_code)
     of_samples = (seed, batch, averaged, truncation, best, strict)
     asked = Asked(tuple(metrics), n, features, weights, data, split, *of_samples, allowed)
-    _check(asked)
+    check(asked)
     if not paths:
         raise FieldError("RUN", "missing", "one or more are required")
-    targets = [_target(Path(path).expanduser().absolute(), asked) for path in paths]
-    out = _check_out(out, targets)
+    targets = [target_of(Path(path).expanduser().absolute(), asked) for path in paths]
+    out = file_for(out, targets)
     for target in targets:
         if "modes" in target.metrics:
-            _modes_n(target, asked)
+            modes_n(target, asked)
     against = _against([target for target in targets if set(target.metrics) != {"modes"}], asked)
     results = []
     for i, target in enumerate(targets):
@@ -151,106 +117,6 @@ def compare(
     content = results[0].content() if len(results) == 1 else report.together(results)
     files.write(out, json.dumps(content, indent=2) + "\n")
     return out, results
-
-
-def _check(asked: Asked) -> None:
-    if not 0 <= asked.seed < 2**32:
-        raise FieldError("seed", asked.seed, f"a seed is from 0 to {2**32 - 1}")
-    if asked.batch < 1:
-        raise FieldError("batch", asked.batch, "it must be at least 1")
-    if asked.n is not None and asked.n < 2:
-        raise FieldError("n", asked.n, "it must be at least 2")
-
-
-def _target(path: Path, asked: Asked) -> Target:
-    if (path / "recipe.json").is_file():
-        return _target_of_run(path, asked)
-    if not path.exists() or (path.is_dir() and (path / "checkpoints").exists()):
-        raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json")
-    if path.is_file() and path.suffix != ".npz":
-        raise ValueError(f"run: {path} is a file, but it must be a run, a folder of images or an .npz")
-    if asked.data is None:
-        raise FieldError("data", None, f"{path} is no run and does not say what it is to be compared with; name it")
-    if "modes" in asked.metrics:
-        raise FieldError("metrics", "modes", f"{path} is no run")
-    images, _, _ = data.arrays(f"npz:{path}" if path.is_file() else f"folder:{path}")
-    metrics = tuple(_metric(each, ()) for each in asked.metrics)
-    return Target(path, None, None, images, metrics, _features(asked.features), Data(asked.data, asked.split or "train"))
-
-
-def _metric(asked: str | Metric, own: Sequence[Metric]) -> str | Metric:
-    """Returns a metric that is asked for by name, by the name of one of the run's own, or by a reference to code.
-
-    Raises:
-        FieldError: when it is none of these.
-    """
-    if isinstance(asked, Metric):
-        return metrics_of([asked])[0] if not asked.name else asked
-    by_name = {each.name: each for each in own}
-    if asked in by_name or asked in METRICS:
-        return by_name.get(asked, asked)
-    if not code.is_reference(asked):
-        raise not_one_of("metrics", asked, [*METRICS, *by_name])
-    found = code.named(asked, "metrics")
-    if not isinstance(found, Metric):
-        raise FieldError("metrics", asked, "it must be a jaxgan.Metric")
-    return found.named(asked.rpartition(":")[2])
-
-
-def _features(asked: settings.Asked) -> settings.Asked:
-    """Returns features that are asked for, loading the code of a reference."""
-    known = not isinstance(asked, str) or asked in FEATURES
-    return asked if known or not code.is_reference(asked) else code.named(str(asked), "features")
-
-
-def _target_of_run(path: Path, asked: Asked) -> Target:
-    run = runs.read(path, asked.allowed)
-    experiment = run.experiment()
-    if asked.best:
-        runs.best_step(run)
-    wanted = run.recipe.data
-    if isinstance(wanted, Data):
-        wanted = replace(wanted, mirror=False, conditional=False)
-    if asked.data is not None and asked.data != getattr(wanted, "name", None):
-        wanted = Data(asked.data)
-    if asked.split is not None and isinstance(wanted, Data):
-        wanted = replace(wanted, split=asked.split)
-    own = own_metrics(run.recipe)
-    chosen = tuple(_metric(each, own) for each in asked.metrics)
-    if not chosen and isinstance(wanted, Data) and wanted.name in coverage.KNOWN:
-        chosen = ("modes", *own)
-    elif not chosen and own:
-        chosen = (*settings.usual("samples"), *own)
-    truncating(experiment, asked.truncation)
-    own_features = run.recipe.eval_features
-    if own_features in FEATURES:  # one of ours is a choice for training alone
-        own_features = None
-    features = _features(asked.features or own_features or None)
-    return Target(path, run, experiment, None, chosen, features, wanted)
-
-
-def _check_out(out: str | Path | None, targets: Sequence[Target]) -> Path:
-    if out is not None:
-        out = Path(out).expanduser().absolute()
-    elif len(targets) > 1:
-        out = Path("evaluation.json").absolute()
-    elif targets[0].run is not None:
-        out = targets[0].path / "evaluation.json"
-    else:
-        out = targets[0].path.with_name(f"{targets[0].path.stem}-evaluation.json")
-    if out.suffix != ".json" or not out.parent.is_dir():
-        raise FieldError("out", out, "it must be a .json file in a folder that exists")
-    return out
-
-
-def _modes_n(target: Target, asked: Asked) -> int:
-    """Returns the number of samples that the modes are counted of."""
-    assert target.run is not None
-    modes, usual = coverage.modes_and_n(getattr(target.run.recipe.data, "name", "data of one's own"))
-    n = usual if asked.n is None else asked.n
-    if n < modes:
-        raise ValueError(f"n: {n} samples cannot show {modes} modes; it must be at least that many")
-    return n
 
 
 def _against(targets: Sequence[Target], asked: Asked) -> Comparison | None:
@@ -315,7 +181,7 @@ def _of_run(target: Target, against: Comparison | None, asked: Asked, beside: Pa
     headline: tuple[str, ...] = (f"{run.path.name} at step {step:,}: {made.words()}",)
     warnings: tuple[str, ...] = ()
     if "modes" in target.metrics:
-        values |= coverage.of_run(made, _modes_n(target, asked))
+        values |= coverage.of_run(made, modes_n(target, asked))
     if set(target.metrics) != {"modes"}:
         assert against is not None
         found = _compared(made, against, beside)

@@ -1,4 +1,4 @@
-"""Networks that judge images: classifiers the library trains itself, published ones, and statistics of what they see."""
+"""Features of samples: classifiers the library trains itself, published networks, users' functions, and their statistics."""
 
 from jaxgan.evaluation.features.classifiers import Classifier, classifier, predict
 from jaxgan.evaluation.features.extractors import NAMES, Extractor, extractor, own

@@ -16,11 +16,11 @@ from jaxgan.core.types import PyTree
 
 
 class Damaged(ValueError):
-    """A kept classifier is not what was written; the message is one line that names the file."""
+    """A kept file is not as it was written; the message is one line that names the file."""
 
 
 class Kept(NamedTuple):
-    """What a file holds."""
+    """The content of a file."""
 
     params: PyTree  # plain nested dicts of numpy arrays
     about: dict[str, Any]

@@ -115,11 +115,11 @@ def classifier(name: str, *, seed: int = 0, data_dir: _Path | None = None, cache
     return trained._replace(accuracy=accuracy, checksum=checksum)
 
 
-def predict(judge: Classifier, images: np.ndarray | jax.Array, *, batch_size: int = 100) -> np.ndarray:
+def predict(trained: Classifier, images: np.ndarray | jax.Array, *, batch_size: int = 100) -> np.ndarray:
     """The most probable class of each image.
 
     Args:
-        judge: of images `[H, W, C]`.
+        trained: classifier of images `[H, W, C]`.
         images: `[N, H, W, C]`, uint8, or floats in [-1, 1] (what lies outside is clipped); or larger by an even number
             of pixels, as MNIST padded to 32 is: then the centre counts.
         batch_size: images classified at once; on a CPU a hundred stay in the caches, a thousand are slower.
@@ -131,9 +131,9 @@ def predict(judge: Classifier, images: np.ndarray | jax.Array, *, batch_size: in
         ValueError: one line, when shape, type or values are none of these.
     """
     images = np.asarray(images)
-    check_images(images, judge.shape)
+    check_images(images, trained.shape)
     parts = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
-    return np.concatenate([np.zeros(0, np.int32), *(_classes(judge.logits, _centre(part, judge.shape)) for part in parts)])
+    return np.concatenate([np.zeros(0, np.int32), *(_classes(trained.logits, _centre(part, trained.shape)) for part in parts)])
 
 
 def check_images(images: np.ndarray, shape: tuple[int, int, int]) -> None:
@@ -187,7 +187,7 @@ def _classifier(name: str, training: Training, params: PyTree, accuracy: float =
 
 
 def _kept(path: Path, name: str, seed: int, training: Training) -> tuple[cache.Kept | None, str]:
-    """What the cache holds, or why it is of no use, in words when that is more than its absence."""
+    """Reads the cache; returns its content, or None and the reason in words, empty where the file is just absent."""
     try:
         kept = cache.read(path)
     except FileNotFoundError:

@@ -180,7 +180,7 @@ def _norm(name: str) -> nn.LayerNorm:
 
 
 def _layout(module: DINOv2, grid: int, offset: float) -> dict[str, Tensor]:
-    """Where each tensor goes, by Hugging Face's names."""
+    """Maps each tensor, by Hugging Face's names, to its place."""
     width, patch = module.width, module.patch
 
     def positions(x: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ class BlockA(nn.Module):
 
 
 class BlockB(nn.Module):
-    """From 35 to 17 pixels: `[B, 35, 35, 288]` to `[B, 17, 17, 768]`."""
+    """Reduces 35 to 17 pixels: `[B, 35, 35, 288]` to `[B, 17, 17, 768]`."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -107,7 +107,7 @@ class BlockC(nn.Module):
 
 
 class BlockD(nn.Module):
-    """From 17 to 8 pixels: `[B, 17, 17, 768]` to `[B, 8, 8, 1280]`."""
+    """Reduces 17 to 8 pixels: `[B, 17, 17, 768]` to `[B, 8, 8, 1280]`."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -142,7 +142,7 @@ class BlockE(nn.Module):
 
 
 def apply(params: PyTree, images: jax.Array) -> dict[str, jax.Array]:
-    """What the network says of images; under `jax.jit`, what is not used of it is not computed.
+    """Computes the outputs of the network for images; under `jax.jit`, an output that is not used is not computed.
 
     On a CPU 4 to 16 images at a time are fastest; more take longer each, in memory fresh from the system in each call.
 
@@ -194,7 +194,7 @@ def from_torch(tensors: Arrays) -> PyTree:
 
 
 def torch_layout() -> dict[str, Tensor]:
-    """Where each tensor of the state dict goes, by its name there, before the batch normalisations are folded."""
+    """Maps each tensor of the state dict, by its name there, to its place before the batch normalisations are folded."""
     layout = {}
     for (*unit, name), leaf in flatten_dict(shapes()).items():
         torch, path = ".".join(unit), ("params", *unit)

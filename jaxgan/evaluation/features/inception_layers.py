@@ -89,7 +89,7 @@ def _conv_of_more_rows(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.A
 
 
 def _conv_of_patches(x: jax.Array, kernel: jax.Array, *, stride: int, padding: Size) -> jax.Array:
-    """As one matrix product, what each tap of the kernel sees side by side."""
+    """Computes a convolution as one matrix product of all taps of the kernel side by side."""
     (rows, columns), outputs = kernel.shape[:2], kernel.shape[3]
     x = jnp.pad(x, ((0, 0), *((each, each) for each in padding), (0, 0)))
     bottom, right = x.shape[1] - rows + 1, x.shape[2] - columns + 1

@@ -1,4 +1,4 @@
-"""Images of any size and number of channels as a feature network wants them, and in words what was done to them."""
+"""Samples as metrics and feature networks take them: images of any size and number of channels, made to fit."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,12 +16,12 @@ _LUMA = (0.299, 0.587, 0.114)
 class Fit(NamedTuple):
     """A change of images."""
 
-    words: str  # what is done, for whoever reads a figure
+    words: str  # a description of the change, for the readers of a figure
     apply: Callable[[jax.Array], jax.Array]  # [B, H, W, C] in [0, 255] -> [B, h, w, c] float32 in [0, 255]
 
 
 def fit(shape: tuple[int, int, int], wanted: tuple[int | None, int | None, int]) -> Fit:
-    """How images of one shape become images of another.
+    """Makes images of one shape into images of another.
 
     28 pixels become 32 by two black ones on each side and 32 become 28 by cutting these away, the convention for MNIST; any
     other size by Pillow's bicubic resize with antialiasing, clipped to [0, 255] and not rounded. Grey becomes RGB by

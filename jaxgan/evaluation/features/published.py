@@ -112,7 +112,7 @@ def load(
 
 
 def _kept(path: Path, about: dict[str, Any], check: Callable[[PyTree], None] | None) -> tuple[cache.Kept | None, str]:
-    """What the cache holds, or why it is of no use, in words when that is more than its absence."""
+    """Reads the cache; returns its content, or None and the reason in words, empty where the file is just absent."""
     try:
         kept = cache.read(path)
         if kept.about != about:

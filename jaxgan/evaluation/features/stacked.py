@@ -16,12 +16,12 @@ def mode_shares() -> np.ndarray:
     return np.einsum("i,j,k->ijk", _DIGITS, _DIGITS, _DIGITS).ravel()
 
 
-def stacked_mnist_modes(images: np.ndarray | jax.Array, judge: Classifier, *, batch_size: int = 50) -> np.ndarray:
+def stacked_mnist_modes(images: np.ndarray | jax.Array, classifier: Classifier, *, batch_size: int = 50) -> np.ndarray:
     """The mode of each image, `100 d_0 + 10 d_1 + d_2` with d_c the digit that the classifier sees in channel c.
 
     Args:
         images: `[N, 28, 28, 3]`, or `[N, 32, 32, 3]` with two pixels of padding on each side, uint8 or floats in [-1, 1].
-        judge: of MNIST, `classifier("mnist")`.
+        classifier: of MNIST, `features.classifier("mnist")`.
         batch_size: images at a time, three digits each.
 
     Returns:
@@ -30,20 +30,22 @@ def stacked_mnist_modes(images: np.ndarray | jax.Array, judge: Classifier, *, ba
     Raises:
         ValueError: as `predict`, and when the classifier is none of ten grey digits.
     """
-    height, width, channels = judge.shape
-    if channels != 1 or judge.classes != 10:
-        raise ValueError(f"judge: {judge.name} has {channels} channels and {judge.classes} classes, but digits have 1 and 10")
+    height, width, channels = classifier.shape
+    if channels != 1 or classifier.classes != 10:
+        raise ValueError(
+            f"classifier: {classifier.name} has {channels} channels and {classifier.classes} classes, but digits have 1 and 10"
+        )
     images = np.asarray(images)
     check_images(images, (height, width, 3))
     digits = [np.zeros(0, np.int32)]
     for start in range(0, len(images), batch_size):
         planes = np.moveaxis(images[start : start + batch_size], -1, 1)
-        digits.append(predict(judge, planes.reshape(-1, *images.shape[1:3], 1), batch_size=3 * batch_size))
+        digits.append(predict(classifier, planes.reshape(-1, *images.shape[1:3], 1), batch_size=3 * batch_size))
     return np.concatenate(digits).reshape(-1, 3) @ np.array([100, 10, 1], np.int32)
 
 
 def stacked_mnist_coverage(
-    images: np.ndarray | jax.Array, judge: Classifier, *, weights: np.ndarray | None = None
+    images: np.ndarray | jax.Array, classifier: Classifier, *, weights: np.ndarray | None = None
 ) -> ModeCoverage:
     """Mode coverage of generated Stacked-MNIST images; `mode_coverage_floor(1000, n)` is its floor.
 
@@ -53,7 +55,7 @@ def stacked_mnist_coverage(
 
     Args:
         images: as for `stacked_mnist_modes`; N at least 1,000.
-        judge: `classifier("mnist")`.
+        classifier: of MNIST, `features.classifier("mnist")`.
         weights: the true share of each mode, `[1000]`; equal when None, as the field has it.
 
     Returns:
@@ -68,4 +70,4 @@ def stacked_mnist_coverage(
     """
     if len(images) < MODES:  # before minutes of classifying
         raise ValueError(f"n: {len(images)} samples cannot show {MODES} modes; it must be at least that many")
-    return mode_coverage(stacked_mnist_modes(images, judge), MODES, weights=weights)
+    return mode_coverage(stacked_mnist_modes(images, classifier), MODES, weights=weights)

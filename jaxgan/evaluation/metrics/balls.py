@@ -1,4 +1,4 @@
-"""Who lies in whose neighbourhood: balls around samples, and exact counts of what is inside them."""
+"""Neighbourhoods: balls around samples, and exact counts of the samples inside them."""
 
 from hashlib import blake2b
 from typing import NamedTuple
@@ -13,7 +13,7 @@ _OPEN = 64  # a tile with more than one pair in so many left open is done again 
 
 
 class Within(NamedTuple):
-    """What lies in balls around the samples of a and of b, each with a radius of its own."""
+    """Counts of samples in balls around the samples of a and of b, each with a radius of its own."""
 
     b_around_a: np.ndarray  # [N] int64, how many samples of b are in the ball around each a
     balls_of_a: np.ndarray  # [M] int64, how many balls around samples of a hold each b
@@ -21,7 +21,7 @@ class Within(NamedTuple):
 
 
 def radii(points: Points, nearest: int) -> np.ndarray:
-    """The squared distance from each sample to its `nearest`-th other one, `[N]` float64.
+    """Computes the squared distance from each sample to its `nearest`-th other one, `[N]` float64.
 
     Samples that are alike in every bit are searched for once: a collapsed generator makes thousands of them, and all
     distances between those are ties.
@@ -68,7 +68,7 @@ def within(a: Points, b: Points, a_radius: np.ndarray, b_radius: np.ndarray, *, 
 
 
 def _tile(a: Block, b: Block, a_radius: Array, b_radius: Array) -> tuple[Array, ...]:
-    """How many pairs are left open, which, and of the others how many lie in each ball, as the fields of `Within`."""
+    """Counts and marks the pairs left open, and counts the others in each ball, as the fields of `Within`."""
     low, up = distances.bounds(a, b, same=False)
     in_a, in_b = up < a_radius[:, None], up < b_radius[None, :]
     left_open = ((low <= a_radius[:, None]) ^ in_a) | ((low <= b_radius[None, :]) ^ in_b)

@@ -1,4 +1,4 @@
-"""What every metric asks of its features."""
+"""Requirements of every metric on its features."""
 
 import numpy as np
 

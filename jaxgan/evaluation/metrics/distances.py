@@ -80,7 +80,7 @@ def exact_block(points: Points, index: int) -> Block:
 
 
 def bounds(a: Block, b: Block, *, same: bool) -> tuple[Array, Array]:
-    """What each squared distance, times scale^2, is at least and at most, `[ROWS, ROWS]`; inf where there is no sample,
+    """Bounds each squared distance, times scale^2, from below and above, `[ROWS, ROWS]`; inf where there is no sample,
     and from a sample to itself when the blocks are the same."""
     on_host = isinstance(a.x, np.ndarray)
     product: Array = a.x @ b.x.T if on_host else jnp.matmul(a.x, b.x.T, precision=jax.lax.Precision.HIGHEST)
@@ -109,7 +109,7 @@ def padded(values: np.ndarray, points: Points, fill: float) -> np.ndarray:
 
 
 def tiles(rows: Points, columns: Points, found: Callable[[int, int], T], *, symmetric: bool) -> Iterator[tuple[int, int, T]]:
-    """What the device finds in each pair of blocks; when symmetric, only in those on and above the diagonal.
+    """Computes something on the device for each pair of blocks; when symmetric, for those on and above the diagonal.
 
     The next tile is begun before one is handed out, so that the device works while the host looks at it.
     """

@@ -1,4 +1,4 @@
-"""How varied samples are, with no reference to real ones: the effective number of different samples among them."""
+"""Diversity of samples, without reference to real ones: the effective number of different samples among them."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from jaxgan.evaluation.metrics.checks import checked
 
 
 class Diversity(NamedTuple):
-    """Both grow with variety; compare with those of as many real samples, which are what a perfect sampler scores."""
+    """Both grow with variety; compare them with the figures of as many real samples, which a perfect sampler would reach."""
 
     vendi: float  # effective number of different samples, from 1 to n
     spread: float  # root mean square distance between two samples, in units of the features

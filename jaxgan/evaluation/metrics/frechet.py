@@ -8,7 +8,7 @@ from jaxgan.evaluation.metrics.moments import covariance as covariance_of
 
 
 def frechet_distance(real: Moments, fake: Moments, *, covariance: Covariance = "sample") -> float:
-    """Squared Fréchet (2-Wasserstein) distance between two Gaussians, in float64.
+    """Computes the squared Fréchet (2-Wasserstein) distance between two Gaussians, in float64.
 
         |m_r - m_f|^2 + tr S_r + tr S_f - 2 tr (S_r^1/2 S_f S_r^1/2)^1/2
 
@@ -44,7 +44,7 @@ def frechet_distance(real: Moments, fake: Moments, *, covariance: Covariance = "
 
 
 def _trace_of_root(s1: np.ndarray, n1: int, s2: np.ndarray, n2: int) -> float:
-    """tr (S1^1/2 S2 S1^1/2)^1/2, of covariances of n1 and n2 samples."""
+    """Computes tr (S1^1/2 S2 S1^1/2)^1/2 of covariances of n1 and n2 samples."""
     if n2 < n1:
         s1, n1, s2, n2 = s2, n2, s1, n1  # the trace is the same, and fewer samples are less work
     root = _factor(s1, n1 - 1)
@@ -55,7 +55,7 @@ def _trace_of_root(s1: np.ndarray, n1: int, s2: np.ndarray, n2: int) -> float:
 
 
 def _factor(s: np.ndarray, rank: int) -> np.ndarray:
-    """F with F F^T = S, where S has at most that rank."""
+    """Returns F with F F^T = S, where S has at most that rank."""
     if rank >= len(s):
         try:
             return np.linalg.cholesky(s)  # many times as fast as eigenvectors

@@ -1,4 +1,4 @@
-"""The Inception score of generated samples: are they told apart with certainty, and is every class among them?"""
+"""The Inception score of generated samples: high where a classifier is certain of each and finds every class."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from jaxgan.evaluation.metrics.checks import checked
 
 
 class InceptionScore(NamedTuple):
-    """From 1 to the number of classes."""
+    """A score from 1 to the number of classes."""
 
     mean: float  # over the splits
     deviation: float  # over the splits, ddof 0
@@ -53,7 +53,7 @@ def inception_score(logits: np.ndarray, *, splits: int = 10, seed: int | None = 
 
 
 def _score(log_p: np.ndarray) -> float:
-    """Of one split, `[n, C]`."""
+    """Computes the score of one split, `[n, C]`."""
     p = np.exp(log_p)
     marginal = p.mean(axis=0)
     # A class whose every p is too small for float64 is 0 log 0, which is 0.

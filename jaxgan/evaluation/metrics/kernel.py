@@ -20,7 +20,7 @@ class KernelDistance(NamedTuple):
 def kernel_distance(
     real: np.ndarray, fake: np.ndarray, *, subsets: int = 100, subset_size: int = 1000, seed: int = 2020
 ) -> KernelDistance:
-    """Squared maximum mean discrepancy with the cubic kernel `k(x, y) = (x . y / D + 1)^3`, in float64.
+    """Computes the squared maximum mean discrepancy with the cubic kernel `k(x, y) = (x . y / D + 1)^3`, in float64.
 
     Of each subset of m real samples x and m generated samples y:
 
@@ -66,7 +66,7 @@ def kernel_distance(
 
 
 def _discrepancy(x: np.ndarray, y: np.ndarray) -> float:
-    """Of one subset, both `[m, D]` float64."""
+    """Computes the discrepancy of one subset, both `[m, D]` float64."""
     m = len(x)
     within = sum(kernel.sum() - np.trace(kernel) for kernel in (_kernel(x, x), _kernel(y, y)))
     return float(within / (m * (m - 1)) - 2.0 * _kernel(x, y).sum() / m**2)

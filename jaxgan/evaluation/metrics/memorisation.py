@@ -1,4 +1,4 @@
-"""Does a generator copy its training data? How near generated samples come to them, beside how near unseen ones do."""
+"""Memorisation of training data: distances of generated samples to them, beside those of unseen real samples."""
 
 import math
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Nearest(NamedTuple):
 
 
 class Memorisation(NamedTuple):
-    """What m generated samples owe to single training samples; what a perfect sampler scores is in brackets."""
+    """The nearness of m generated samples to training samples; the figures of a perfect sampler are in brackets."""
 
     copied: float  # share nearer to a training sample than all but 1 % of unseen samples are (0.01)
     ratio: float  # median distance to the nearest training sample, over that of unseen samples (1)

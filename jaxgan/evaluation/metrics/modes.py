@@ -7,7 +7,7 @@ import numpy as np
 
 
 class ModeCoverage(NamedTuple):
-    """How much of a distribution over M modes n samples show."""
+    """The modes of a distribution over M modes that n samples show."""
 
     modes: float  # modes with at least one sample
     reverse_kl: float  # KL(generated || true) over the modes, in nats
@@ -15,11 +15,11 @@ class ModeCoverage(NamedTuple):
 
 
 class ModeCoverageFloor(NamedTuple):
-    """What a perfect sampler scores."""
+    """The scores of a perfect sampler."""
 
     mean: ModeCoverage
     standard_error: ModeCoverage  # of the mean
-    deviation: ModeCoverage  # of one sampling around the mean: how far chance alone takes a single result
+    deviation: ModeCoverage  # of a single sampling around the mean, by chance alone
 
 
 def mode_coverage(assigned: np.ndarray, modes: int, *, weights: np.ndarray | None = None) -> ModeCoverage:
@@ -64,7 +64,7 @@ def mode_coverage_floor(
     drawn: np.ndarray | None = None,
     seeds: int = 100,
 ) -> ModeCoverageFloor:
-    """What n samples of the true distribution score: print it beside a result.
+    """Scores n samples of the true distribution. Print the floor beside a result.
 
     About `(M - 1) / (2 n)` in `reverse_kl`: 0.0193 with 1,000 equal modes and 26,000 samples, within 0.0009 either way
     in a single sampling. A mean over many runs that is better is a mistake in the evaluation.

@@ -1,10 +1,9 @@
-"""The metrics by name: what a name, a user's metric or a figure stands for."""
+"""Metrics by name: the record that a name, a user's metric or a figure stands for."""
 
 from collections.abc import Iterable
-from importlib import import_module
 
 from jaxgan.evaluation.metric import Metric
-from jaxgan.recipes.table import METRICS
+from jaxgan.recipes.table import METRICS, at
 from jaxgan.system.messages import FieldError, not_one_of
 
 NAMES = tuple(METRICS)
@@ -26,8 +25,7 @@ def find(asked: str | Metric) -> Metric:
         raise FieldError("metrics", repr(asked), "each must be a name or a jaxgan.Metric")
     if asked not in METRICS:
         raise not_one_of("metrics", asked, NAMES)
-    module, _, name = METRICS[asked].where.partition(":")
-    found: Metric = getattr(import_module(module), name)
+    found: Metric = at(METRICS[asked].where)
     return found.named(asked)
 
 

@@ -22,7 +22,7 @@ class Neighbours(NamedTuple):
 
 
 class _Candidates(NamedTuple):
-    """Pairs of a tile that may be among the nearest."""
+    """Pairs of a tile that may be among the nearest neighbours."""
 
     block: int  # of the query
     upper: np.ndarray  # [ROWS, k] the k least upper bounds on distances so far, with this tile
@@ -74,7 +74,7 @@ class _Search:
         self.waiting: list[_Candidates] = []
 
     def candidates(self, i: int, j: int, tile: tuple[Array, ...]) -> list[_Candidates]:
-        """Of a tile: for its rows, and for its columns where they are samples of the query as well."""
+        """Picks the candidates of a tile: for its rows, and for its columns where these are samples of the query as well."""
         low, in_rows, in_columns = (np.asarray(each) for each in tile)
         sides = [(i, j, in_rows, 0)]
         if self.query is self.reference and i != j:

@@ -1,0 +1,169 @@
+"""Targets of an evaluation: what is asked for, checked, of each run or set of images."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxgan import data
+from jaxgan.commands.evaluate import coverage
+from jaxgan.evaluation import settings
+from jaxgan.evaluation.features import NAMES as FEATURES
+from jaxgan.evaluation.metric import Metric
+from jaxgan.evaluation.metrics.named import NAMES
+from jaxgan.recipes import Data, code
+from jaxgan.recipes.record import Allowed
+from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.training import runs
+from jaxgan.training.experiment import Experiment, metrics_of, own_metrics
+from jaxgan.training.generate import truncating
+
+METRICS = (*NAMES, "modes")
+
+
+class Asked(NamedTuple):
+    """The options, for each run or set of images."""
+
+    metrics: tuple[str | Metric, ...]
+    n: int | None
+    features: settings.Asked
+    weights: str | Path | None
+    data: str | None
+    split: str | None
+    seed: int
+    batch: int
+    averaged: bool
+    truncation: float | None
+    best: bool
+    strict: bool
+    allowed: Allowed
+
+
+class Target(NamedTuple):
+    """A run, or images that any program made."""
+
+    path: Path
+    run: runs.Run | None
+    experiment: Experiment | None
+    images: np.ndarray | None  # [N, H, W, C]
+    metrics: tuple[str | Metric, ...]
+    features: settings.Asked
+    wanted: Any  # the real images, as a recipe has its data
+
+
+def check(asked: Asked) -> None:
+    """Refuses options that no target can have.
+
+    Raises:
+        FieldError: with the option, its value and what is allowed.
+    """
+    if not 0 <= asked.seed < 2**32:
+        raise FieldError("seed", asked.seed, f"a seed is from 0 to {2**32 - 1}")
+    if asked.batch < 1:
+        raise FieldError("batch", asked.batch, "it must be at least 1")
+    if asked.n is not None and asked.n < 2:
+        raise FieldError("n", asked.n, "it must be at least 2")
+
+
+def target_of(path: Path, asked: Asked) -> Target:
+    """Returns what is measured, with everything checked that can be before anything is computed.
+
+    Raises:
+        ValueError, FileNotFoundError: when it is nothing that can be measured, or an option does not suit it.
+    """
+    if (path / "recipe.json").is_file():
+        return _target_of_run(path, asked)
+    if not path.exists() or (path.is_dir() and (path / "checkpoints").exists()):
+        raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json")
+    if path.is_file() and path.suffix != ".npz":
+        raise ValueError(f"run: {path} is a file, but it must be a run, a folder of images or an .npz")
+    if asked.data is None:
+        raise FieldError("data", None, f"{path} is no run and does not say what it is to be compared with; name it")
+    if "modes" in asked.metrics:
+        raise FieldError("metrics", "modes", f"{path} is no run")
+    images, _, _ = data.arrays(f"npz:{path}" if path.is_file() else f"folder:{path}")
+    metrics = tuple(_metric(each, ()) for each in asked.metrics)
+    return Target(path, None, None, images, metrics, _features(asked.features), Data(asked.data, asked.split or "train"))
+
+
+def _metric(asked: str | Metric, own: Sequence[Metric]) -> str | Metric:
+    """Returns a metric that is asked for by name, by the name of one of the run's own, or by a reference to code.
+
+    Raises:
+        FieldError: when it is none of these.
+    """
+    if isinstance(asked, Metric):
+        return metrics_of([asked])[0] if not asked.name else asked
+    by_name = {each.name: each for each in own}
+    if asked in by_name or asked in METRICS:
+        return by_name.get(asked, asked)
+    if not code.is_reference(asked):
+        raise not_one_of("metrics", asked, [*METRICS, *by_name])
+    found = code.named(asked, "metrics")
+    if not isinstance(found, Metric):
+        raise FieldError("metrics", asked, "it must be a jaxgan.Metric")
+    return found.named(asked.rpartition(":")[2])
+
+
+def _features(asked: settings.Asked) -> settings.Asked:
+    """Returns features that are asked for, loading the code of a reference."""
+    known = not isinstance(asked, str) or asked in FEATURES
+    return asked if known or not code.is_reference(asked) else code.named(str(asked), "features")
+
+
+def _target_of_run(path: Path, asked: Asked) -> Target:
+    run = runs.read(path, asked.allowed)
+    experiment = run.experiment()
+    if asked.best:
+        runs.best_step(run)
+    wanted = run.recipe.data
+    if isinstance(wanted, Data):
+        wanted = replace(wanted, mirror=False, conditional=False)
+    if asked.data is not None and asked.data != getattr(wanted, "name", None):
+        wanted = Data(asked.data)
+    if asked.split is not None and isinstance(wanted, Data):
+        wanted = replace(wanted, split=asked.split)
+    own = own_metrics(run.recipe)
+    chosen = tuple(_metric(each, own) for each in asked.metrics)
+    if not chosen and isinstance(wanted, Data) and wanted.name in coverage.KNOWN:
+        chosen = ("modes", *own)
+    truncating(experiment, asked.truncation)
+    own_features = run.recipe.eval_features
+    if own_features in FEATURES:  # one of ours is a choice for training alone
+        own_features = None
+    features = _features(asked.features or own_features or None)
+    if not chosen and own:
+        suitable = settings.suitable(getattr(wanted, "name", ""), run.shape.sample)
+        chosen = (*settings.usual(settings.name_of(features or suitable)), *own)
+    return Target(path, run, experiment, None, chosen, features, wanted)
+
+
+def file_for(out: str | Path | None, targets: Sequence[Target]) -> Path:
+    """Returns the JSON file, as given or by default.
+
+    Raises:
+        FieldError: when it cannot be written.
+    """
+    if out is not None:
+        out = Path(out).expanduser().absolute()
+    elif len(targets) > 1:
+        out = Path("evaluation.json").absolute()
+    elif targets[0].run is not None:
+        out = targets[0].path / "evaluation.json"
+    else:
+        out = targets[0].path.with_name(f"{targets[0].path.stem}-evaluation.json")
+    if out.suffix != ".json" or not out.parent.is_dir():
+        raise FieldError("out", out, "it must be a .json file in a folder that exists")
+    return out
+
+
+def modes_n(target: Target, asked: Asked) -> int:
+    """Returns the number of samples that the modes are counted of."""
+    assert target.run is not None
+    modes, usual = coverage.modes_and_n(getattr(target.run.recipe.data, "name", "data of one's own"))
+    n = usual if asked.n is None else asked.n
+    if n < modes:
+        raise ValueError(f"n: {n} samples cannot show {modes} modes; it must be at least that many")
+    return n

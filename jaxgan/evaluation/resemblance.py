@@ -1,0 +1,97 @@
+"""Simple figures of generated samples beside real ones, cheap enough to be computed all along a training."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Figures(NamedTuple):
+    """Simple figures of n generated samples beside n real ones; a perfect generator scores about 1, 0, 1 and 1."""
+
+    diversity: float  # mean distance between two generated samples, over that between two real ones
+    duplicates: float  # share of generated samples that have a near twin among them
+    nearest_real: float  # median distance from a generated sample to the nearest real one, over that from real to real
+    reach: float  # share of real samples with a generated one in their neighbourhood, which holds a twentieth of the real ones
+
+
+FEWEST = 40  # real samples that figures can be computed with
+SAMPLES = 512  # number of samples that figures are computed of while a GAN trains
+
+
+def figures(real: np.ndarray, fake: np.ndarray) -> Figures:
+    """Compares generated samples with real ones by Euclidean distances.
+
+    With r_i the distance from real i to its nearest other real sample, s_j likewise among the generated, d_ij from real i
+    to generated j, and R_i the distance from real i to its (n / 20)-th nearest other real one:
+
+        diversity    = mean_jk |fake_j - fake_k| / mean_ik |real_i - real_k|
+        duplicates   = mean_j [s_j < median_i r_i / 10]
+        nearest_real = median_j min_i d_ij / median_i r_i
+        reach        = mean_i [min_j d_ij <= R_i]
+
+    Reach is coverage (Naeem et al. 2020, equation 6) with wide neighbourhoods: it asks whether every region of the data
+    is visited, not how well. A region is a twentieth of the data: a mode that holds less may be lost unseen, as on the
+    grid, where plain GANs with 20 to 23 of the 25 modes have a reach of 0.9 to 1. A twin is nearer than a tenth of the
+    usual distance among real samples. Of n points drawn in d dimensions a share of `1 - 2^(-1 / 10^d)` has a twin by
+    chance, 0.7 % in the plane.
+
+    Args:
+        real: `[n, ...]`, at least 40.
+        fake: `[m, ...]`, of the same shape but for m, at least 2.
+
+    Returns:
+        `Figures`, all NaN when a generated sample is not finite.
+
+    Raises:
+        ValueError: when there are too few samples or the shapes do not fit.
+    """
+    real, fake = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (real, fake))
+    if len(real) < FEWEST or len(fake) < 2 or real.shape[1] != fake.shape[1]:
+        raise ValueError(
+            f"real, fake: shapes {real.shape} and {fake.shape}, but they must be [n, D] and [m, D], n at least {FEWEST}"
+        )
+    if not np.isfinite(fake).all():
+        return Figures(*[float("nan")] * 4)
+    within_real, within_fake, across = _distances(real, real), _distances(fake, fake), _distances(real, fake)
+    spread = [d.sum() / (len(d) * (len(d) - 1)) for d in (within_fake, within_real)]
+    for d in (within_real, within_fake):
+        np.fill_diagonal(d, np.inf)  # nobody is a neighbour of oneself
+    nearest = max(float(np.median(within_real.min(axis=1))), 1e-12)
+    wide = np.partition(within_real, len(real) // 20 - 1, axis=1)[:, len(real) // 20 - 1]
+    return Figures(
+        diversity=float(spread[0] / max(spread[1], 1e-12)),
+        duplicates=float((within_fake.min(axis=1) < nearest / 10.0).mean()),
+        nearest_real=float(np.median(across.min(axis=0)) / nearest),
+        reach=float((across.min(axis=1) <= wide).mean()),
+    )
+
+
+def overlap(real_logits: np.ndarray, fake_logits: np.ndarray, *, bins: int = 20) -> float:
+    """Computes the area that the histograms of D(x) and D(G(z)) share, from 0 to 1.
+
+    The bins hold equal numbers of all logits together, so that the scale of D's logits does not matter, and probabilities
+    serve as well. For n samples of one distribution the expectation is about `1 - sqrt(bins / (pi n))`: 0.89 for 512.
+
+    Args:
+        real_logits: D's logits of real samples, `[n]`.
+        fake_logits: D's logits of generated samples, `[m]`.
+        bins: number of bins.
+
+    Returns:
+        1 where D cannot tell real from generated, 0 where it always can; NaN when a logit is not finite.
+    """
+    real, fake = np.asarray(real_logits, np.float64), np.asarray(fake_logits, np.float64)
+    together = np.concatenate([real, fake])
+    if not np.isfinite(together).all():
+        return float("nan")
+    edges = np.quantile(together, np.arange(1, bins) / bins)
+    shares = [np.bincount(np.searchsorted(edges, x, side="right"), minlength=bins) / len(x) for x in (real, fake)]
+    return float(np.minimum(*shares).sum())
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Returns the Euclidean distances of all pairs, `[len(a), len(b)]`."""
+    origin = a.mean(axis=0)  # the nearer to zero, the less cancels in x^2 + y^2 - 2 x y
+    a, b = a - origin, b - origin
+    squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2.0 * (a @ b.T)
+    return np.sqrt(np.maximum(squared, 0.0))
