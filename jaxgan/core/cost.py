@@ -1,4 +1,4 @@
-"""What a function costs before anything is computed: its floating-point operations and its memory, read off its jaxpr."""
+"""The cost of a function, floating-point operations and memory, read off its jaxpr before anything is computed."""
 
 import math
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-# Values of these are the value they are given, in another order or under another shape: no memory of their own.
+# Results of these are their input in another order or shape: no memory of their own.
 _SAME = ("reshape", "squeeze", "expand_dims", "transpose", "stop_gradient", "copy", "copy_p", "optimization_barrier")
-# What a compiler computes again wherever it is used, rather than keep it: elementwise, or a choice of elements.
+# Results that a compiler computes again at each use rather than keep: elementwise, or a choice of elements.
 _FUSED = (
     "abs", "add", "add_any", "and", "atan2", "broadcast_in_dim", "cbrt", "ceil", "clamp", "convert_element_type", "cos",
     "cosh", "div", "eq", "erf", "erf_inv", "exp", "exp2", "expm1", "floor", "ge", "gt", "integer_pow", "iota", "is_finite",
@@ -41,7 +41,7 @@ class Operation(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A function written out: what it is given, does and returns. What nobody asks for is not in it."""
+    """A function written out: inputs, operations, outputs. Operations without a use are not in it."""
 
     inputs: tuple[Value, ...]
     operations: tuple[Operation, ...]
@@ -51,8 +51,8 @@ class Program(NamedTuple):
 def program(jaxpr: Any, *, platform: str | None = None) -> Program:
     """Writes out what `jax.make_jaxpr` has traced, on abstract arguments or others.
 
-    Calls are inlined, operations whose result nobody asks for are left out, and one that is written twice is done once, as
-    a compiler has it.
+    Calls are inlined, operations whose result has no use are left out, and an operation written twice is done once, as a
+    compiler does.
 
     Args:
         jaxpr: of any function.
@@ -79,7 +79,7 @@ def flops(of: Program) -> int:
 
 
 def conditional_flops(of: Program) -> list[int]:
-    """Of each choice at the top of a program that has any, in order: by how much the greatest alternative exceeds the least."""
+    """Differences in FLOPs between the greatest and the least alternative of each choice at the top of a program, in order."""
     spans = []
     for operation in of.operations:
         if operation.name == "cond":
@@ -260,7 +260,7 @@ def _asked_for(operations: list[Operation], outputs: tuple[Value, ...]) -> Itera
 
 
 def _key(equation: Any, inputs: tuple[Value, ...], scope: int) -> Any:
-    """What two operations that compute the same have in common; None where that cannot be told."""
+    """A key that is equal for two operations that compute the same; None where that cannot be told."""
     given = tuple((value.number, value.shape) for value in inputs)
     key = (equation.primitive.name, given, tuple(sorted(equation.params.items())), scope)
     try:
@@ -280,7 +280,7 @@ def _open(jaxpr: Any) -> Any:
 
 
 def _bytes(of: Any) -> int:
-    """Of an array or what stands for one; a key is two words."""
+    """Bytes of an array or of its abstract value; a key is two words."""
     dtype = getattr(of, "dtype", None)
     if dtype is None:
         return 0

@@ -1,4 +1,4 @@
-"""Latents: where they are drawn from, ways from one to another, and truncation."""
+"""Latents: their distributions, paths from one to another, and truncation."""
 
 import math
 from collections.abc import Callable
@@ -85,8 +85,8 @@ def lerp(a: jax.Array, b: jax.Array, t: jax.Array | float) -> jax.Array:
     Halfway between two independent normal latents it is shorter than either by sqrt(2): G has rarely seen such a z.
 
     Args:
-        a: where it starts, `[..., D]`.
-        b: where it ends, `[..., D]`.
+        a: start, `[..., D]`.
+        b: end, `[..., D]`.
         t: `[...]`, 0 at a and 1 at b.
 
     Returns:
@@ -101,12 +101,12 @@ def slerp(a: jax.Array, b: jax.Array, t: jax.Array | float) -> jax.Array:
 
     `((1 - t) |a| + t |b|) (sin((1 - t) w) u + sin(t w) v) / sin w`, with u, v the directions of a, b and w their angle
 
-    It becomes the straight line as the angle goes to zero. Opposite directions (within a thousandth) are joined by no
-    single great circle; then it goes by way of the coordinate axis that is farthest from both.
+    The path becomes the straight line as the angle goes to zero. Opposite directions (within a thousandth) are joined by no
+    single great circle; their path goes by way of the coordinate axis that is farthest from both.
 
     Args:
-        a: where it starts, `[..., D]`, not zero.
-        b: where it ends, `[..., D]`, not zero.
+        a: start, `[..., D]`, not zero.
+        b: end, `[..., D]`, not zero.
         t: `[...]`, 0 at a and 1 at b.
 
     Returns:
@@ -137,7 +137,7 @@ def slerp(a: jax.Array, b: jax.Array, t: jax.Array | float) -> jax.Array:
 
 
 def walk(points: Latents, frames: int, path: Path = slerp) -> Latents:
-    """A way through all the points, in order.
+    """A path through all the points, in order.
 
     Args:
         points: `[K, D]`.
@@ -165,8 +165,8 @@ def truncate(z: Latents, psi: float) -> Latents:
     `Phi'(z') = Phi(z)` with Phi' the distribution function of N(0, 1) given `|z'| <= psi`; that is, with erf,
     `erf(z' / sqrt 2) = erf(z / sqrt 2) erf(psi / sqrt 2)`
 
-    Brock et al. draw values beyond the threshold again. This map has the same result in distribution, and none is
-    drawn again: each coordinate keeps its sign and its rank, so a picture changes smoothly with psi, from the most
+    Brock et al. draw values beyond the threshold again. This map has the same result in distribution without drawing
+    again: each coordinate keeps its sign and its rank, so a picture changes smoothly with psi, from the most
     typical (psi to 0) to its own (psi infinite). For `latents.normal`; a generator with a mapping truncates in w instead.
 
     Args:

@@ -1,11 +1,11 @@
 """Penalties on D's gradient with respect to the images: functions of a critic, added to D's loss.
 
 Each takes `(critic, real [B, ...], fake [B, ...], key)` and returns `[B]`, not scaled: `gan.py` multiplies by gamma. All
-the gradients of a batch come from one backward pass, through the *sum* of the logits. Where D couples the samples of a
-batch, that sum is what the penalty is defined on: the gradient of sample i then holds its effect on the others.
+the gradients of a batch come from one backward pass, through the *sum* of the logits. Where D's output for a sample
+depends on its batch, the penalty is defined on that sum: the gradient of sample i then holds its effect on the others.
 
-A critic that judges packs of m samples (`network.pack`) returns `[B / m]`, and so does each penalty but `none`: what stands
-below for a sample then holds for a pack, the gradient's norm being over all of it.
+A critic that judges packs of m samples (`nets.pack`) returns `[B / m]`, and so does each penalty but `none`: a
+sample below then means a pack, and the norm of the gradient is over all of it.
 """
 
 import math
@@ -27,7 +27,7 @@ def none(_critic: Critic, real: Images, _fake: Images, _key: Key) -> jax.Array:
 
 
 def r1(critic: Critic, real: Images, _fake: Images, _key: Key) -> jax.Array:
-    """D should be flat on real images: `|grad_x D(x)|^2 / 2`.
+    """R1, the squared gradient of D on real images: `|grad_x D(x)|^2 / 2`.
 
     Args:
         critic: images `[B, ...]` -> logits `[B]`.
@@ -43,7 +43,7 @@ def r1(critic: Critic, real: Images, _fake: Images, _key: Key) -> jax.Array:
 
 
 def r2(critic: Critic, _real: Images, fake: Images, _key: Key) -> jax.Array:
-    """D should be flat on generated images: `|grad_y D(y)|^2 / 2`, y = G(z).
+    """R2, the squared gradient of D on generated images: `|grad_y D(y)|^2 / 2`, y = G(z).
 
     Args:
         critic: images `[B, ...]` -> logits `[B]`.
@@ -59,7 +59,7 @@ def r2(critic: Critic, _real: Images, fake: Images, _key: Key) -> jax.Array:
 
 
 def r1_r2(critic: Critic, real: Images, fake: Images, _key: Key) -> jax.Array:
-    """Both, in one backward pass: `|grad_x D(x)|^2 / 2 + |grad_y D(y)|^2 / 2`, y = G(z).
+    """R1 + R2 in one backward pass: `|grad_x D(x)|^2 / 2 + |grad_y D(y)|^2 / 2`, y = G(z).
 
     Args:
         critic: images `[2B, ...]`, real and generated in turns -> logits `[2B]`.
@@ -78,7 +78,7 @@ def r1_r2(critic: Critic, real: Images, fake: Images, _key: Key) -> jax.Array:
 
 
 def gradient_penalty(critic: Critic, real: Images, fake: Images, key: Key) -> jax.Array:
-    """Slope one on the lines from real to generated images, for a 1-Lipschitz D: `(|grad D(u)| - 1)^2`.
+    """WGAN-GP: pulls the slope of D to one on the lines from real to generated images, `(|grad D(u)| - 1)^2`.
 
     `u = e x + (1 - e) G(z)` with `e ~ U[0, 1]`, one for each pair.
 
@@ -101,7 +101,7 @@ def gradient_penalty(critic: Critic, real: Images, fake: Images, key: Key) -> ja
 
 
 def dragan(critic: Critic, real: Images, _fake: Images, key: Key) -> jax.Array:
-    """Slope one around the real images: `(|grad D(x + d)| - 1)^2`.
+    """DRAGAN: pulls the slope of D to one around the real images, `(|grad D(x + d)| - 1)^2`.
 
     `d = 0.5 std U` with `std` the deviation of all values of the batch and `U ~ U[0, 1]`, one for each value, as in
     the authors' experiments.
@@ -122,7 +122,7 @@ def dragan(critic: Critic, real: Images, _fake: Images, key: Key) -> jax.Array:
 
 
 def path_lengths(synthesize: Callable[[jax.Array], Images], w: jax.Array, noise: jax.Array) -> jax.Array:
-    """How far an image moves for a step in w, along one random direction of images: `l = sqrt(mean over layers |J^T n|^2)`.
+    """Change of an image for a step in w, along one random direction of images: `l = sqrt(mean over layers |J^T n|^2)`.
 
     J is the derivative of the image with respect to one layer's style, and `n = noise / sqrt(H W)`.
 
@@ -143,15 +143,15 @@ def path_lengths(synthesize: Callable[[jax.Array], Images], w: jax.Array, noise:
 
 
 def path_length(generator: Network, *, weight: float = 2.0, decay: float = 0.01, shrink: int = 2) -> GPenalty:
-    """G's images should change as much for a step in w wherever w is: `weight (l - a)^2`, a penalty on G.
+    """Path-length regularisation, a penalty on G: a step in w should change the image as much at every w, `weight (l - a)^2`.
 
-    l is as of `path_lengths`; a is its running average, which first moves by `decay` to this batch's mean.
+    l comes from `path_lengths`. a is the running average of l, which first moves by `decay` towards this batch's mean.
 
     Args:
         generator: with a mapping: `map` and `synthesize`.
         weight: of the penalty.
         decay: share of a that one batch replaces.
-        shrink: it looks at every `shrink`-th latent of the batch, to save time.
+        shrink: every `shrink`-th latent of the batch is used, to save time.
 
     Returns:
         A `GPenalty`: values `[ceil(B / shrink)]`, not negative.
@@ -195,7 +195,7 @@ def _squared_norm(critic: Critic, images: Images) -> jax.Array:
 
 
 def _norm(critic: Critic, images: Images) -> jax.Array:
-    """Its root. The norm's own derivative at zero is taken as zero, where sqrt's is infinite."""
+    """The root of `_squared_norm`. Its derivative at zero is taken as zero, where that of sqrt is infinite."""
     squared = _squared_norm(critic, images)
     flat = squared == 0.0
     return jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, squared)))

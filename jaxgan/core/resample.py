@@ -1,4 +1,4 @@
-"""Resampling by a filter: insert zeros, pad, filter, keep every n-th pixel. What StyleGAN2, R3GAN and ADA resize with.
+"""Resampling by a filter: insert zeros, pad, filter, keep every n-th pixel. For StyleGAN2, R3GAN and ADA.
 
 Written as sums of shifted images: exact, differentiable any number of times, and without the convolutions by channel that
 XLA runs slowly in its gradients. Outside an image there are zeros, so that borders darken; `jax.image.resize` clamps.

@@ -1,6 +1,6 @@
 """Several GANs in one program: training is a pure function, so `jax.vmap` over it trains many at once.
 
-Nothing of one reaches another: member i is the GAN that would have been trained alone, up to the order of floating-point
+No member has an effect on another: member i is the GAN that would have been trained alone, up to the order of floating-point
 sums. Seeds give a mean and a standard error; values of a hyperparameter give a sweep.
 """
 
@@ -85,6 +85,6 @@ def summary(values: Sequence[float] | np.ndarray) -> tuple[float | None, float |
 
 
 def member(state: GANState, i: int) -> GANState:
-    """The state of one of them, `[N, ...]` to `[...]`, as if it had been trained alone."""
+    """The state of member i, `[N, ...]` to `[...]`, as if it had been trained alone."""
     taken = jax.tree.map(lambda x: x[i], (state.g, state.d, state.ema, state.memory))
     return GANState(state.step, *taken)

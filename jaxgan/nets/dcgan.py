@@ -1,7 +1,7 @@
 """DCGAN: a generator of transposed convolutions and the discriminator that mirrors it.
 
-At 64 pixels this is the network of the paper in the form of PyTorch's examples, layer by layer; `from_torch` takes its
-weights. Smaller images have fewer stages. At 8 pixels one stage is left, too shallow a network to learn from, so there
+At 64 pixels this is the network of the paper in the form of PyTorch's examples, layer by layer; `weights.names.dcgan` reads
+its weights. Smaller images have fewer stages. At 8 pixels one stage is left, too shallow a network to learn from, so there
 each player has two dense layers besides, on the far side of its 4x4 map; more convolutions did worse and cost more.
 """
 
@@ -27,7 +27,7 @@ from jaxgan.nets.layers import (
 
 
 class Plan(NamedTuple):
-    """What an image size means for both players."""
+    """The shape of both networks for one image size."""
 
     start: int  # side of G's first and D's last feature map
     stages: int  # each doubles the side

@@ -14,7 +14,7 @@ AXIS = "batch"  # the name of the mapped axis, for `eqx.nn.BatchNorm(size, axis_
 
 
 class _Form(NamedTuple):
-    """A module and its state without their arrays, and the places of these."""
+    """A module and its state without their arrays, and the places of the arrays."""
 
     structure: Any  # of (module, state or None)
     leaves: list[Any]  # shapes, and whatever else is no array
@@ -23,7 +23,7 @@ class _Form(NamedTuple):
     state: dict[int, Path]
 
     def whole(self, params: PyTree, stats: PyTree) -> tuple[Any, Any]:
-        """The module and its state, of the arrays given."""
+        """Puts arrays into the module and its state."""
         leaves = list(self.leaves)
         parts = ((self.params, params), (self.constants, stats.get("constants", {})), (self.state, stats.get("state", {})))
         for places, tree in parts:

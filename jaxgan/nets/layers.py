@@ -66,23 +66,23 @@ def variance_scaled(gain: float, overlap: float = 1.0) -> Initializer:
 
 
 def matched(weight: jax.Array, x: jax.Array) -> jax.Array:
-    """A parameter in the dtype of the activations that it meets: bfloat16 where they are, else no less than its own."""
+    """Casts a parameter to the dtype of the activations: bfloat16 where these are, else no less precise than its own."""
     return weight.astype(x.dtype if x.dtype == jnp.bfloat16 else jnp.promote_types(weight.dtype, x.dtype))
 
 
 def in_full(combine: Callable[..., jax.Array], x: jax.Array, *others: jax.Array) -> jax.Array:
-    """`combine(x, *others)` computed in float32 at least and rounded once, to x's dtype where that is bfloat16.
+    """Computes `combine(x, *others)` in float32 at least and rounds once, to x's dtype where that is bfloat16.
 
-    For what broadcasts a parameter over activations: its gradient is a sum over them all, and XLA adds bfloat16 numbers up
-    in bfloat16, where a sum of ones ends at 256.
+    This is for functions that broadcast a parameter over activations. The parameter's gradient is a sum over all of them,
+    and XLA adds bfloat16 numbers up in bfloat16, where a sum of ones ends at 256.
     """
     y = combine(full_precision(x), *map(full_precision, others))
     return y.astype(x.dtype) if x.dtype == jnp.bfloat16 else y
 
 
 def recomputed(wanted: bool, stage: Callable[..., Any]) -> Callable[..., Any]:
-    """A stage of a network, `(module, *arrays) -> arrays`; where wanted, of all it computes only the arrays are kept for the
-    gradients, which compute the rest once more. The parameters' names stay as they are.
+    """Rematerialises a stage of a network, `(module, *arrays) -> arrays`, where wanted: the gradients keep its inputs only and
+    compute the rest again. The parameters' names stay as they are.
 
     References:
         Chen et al. 2016, Training deep nets with sublinear memory cost, section 4.
@@ -149,8 +149,8 @@ class BatchNorm(nn.Module):
 
     `y = scale (x - mean) / sqrt(var + epsilon) + bias`. In training `mean` and `var` are the batch's, `var` the biased one;
     the running ones, used otherwise, move by `1 - momentum` towards the batch's mean and its *unbiased* variance.
-    flax's own takes the biased variance there, which is off by n / (n - 1). Of activations in bfloat16 the statistics and the
-    normalised values are computed in float32.
+    flax's own running variance takes the biased one, which is off by n / (n - 1). Statistics and normalised values of
+    activations in bfloat16 are computed in float32.
 
     References:
         Ioffe and Szegedy 2015, Batch normalization, algorithms 1 and 2.

@@ -31,7 +31,7 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
         module: the network, for instance `nets.mlp.Generator(...)`.
         *example: one or two arrays of the shapes and dtypes the module will see, `x [B, ...]` and, for a network
             that takes labels, `labels [B]` int32; only shapes are used.
-        depends_on_batch: whether one sample's output depends on the others in its batch. By default a module that keeps
+        depends_on_batch: True where one sample's output depends on the others in its batch. By default a module that keeps
             statistics is taken to couple samples and one that keeps none is not; a module with a minibatch standard
             deviation and no statistics must say `depends_on_batch=True`.
 

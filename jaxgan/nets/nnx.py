@@ -16,26 +16,26 @@ _Split = Callable[[Any], tuple[Any, Any, Any, Any]]  # module -> (graph, paramet
 
 
 class _Form(NamedTuple):
-    """A module without its arrays, and the places of these."""
+    """A module without its arrays, and their places."""
 
     graph: Any  # nnx.GraphDef
     parts: tuple[Any, Any, Any]  # nnx.State of shapes
     order: tuple[str, ...]  # attributes in the order of their assignment
 
     def nested(self, part: int, state: Any) -> dict[str, Any]:
-        """One part as nested dicts, the top level in the order of assignment."""
+        """Turns one part into nested dicts, the top level in the order of assignment."""
         leaves = _leaves(state)
         known = sorted(_leaves(self.parts[part]), key=lambda path: self.order.index(path[0]))
         # Constants that are no variables are leaves of a concrete module and belong to the graph of a traced one.
         return nest(known, [leaves[path] for path in known])
 
     def state(self, part: int, tree: PyTree) -> Any:
-        """One part as nnx has it, the inverse of `nested`."""
+        """Turns nested dicts into an `nnx.State`, the inverse of `nested`."""
         like = self.parts[part]
         return jax.tree.unflatten(jax.tree.structure(like), leaves_at(tree, list(_leaves(like))))
 
     def noise(self, key: Key) -> Any:
-        """Random state in which every stream begins at a key of its own."""
+        """Begins every random stream at a key of its own."""
 
         def begun(i: int, leaf: jax.ShapeDtypeStruct) -> jax.Array:
             if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):

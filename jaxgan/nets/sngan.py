@@ -1,7 +1,7 @@
 """SNGAN at 32 pixels: residual networks, D's layers divided by their spectral norms; conditional or not.
 
 In mimicry's form, layer by layer: bilinear upsampling in G, sum pooling in D, and a ReLU before D's blocks that their
-shortcuts pass through as well. `from_torch` takes the weights of its networks of any width.
+shortcuts pass through as well. `weights.names.sngan` reads the weights of its networks of any width.
 """
 
 import math

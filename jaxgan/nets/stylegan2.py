@@ -1,8 +1,8 @@
 """StyleGAN2 with the settings of StyleGAN2-ADA: a mapping to styles, a synthesis that they steer, and its discriminator.
 
 G is two networks. `map` turns a latent z into w, one copy for each layer; `synthesize` turns those ws into an image.
-Truncation, style mixing and path-length regularisation happen between the two. `from_torch` takes the weights of
-stylegan2-ada-pytorch.
+Truncation, style mixing and path-length regularisation happen between the two. `weights.names.stylegan2` reads the weights
+of stylegan2-ada-pytorch.
 """
 
 import math
@@ -82,7 +82,7 @@ class Generator(nn.Module):
     def map(
         self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False, truncation: float | None = None
     ) -> jax.Array:
-        """Latents to styles.
+        """Maps latents to styles.
 
         Args:
             z: `[B, D]`.
@@ -106,7 +106,7 @@ class Generator(nn.Module):
         return ws if truncation is None else truncate(ws, self.w_avg.value, truncation)
 
     def synthesize(self, ws: jax.Array, *, train: bool = False, noise: str | Sequence[jax.Array] | None = None) -> jax.Array:
-        """Styles to images.
+        """Maps styles to images.
 
         Args:
             ws: `[B, num_ws, w_dim]`.
@@ -132,7 +132,7 @@ class Generator(nn.Module):
         return image
 
     def _mixed(self, ws: jax.Array, z: jax.Array, labels: jax.Array | None) -> jax.Array:
-        """The layers from a random one on get the w of a second latent; one cut for the whole batch."""
+        """Style mixing: the layers from a random one on get the w of a second latent; one cut for the whole batch."""
         z_key, cut_key, mix_key = jax.random.split(self.make_rng("noise"), 3)
         other = self.mapping(jax.random.normal(z_key, z.shape, z.dtype), labels, z.dtype)
         cut = jax.random.randint(cut_key, (), 1, self.num_ws)

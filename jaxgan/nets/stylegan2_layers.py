@@ -147,7 +147,7 @@ def minibatch_deviation(x: jax.Array, group: int | None = 4, features: int = 1) 
 
 
 def normalised(x: jax.Array) -> jax.Array:
-    """Each vector over the root mean square of its entries, `x / sqrt(mean(x^2) + 1e-8)`, `[..., D]`."""
+    """Divides each vector by the root mean square of its entries, `x / sqrt(mean(x^2) + 1e-8)`, `[..., D]`."""
     return x * lax.rsqrt(jnp.square(x).mean(axis=-1, keepdims=True) + 1e-8)
 
 
@@ -270,7 +270,7 @@ class SynthesisBlock(nn.Module):
     last: bool
     noise: bool = True
     clamp: float | None = None
-    bfloat16: bool = False  # compute in it
+    bfloat16: bool = False  # compute in bfloat16
 
     @nn.compact
     def __call__(
@@ -305,7 +305,7 @@ class DiscriminatorBlock(nn.Module):
     architecture: str
     first: bool
     clamp: float | None = None
-    bfloat16: bool = False  # compute in it
+    bfloat16: bool = False  # compute in bfloat16
 
     @nn.compact
     def __call__(self, x: jax.Array, image: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -10,7 +10,7 @@ from jaxgan.core.types import Images, Key, Labels, Latents, Network, PyTree
 
 
 def at_precision(network: Network, dtype: Any) -> Network:
-    """A network whose activations and products are of another dtype: its input is rounded to it, its output float32 at least.
+    """Makes a network that computes in another dtype: its input is rounded to that dtype, its output is float32 at least.
 
     Parameters and statistics stay as they are: the layers of `jaxgan.layers` cast them where they meet an input of bfloat16,
     and compute normalisations and the sums over a batch in float32, as `jaxgan.nets` do the last layer of D.
@@ -87,7 +87,7 @@ def rematerialised(network: Network) -> Network:
 
 
 def pack(network: Network, m: int) -> Network:
-    """PacGAN: a discriminator that judges m samples at once, all real or all generated: `D(x_1, .., x_m)`.
+    """Packs samples, PacGAN: makes a discriminator that judges m samples at once, all real or all generated: `D(x_1, .., x_m)`.
 
     A generator that lost a mode gives itself away in a pack: its samples are less various than real ones. The samples
     are concatenated along their last axis: channels of images, coordinates of points. In a batch m adjacent ones make a
@@ -99,9 +99,9 @@ def pack(network: Network, m: int) -> Network:
         m: samples in a pack.
 
     Returns:
-        A `Network` that maps `x [B, ..., C]` to logits `[B / m]`, with the same parameters. A pack has one label, its first
-        sample's: so train without labels, or on batches in which m adjacent samples share theirs. With `m = 1` it is the
-        network itself.
+        A `Network` that maps `x [B, ..., C]` to logits `[B / m]`, with the same parameters. A pack has the label
+        of its first sample: so train without labels, or on batches in which m adjacent samples share theirs. With `m = 1`
+        the network itself is returned.
 
     Raises:
         ValueError: when m is no integer of at least 1; from `apply` when m does not divide the batch.

@@ -1,4 +1,4 @@
-"""Weights made elsewhere: which tensor of a PyTorch state dict goes where, and what is wrong with those that do not fit."""
+"""Weights made elsewhere: the place of each tensor of a PyTorch state dict, and the errors of tensors that do not fit."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ def convolution(x: np.ndarray) -> np.ndarray:
 
 
 class Tensor(NamedTuple):
-    """One tensor of a state dict: what it must look like, and where it goes."""
+    """One tensor of a state dict: its shape in PyTorch and its place here."""
 
     shape: tuple[int, ...]  # PyTorch's
     path: tuple[str, ...] = ()  # collection, modules, name: ("params", "conv_0", "kernel"); () when it has no place here

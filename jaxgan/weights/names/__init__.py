@@ -1,4 +1,4 @@
-"""PyTorch's names of the networks: which tensor of a state dict goes where, a file for each architecture."""
+"""PyTorch's names of the networks: the place of each tensor of a state dict, a file for each architecture."""
 
 import lazy_loader
 

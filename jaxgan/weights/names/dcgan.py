@@ -1,4 +1,4 @@
-"""Names and layouts of dcgan in PyTorch's state dicts."""
+"""Names and layouts of a DCGAN of PyTorch's examples in PyTorch's state dicts."""
 
 import itertools
 import re

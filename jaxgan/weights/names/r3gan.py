@@ -1,4 +1,4 @@
-"""Names and layouts of r3gan in PyTorch's state dicts."""
+"""Names and layouts of R3GAN in PyTorch's state dicts."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Names and layouts of sngan in PyTorch's state dicts."""
+"""Names and layouts of mimicry's SNGAN in PyTorch's state dicts."""
 
 import math
 from collections import Counter
@@ -53,7 +53,7 @@ def module_of(tensors: Arrays) -> Generator | Discriminator:
 
 
 def torch_layout(module: Generator | Discriminator, latent_dim: int = 128) -> dict[str, Tensor]:
-    """Where each tensor of mimicry's state dict goes, by its name there.
+    """Places of all tensors of mimicry's state dict, by their names there.
 
     Args:
         module: G or D.

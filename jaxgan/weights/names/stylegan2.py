@@ -1,4 +1,4 @@
-"""Names and layouts of stylegan2 in PyTorch's state dicts."""
+"""Names and layouts of stylegan2-ada-pytorch in PyTorch's state dicts."""
 
 import re
 from collections.abc import Callable
