@@ -333,7 +333,7 @@ def _whole_and_part(place: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
 
 
 def _inverse(parameters: dict[str, jax.Array], batch: int, height: int, width: int) -> jax.Array:
-    """Where a pixel of the result comes from, `[B, 3, 3]` on (x, y, 1): pixels from the centre, y downwards."""
+    """Returns where a pixel of the result comes from, `[B, 3, 3]` on (x, y, 1): pixels from the centre, y downwards."""
 
     def get(name: str) -> jax.Array:
         operation = _OPERATIONS[name]
@@ -462,7 +462,7 @@ def _filtered(images: Images, amplitudes: jax.Array) -> Images:
 
 
 def _in_box(centre: jax.Array, images: Images) -> jax.Array:
-    """Which pixels lie in boxes of half of each side about centres `[B, 2]`, (x, y) in sides: `[B, H, W, 1]` bool."""
+    """Returns which pixels lie in boxes of half of each side about centres `[B, 2]`, (x, y) in sides: `[B, H, W, 1]` bool."""
     _, height, width, _ = images.shape
     x = (jnp.arange(width, dtype=centre.dtype) + 0.5) / width
     y = (jnp.arange(height, dtype=centre.dtype) + 0.5) / height

@@ -177,7 +177,7 @@ def _box_size(size: int) -> int:
 
 
 def _box(centre: jax.Array, size: int) -> jax.Array:
-    """Which places along an axis lie in the box: `[B]` -> `[B, size]` bool."""
+    """Returns which places along an axis lie in the box: `[B]` -> `[B, size]` bool."""
     box = _box_size(size)
     first = (centre - box // 2)[:, None]
     place = jnp.arange(size)[None, :]

@@ -260,7 +260,7 @@ def _asked_for(operations: list[Operation], outputs: tuple[Value, ...]) -> Itera
 
 
 def _key(equation: Any, inputs: tuple[Value, ...], scope: int) -> Any:
-    """What two operations that compute the same have in common; None where that cannot be told."""
+    """Returns what two operations that compute the same have in common; None where that cannot be told."""
     given = tuple((value.number, value.shape) for value in inputs)
     key = (equation.primitive.name, given, tuple(sorted(equation.params.items())), scope)
     try:

@@ -1,4 +1,4 @@
-"""What each player minimises: pure functions of the logits D gives to real and to generated images.
+"""Objectives: pure functions of the logits that D gives to real and to generated images.
 
 Every function takes `(real_logits [B], fake_logits [B])` and returns `[B]`; `gan.py` takes the mean. `s` is the
 sigmoid, D(x) = s(logit). `-log s(l)` is computed as `softplus(-l)` and `-log(1 - s(l))` as `softplus(l)`: exact at any

@@ -27,7 +27,7 @@ from jaxgan.nets.layers import (
 
 
 class Plan(NamedTuple):
-    """What an image size means for both players."""
+    """Layers of both players for one image size."""
 
     start: int  # side of G's first and D's last feature map
     stages: int  # each doubles the side

@@ -23,14 +23,14 @@ CHANNELS, TILES = 16, 128
 
 
 def halves(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> bool:
-    """Whether `halved` is for this convolution: it is the DCGAN's, and large enough to be worth it."""
+    """Tells whether `halved` is for this convolution: it is the DCGAN's, and large enough to be worth it."""
     batch, height, width = shape[:3]
     same = (*kernel[:2], stride, padding) == (4, 4, 2, 1) and height % 4 == 0 and width % 4 == 0
     return same and min(kernel[2:]) >= CHANNELS and batch * height * width // 16 >= TILES
 
 
 def keeps(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> bool:
-    """Whether `kept` is for this convolution."""
+    """Tells whether `kept` is for this convolution."""
     batch, height, width = shape[:3]
     same = (*kernel[:2], stride, padding) == (3, 3, 1, 1) and height % 2 == 0 and width % 2 == 0
     return same and min(kernel[2:]) >= CHANNELS and batch * height * width // 4 >= TILES
@@ -145,7 +145,7 @@ def _of_four(x: jax.Array, *, axis: int) -> list[list[jax.Array]]:
 
 
 def _four_of(first: list[jax.Array], second: list[jax.Array], *, axis: int) -> list[jax.Array]:
-    """What `_of_four` transposes to, of products of `_of_two`: both phases' `m_0, m_1, m_2` to four pixels."""
+    """Returns what `_of_four` transposes to, of products of `_of_two`: both phases' `m_0, m_1, m_2` to four pixels."""
     (f_0, f_1, f_2), (s_0, s_1, s_2) = first, second
     return [s_0 + _before(s_2, axis=axis), f_1 - f_0 - f_2, s_1 - s_0 - s_2, _after(f_0, axis=axis) + f_2]
 

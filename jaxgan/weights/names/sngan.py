@@ -53,7 +53,7 @@ def module_of(tensors: Arrays) -> Generator | Discriminator:
 
 
 def torch_layout(module: Generator | Discriminator, latent_dim: int = 128) -> dict[str, Tensor]:
-    """Where each tensor of mimicry's state dict goes, by its name there.
+    """Returns where each tensor of mimicry's state dict goes, by its name there.
 
     Args:
         module: G or D.
