@@ -397,6 +397,21 @@ def test_counted_from_is_checked(counted_from):
         Setting().gan(counted_from=counted_from)
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_counts_and_flags_among_statistics_are_not_averaged(accumulate):
+    made = network(LATENT, 2)
+
+    def apply(params, stats, x, labels, key, *, train):
+        y, _ = made.apply(params, {}, x, labels, key, train=train)
+        return y, {"count": stats["count"] + 1, "seen": ~stats["seen"]} if train else stats
+
+    counting = Network(lambda key: (made.init(key)[0], {"count": jnp.int32(0), "seen": jnp.array(False)}), apply)
+    gan = Setting().gan(generator=counting, accumulate=accumulate)
+    state, _ = jax.jit(gan.step)(gan.init(KEY), Setting().batch(), KEY)
+    for stats in (state.g.stats, state.ema.stats):
+        assert jax.tree.map(lambda x: x.item(), stats) == {"count": 1, "seen": True}
+
+
 @pytest.mark.parametrize("norm", ["batch", "spectral"])
 def test_d_keeps_the_statistics_of_its_own_update(norm, compiled):
     setting = Setting(norm=norm, optimizer=optax.set_to_zero(), penalty=r1, gamma=1.0)

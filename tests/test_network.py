@@ -11,9 +11,9 @@ from jaxgan import toy
 from jaxgan.core import penalties
 from jaxgan.core.gan import make_gan
 from jaxgan.core.types import Loss, Network
-from jaxgan.nets import mlp
+from jaxgan.nets import dcgan, mlp, r3gan, sngan, stylegan2
 from jaxgan.nets.linen import from_linen
-from jaxgan.nets.transforms import pack
+from jaxgan.nets.transforms import pack, rematerialised, stages
 
 KEY = jax.random.key(0)
 X = jnp.arange(6.0).reshape(3, 2)
@@ -335,3 +335,49 @@ def test_a_batch_that_leaves_a_rest_is_refused_in_one_line():
     params, stats = net.init(KEY)
     with pytest.raises(ValueError, match=r"^batch: 6 samples, but packs of 4 need a multiple of 4$"):
         net.apply(params, stats, jnp.zeros((6, 2)), jnp.zeros(6, jnp.int32), KEY, train=True)
+
+
+STAGES = {
+    "mlp": (mlp.Discriminator(hidden=(8, 8), classes=3), 8, "hidden_0 hidden_1 logit label"),
+    "dcgan 8": (dcgan.Discriminator(8, width=4), 8, "down_0 dense_0 dense_norm_0 dense_1 dense_norm_1 logit"),
+    "dcgan 32": (dcgan.Discriminator(32, width=4, norm="batch"), 32, "down_0 down_1 norm_1 down_2 norm_2 logit"),
+    "sngan": (sngan.Discriminator(width=4, classes=3), 32, "block_0 block_1 block_2 block_3 logit label"),
+    "r3gan": (
+        r3gan.Discriminator(widths=(4, 8), groups=(1, 1), blocks=1, classes=3), 8,
+        "from_image block_1_0 change_1 block_0_0 basis label linear",
+    ),
+    "stylegan2": (
+        stylegan2.Discriminator(16, channel_max=4, mapping_layers=1, classes=3, remat=True), 16,
+        "block_16 block_8 block_4 mapping",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_of_d_run_from_the_images_to_the_logit(name):
+    module, side, expected = STAGES[name]
+    network = from_linen(module, jnp.zeros((4, side, side, 3)), jnp.zeros(4, jnp.int32), depends_on_batch=True)
+    assert stages(network) == tuple(expected.split())
+    assert stages(pack(network, 2)) == stages(network)
+
+
+def test_stages_need_a_dict():
+    with pytest.raises(ValueError, match="network: its parameters are of type list, but stages need a dict"):
+        stages(Network(lambda key: ([key], {}), lambda *_, train: None))
+
+
+def test_a_rematerialised_network_has_the_same_gradients_and_keeps_less():
+    network = from_linen(mlp.Discriminator(hidden=(8, 8)), X[:1], LABELS[:1])
+    params, stats = network.init(KEY)
+
+    def loss(of):
+        return lambda params: of.apply(params, stats, X, LABELS, KEY, train=True)[0].sum()
+
+    again = rematerialised(network)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6),
+        jax.grad(loss(again))(params), jax.grad(loss(network))(params),
+    )  # fmt: skip
+    kept = [len(jax.tree.leaves(jax.eval_shape(lambda of=of: jax.vjp(loss(of), params)[1]))) for of in (again, network)]
+    assert kept[0] < kept[1]
+    assert again.depends_on_batch == network.depends_on_batch

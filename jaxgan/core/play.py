@@ -171,9 +171,13 @@ def mean_over_microbatches(of: Callable[[Draw], t.PyTree], draw: Draw, n: int) -
 
     def add(mean: t.PyTree, each: tuple[jax.Array, ...]) -> tuple[t.PyTree, None]:
         count, *cut = each
+
         # A running mean, no sum divided at the end: values equal in all microbatches, such as fixed noise among the
         # statistics, stay equal to the bit.
-        return jax.tree.map(lambda mean, x: (mean + (x - mean) / count).astype(x.dtype), mean, one(*cut)), None
+        def moved(mean: jax.Array, x: jax.Array) -> jax.Array:
+            return (mean + (x - mean) / count).astype(x.dtype) if _is_inexact(x) else x
+
+        return jax.tree.map(moved, mean, one(*cut)), None
 
     keys = jax.random.split(jax.random.fold_in(draw.key, 7), n)
     cuts = (keys, *(deal(x, n) for x in (draw.z, draw.real, draw.labels)))
@@ -196,8 +200,11 @@ def averaged(game: Game, ema: t.Weights, g: t.Player, draw: Draw) -> t.Weights:
     """
     images = game.disc_steps * draw.z.shape[0]
     keep = 0.5 ** (images / jnp.maximum(at(game.ema_half_life, draw.shown), 1e-8))
-    now = t.Weights(g.params, g.stats)
-    return jax.tree.map(lambda now, average: (now + (average - now) * keep).astype(average.dtype), now, ema)
+
+    def moved(now: jax.Array, average: jax.Array) -> jax.Array:
+        return (now + (average - now) * keep).astype(average.dtype) if _is_inexact(now) else now
+
+    return jax.tree.map(moved, t.Weights(g.params, g.stats), ema)
 
 
 def at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
@@ -213,6 +220,11 @@ def interleave(*batches: jax.Array) -> jax.Array:
 def deal(x: jax.Array, k: int) -> jax.Array:
     """`[kB, ...]` -> k batches `[k, B, ...]`, as cards are dealt: the inverse of `interleave`."""
     return jnp.moveaxis(x.reshape(-1, k, *x.shape[1:]), 1, 0)
+
+
+def _is_inexact(x: jax.Array) -> bool:
+    """True for floating-point arrays: counts and flags among statistics have no mean, and the latest is kept."""
+    return jnp.issubdtype(x.dtype, jnp.inexact)
 
 
 def _part_size(batch: t.Batch, parts: int, accumulate: int) -> int:
