@@ -334,7 +334,7 @@ def _number(value: Any) -> float:
 
 
 def _verdicts(axes: "Axes", x: NDArray[Any], rows: Sequence[Mapping[str, Any]], time: str) -> None:
-    """What was said and when; of several GANs, the more of them the larger."""
+    """Returns what was said and when; of several GANs, the more of them the larger."""
     said = [row.get("members", {}).get("verdict", [row.get("verdict")]) for row in rows]
     words = ["diverged", "mode collapse", "discriminator wins", "still improving", "converged"]
     for i, word in enumerate(words):

@@ -44,9 +44,8 @@ from matplotlib.figure import Figure
 from PIL import Image as Picture
 
 from jaxgan import pictures, toy
-from jaxgan.core import schedules
+from jaxgan.core import losses, penalties, schedules
 from jaxgan.nets import mlp
-from jaxgan.training import build
 
 SMOKE = "JAXGAN_SMOKE" in os.environ  # the test suite's: a few steps, to see that every cell runs
 
@@ -68,7 +67,8 @@ DENSITIES = {
     "pair": lambda: toy.gaussian_mixture([[-1.0, 0.0], [1.0, 0.0]], 0.2),  # two wide ones
     "swiss_roll": toy.swiss_roll,  # a spiral, without modes
 }
-density, loss, penalty = DENSITIES[DENSITY](), build.LOSSES[OBJECTIVE], build.PENALTIES[PENALTY]
+density, loss = DENSITIES[DENSITY](), getattr(losses, OBJECTIVE)
+penalty = None if PENALTY == "none" else getattr(penalties, PENALTY)
 BATCH, WIDTH = 256, 64
 CHUNK, CHUNKS = (3, 5) if SMOKE else (100, STEPS // 100)  # steps in one program, and how many times it runs
 FRAMES = 4 if SMOKE else 56

@@ -1,4 +1,4 @@
-"""How fast this machine trains and samples a recipe, on synthetic data: the program that trains, timed."""
+"""Times the training and sampling of a recipe on synthetic data: the very program that trains."""
 
 import os
 import platform
@@ -47,7 +47,7 @@ class Timed(NamedTuple):
 
 
 class Bench(NamedTuple):
-    """What was measured."""
+    """Figures of one measurement."""
 
     plan: Plan
     steps: int
@@ -70,13 +70,13 @@ class Bench(NamedTuple):
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of the peak of all devices; those of a CPU share its cores."""
+        """Shares of the peak of all devices; those of a CPU share its cores."""
         count = 1 if jax.default_backend() == "cpu" else self.plan.devices
         return {name: self.flops_per_second / (count * peak) for name, peak in self.peaks.items()}
 
     @property
     def shared(self) -> bool:
-        """Whether others had the cores, so that the figures count for nothing."""
+        """Tells whether others had the cores, so that the figures count for nothing."""
         return jax.default_backend() == "cpu" and self.step.cores < BUSY * _cores()
 
 
@@ -134,7 +134,7 @@ def bench(recipe: Recipe | str | Path, *, steps: int = 100) -> Bench:
 
 
 def report(found: Bench) -> str:
-    """What was measured, as aligned lines."""
+    """Returns what was measured, as aligned lines."""
     about, plan = machine(), found.plan
     low, middle, high = (1e3 * seconds for seconds in found.step.seconds)
     rows = [
@@ -163,7 +163,7 @@ def report(found: Bench) -> str:
 
 
 def as_json(found: Bench) -> dict[str, Any]:
-    """What was measured, as plain values; times in seconds."""
+    """Returns what was measured, as plain values; times in seconds."""
     fields = found._asdict() | {"plan": planning.as_json(found.plan)}
     for name in ("step", "sample_one", "sample_many"):
         fields[name] = {"seconds": fields[name].seconds._asdict(), "cores": fields[name].cores}
@@ -172,7 +172,7 @@ def as_json(found: Bench) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What measures, and with what."""
+    """Returns what measures, and with what."""
     return {
         "command": shlex.join(["jaxgan", *sys.argv[1:]]),
         "device": jax.devices()[0].device_kind,
@@ -198,7 +198,7 @@ class _Run:
 
 
 def _synthetic(recipe: Recipe, shape: Shape) -> Dataset:
-    """As many images as one batch takes, at least 1,024, of noise."""
+    """Returns a data set of noise: as many images as one batch takes, at least 1,024."""
     if isinstance(recipe.data, Data) and recipe.data.name in MIXTURES:
         return open_data(recipe)
     random, count = np.random.default_rng(0), max(1_024, recipe.batch_size * (recipe.disc_steps + 1))
@@ -255,7 +255,7 @@ def _peaks() -> dict[str, float]:
 
 
 def _predicted(plan: Plan) -> int:
-    """What of the plan is the compiled program's: neither the data set nor the process."""
+    """Returns what of the plan is the compiled program's: neither the data set nor the process."""
     return plan.needs.total - plan.needs.data - planning.STARTED
 
 

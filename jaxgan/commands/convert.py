@@ -126,7 +126,7 @@ def _networks(file: str | Path, kind: str) -> dict[str, Net]:
 
 
 def _settings(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """What a network was made with that its tensors do not tell."""
+    """Returns what a network was made with that its tensors do not tell."""
     if kind != "stylegan2":
         return {}
     inner = {**arguments.get("synthesis_kwargs", {}), **arguments}

@@ -1,4 +1,4 @@
-"""What a recipe would take, from shapes alone: parameters, FLOPs, bytes on each device, and whether it fits."""
+"""Resources that a recipe takes, from shapes alone: parameters, FLOPs, bytes on each device, and whether it fits."""
 
 import functools
 import math
@@ -59,7 +59,7 @@ class Needs(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a recipe would take."""
+    """Resources that a recipe takes."""
 
     recipe: Recipe
     shape: Shape
@@ -215,14 +215,14 @@ def of_device() -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or the machine had no memory left: XLA says so in its own words, while compiling too."""
+    """Tells whether a device or the machine had no memory left: XLA says so in its own words, while compiling too."""
     return isinstance(error, MemoryError) or (
         isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
     )
 
 
 def told(recipe: Recipe, shape: Shape | None = None, *, batch: int | None = None) -> str:
-    """What to do about having run out of memory, in one line.
+    """Returns what to do about having run out of memory, in one line.
 
     Args:
         recipe: of what was training, or has been trained.

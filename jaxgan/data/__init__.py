@@ -172,7 +172,7 @@ def prepare(name: str, *, source: _Path | None = None, data_dir: _Path | None = 
 def _open(
     name: str, split: str, image_size: int | None, channels: int | None, data_dir: _Path | None, cache_dir: _Path | None
 ) -> Source | tuple[Arrays, tuple[str, ...]]:
-    """What the name stands for: something to read from, or for an .npz the arrays and class names at once."""
+    """Returns what the name stands for: something to read from, or for an .npz the arrays and class names at once."""
     from jaxgan.data import array, cache, fit, folder, stacked, tfds
 
     fit.check(image_size, channels)

@@ -16,7 +16,7 @@ _log = logging.getLogger("jaxgan")
 
 
 def directory(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Where caches live: `cache_dir`, else JAXGAN_CACHE, else XDG_CACHE_HOME/jaxgan, else ~/.cache/jaxgan."""
+    """Returns where caches live: `cache_dir`, else JAXGAN_CACHE, else XDG_CACHE_HOME/jaxgan, else ~/.cache/jaxgan."""
     return files.cache_folder(cache_dir)
 
 

@@ -10,7 +10,7 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Whether the picture's file holds grey levels only, with or without transparency."""
+    """Tells whether the picture's file holds grey levels only, with or without transparency."""
     return image.mode in _GREY or image.mode.startswith("I;16")
 
 

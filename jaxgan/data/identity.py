@@ -1,4 +1,4 @@
-"""What tells one state of a data set from another, so that what was computed of it can be kept."""
+"""Fingerprints of data sets, so that results computed of them can be kept."""
 
 import hashlib
 import os

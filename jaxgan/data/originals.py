@@ -29,7 +29,7 @@ _CIFAR_FILES = {"train": [f"data_batch_{number}.bin" for number in range(1, 6)],
 
 
 class Recorded(NamedTuple):
-    """What is known of an original file before it is read."""
+    """Facts about an original file that are known before it is read."""
 
     url: str
     size: int  # bytes

@@ -1,4 +1,4 @@
-"""What every source of images offers, and the order in which its images are drawn."""
+"""Sources of images, and the order in which their images are drawn."""
 
 import functools
 import operator
@@ -26,7 +26,7 @@ class Source(NamedTuple):
 
 
 def rows(seed: int, size: int, start: int, count: int) -> np.ndarray:
-    r"""Which images stand at positions start .. start + count of the endless stream of a data set.
+    r"""Returns which images stand at positions start .. start + count of the endless stream of a data set.
 
     The stream is the concatenation of one permutation per epoch,
     `stream[p] = permutation(seed, p // size)[p % size]`, so that every image comes once in each epoch, batches

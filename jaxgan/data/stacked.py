@@ -55,7 +55,7 @@ def sizes(split: str) -> int:
 
 
 def triples(size: int, count: int, seed: int = 0) -> np.ndarray:
-    """Which three of `count` digits make images 0 .. size; those of image i depend on (seed, i, count) alone.
+    """Returns which three of `count` digits make images 0 .. size; those of image i depend on (seed, i, count) alone.
 
     Returns:
         `[size, 3]` int32 in [0, count).

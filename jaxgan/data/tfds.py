@@ -21,7 +21,7 @@ _NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d.*]+)?")
 
 
 def directory(data_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Where prepared sets live: `data_dir`, else TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    """Returns where prepared sets live: `data_dir`, else TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
@@ -113,7 +113,7 @@ def source(
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong, in one line: TFDS's messages run over hundreds."""
+    """Returns what went wrong, in one line: TFDS's messages run over hundreds."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 

@@ -41,7 +41,7 @@ class UserCodeError(Exception):
 
 
 class Origin(NamedTuple):
-    """Where a reference's code was, and the sha256 of it; neither of a notebook's."""
+    """Place and sha256 of a reference's code; None for a notebook's."""
 
     path: str | None
     sha256: str | None

@@ -14,7 +14,7 @@ NAMES = (
 
 
 class About(NamedTuple):
-    """What a preset's docstring says of it."""
+    """Data, needs and figures of a preset, from its docstring."""
 
     data: str
     needs: str

@@ -14,7 +14,7 @@ FILE = "recipe.json"
 
 
 class Allowed(NamedTuple):
-    """What the user lets a run's own code do."""
+    """Permissions that the user gives to a run's own code."""
 
     folder: Path | None = None  # where the code is looked for first; a file stands for a notebook's code
     trust: bool = False  # execute the run's copy of it

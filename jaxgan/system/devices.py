@@ -70,7 +70,7 @@ def put(tree: PyTree, sharding: NamedSharding) -> PyTree:
 
 
 def here(tree: PyTree) -> PyTree:
-    """What this process alone can compute with: whole arrays on its own devices.
+    """Returns what this process alone can compute with: whole arrays on its own devices.
 
     Leaves that are cut are gathered by all processes together, so all of them must call this where one does, in the same
     order; leaves that are whole on each device are taken as they are, without a copy.

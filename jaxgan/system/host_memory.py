@@ -53,7 +53,7 @@ def keep() -> bool:
 
 
 def programs_run_here() -> bool:
-    """Whether JAX will compute on CPU, as far as can be told without starting it.
+    """Tells whether JAX will compute on CPU, as far as can be told without starting it.
 
     Returns:
         Whether `JAX_PLATFORMS` names the CPU first, or where it is not set no accelerator's plugin is installed.

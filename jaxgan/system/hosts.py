@@ -61,7 +61,7 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Tells whether this process is the one that writes and speaks."""
     return jax.process_index() == 0
 
 

@@ -1,4 +1,4 @@
-"""What a user hangs into training: callbacks that are called now and then, and writers that take each row of metrics."""
+"""Hooks of the user's in training: callbacks that are called now and then, and writers that take each row of metrics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -239,7 +239,7 @@ def _kinds(tree: PyTree) -> dict[str, str]:
 
 
 def _table(tree: PyTree) -> dict[str, list[Any]]:
-    """What is kept beside the arrays: `{name: [kind, checksum], ...}`."""
+    """Returns what is kept beside the arrays: `{name: [kind, checksum], ...}`."""
     leaves = _leaves(tree)
     if any(not leaf.sharding.is_fully_replicated for leaf in leaves.values()):
         # One by one: virtual CPU devices that wait for each other in several sums at once may wait for ever.
@@ -250,7 +250,7 @@ def _table(tree: PyTree) -> dict[str, list[Any]]:
 
 
 def _digest(table: dict[str, list[Any]]) -> int:
-    """Of the table itself: or a flipped bit in a shape would look like another network."""
+    """Returns the digest of the table itself: without it a flipped bit in a shape would look like another network."""
     return zlib.crc32(json.dumps(table, sort_keys=True).encode())
 
 
@@ -366,7 +366,7 @@ def _writing(directory: Path, step: int | None) -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    """What went wrong in the first place, in one short line: Orbax wraps it in messages of many."""
+    """Returns what went wrong in the first place, in one short line: Orbax wraps it in messages of many."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
     text = " ".join(str(error).split())

@@ -39,7 +39,7 @@ from jaxgan.system.messages import FieldError
 
 
 class Shape(NamedTuple):
-    """What a network must know of the data."""
+    """Facts about the data that a network must know."""
 
     sample: tuple[int, ...]  # of one sample: (H, W, C), or (2,) for points in the plane
     classes: int  # 0 when the recipe is unconditional
@@ -64,7 +64,7 @@ class Experiment:
 
     @property
     def several(self) -> bool:
-        """Whether GANs are trained side by side."""
+        """Tells whether GANs are trained side by side."""
         return len(self.members) > 1
 
     @functools.cached_property

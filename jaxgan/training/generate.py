@@ -103,6 +103,6 @@ def sampler(gan: GAN, *, batch: int, truncation: float | None = None) -> Sampler
 
 
 def over_devices() -> tuple[NamedSharding, NamedSharding]:
-    """How a batch lies when it is cut over all devices of this process, and how what all of them need does."""
+    """Returns how a batch lies when it is cut over all devices of this process, and how what all of them need does."""
     mesh = devices.line(jax.local_devices())
     return devices.in_parts(mesh), devices.whole(mesh)

@@ -22,7 +22,7 @@ _NEVER = 2**31 - 1
 
 
 class Prepared(NamedTuple):
-    """What the loop needs."""
+    """Everything that the loop needs."""
 
     gan: GAN
     batches: Callable[..., Batch]  # (step, steps) -> [steps, B, ...]; of several GANs [steps, N, B, ...]
@@ -53,7 +53,7 @@ class Program(NamedTuple):
         return after
 
     def lower(self, state: GANState, batches: Batch, count: int) -> jax.stages.Lowered:
-        """What such a call compiles, and then finds compiled."""
+        """Returns what such a call compiles, and then finds compiled."""
         return self.run.lower(state, batches, *self.rest(count))
 
 
@@ -114,7 +114,7 @@ def _at(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeSt
 
 
 def _laid_out(abstract: GANState, mesh: Mesh, shard: Shard) -> GANState:
-    """Where each leaf of one GAN's state lies."""
+    """Returns where each leaf of one GAN's state lies."""
 
     def held(tree: PyTree, cut: bool) -> PyTree:
         return jax.tree.map(lambda leaf: _at(leaf, devices.cut(leaf.shape, mesh) if cut else devices.whole(mesh)), tree)
@@ -216,7 +216,7 @@ def program(prepared: Prepared, experiment: Experiment) -> Program:
 
 
 def compiler_options(recipe: Recipe) -> dict[str, str | bool] | None:
-    """What XLA is told when it compiles the step.
+    """Returns what XLA is told when it compiles the step.
 
     On CPU it would take away the barriers that keep what `remat` computes twice apart, and merge the two again.
     """

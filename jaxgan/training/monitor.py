@@ -1,4 +1,4 @@
-"""What one looks at while a GAN trains: pictures of the same latents, and figures that tell how it is doing."""
+"""Pictures of the same latents and figures of quality, while a GAN trains."""
 
 import logging
 from collections.abc import Callable
@@ -182,7 +182,7 @@ def _centred(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> tuple[np
 
 
 def _name(member: Recipe, recipe: Recipe) -> str:
-    """What tells this GAN from the others of its run."""
+    """Returns the words that tell this GAN from the others of its run."""
     gamma = f"gamma {member.penalty.gamma:g}" if recipe.penalty.gammas else ""
     seed = f"seed {member.seed}" if recipe.seeds > 1 else ""
     return ", ".join(filter(None, (gamma, seed)))

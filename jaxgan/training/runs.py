@@ -74,7 +74,7 @@ class Run(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What the user wants of a run that is there already."""
+    """Wishes of the user about a run that is there already."""
 
     overwrite: bool = False  # remove what an earlier training left
     change: bool = False  # go on with another recipe

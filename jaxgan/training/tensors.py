@@ -26,7 +26,7 @@ FORMAT = "2"
 
 
 class Loaded(NamedTuple):
-    """What a file holds, in arrays of numpy."""
+    """Contents of a file, in arrays of numpy."""
 
     recipe: Recipe
     shape: Shape
@@ -147,7 +147,7 @@ def _words(path: tuple[Any, ...]) -> list[str]:
 
 
 def _metadata(recipe: Recipe, shape: Shape, class_names: tuple[str, ...]) -> dict[str, str]:
-    """What a file says of its tensors."""
+    """Returns what a file says of its tensors."""
     fields = recipes.to_dict(recipe)
     return {
         "format": FORMAT,

@@ -351,7 +351,7 @@ def _raise(failed: list[recipes.UserCodeError], step: int) -> None:
 
 
 def _seen(state: GANState, recipe: Recipe) -> GANState:
-    """What process 0 looks at, which it alone can compute with; where the state is cut, all gather it."""
+    """Returns what process 0 looks at, which it alone can compute with; where the state is cut, all gather it."""
     if jax.process_count() == 1 and recipe.shard == "none":
         return state
     g, d = (player._replace(opt=None) for player in (state.g, state.d))
@@ -360,7 +360,7 @@ def _seen(state: GANState, recipe: Recipe) -> GANState:
 
 
 def _is_due(step: int, last: int, recipe: Recipe) -> bool:
-    """Whether there was a picture since the last row."""
+    """Tells whether there was a picture since the last row."""
     return step // recipe.sample_interval > last // recipe.sample_interval or step == recipe.steps
 
 

@@ -46,7 +46,7 @@ class Unbuilt:
 
 @dataclass
 class Source:
-    """What a pickle may draw on."""
+    """Everything that a pickle may draw on."""
 
     left: int  # bytes that may still be made of the file: a short one can ask for the same copy a million times
     inlined: Callable[[bytes], Any]  # reads a file within the file
@@ -81,7 +81,7 @@ def allowed(module: Any, name: Any) -> Name:
 
 
 def called(source: Source, function: Any, arguments: Any) -> Any:
-    """What a function of the few makes of its arguments."""
+    """Returns what a function of the few makes of its arguments."""
     if not isinstance(function, Name) or function.text not in CALLS:
         raise Refused(f"it calls {told(function.text) if isinstance(function, Name) else 'what is no name'}, {_FOREIGN}")
     return CALLS[function.text](source, *arguments)
@@ -120,7 +120,7 @@ def _dict(source: Source, items: Any = ()) -> dict[Any, Any]:
 
 
 def _bytes(source: Source, text: str, encoding: str) -> bytes:
-    """What protocol 2 has in place of bytes."""
+    """Stands in for bytes, as protocol 2 of pickle has them."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise Refused("it holds bytes in another encoding than latin1")
     source.spend(len(text))
