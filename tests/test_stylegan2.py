@@ -19,7 +19,7 @@ import stylegan2_by_definition as definition
 from jaxgan.core import losses, penalties
 from jaxgan.nets import stylegan2
 from jaxgan.nets.linen import from_linen
-from jaxgan.nets.stylegan2_layers import activated, minibatch_deviation, modulated_conv, resampled_conv
+from jaxgan.nets.stylegan2_operations import activated, minibatch_deviation, modulated_conv, resampled_conv
 from jaxgan.weights import foreign
 from jaxgan.weights.names import stylegan2 as stylegan2_names
 

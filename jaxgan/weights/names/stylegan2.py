@@ -9,7 +9,7 @@ import numpy as np
 from jaxgan.core.types import PyTree
 from jaxgan.nets import stylegan2
 from jaxgan.nets.stylegan2 import Discriminator, Generator
-from jaxgan.nets.stylegan2_layers import LOW_PASS
+from jaxgan.nets.stylegan2_operations import LOW_PASS
 from jaxgan.weights import foreign
 
 

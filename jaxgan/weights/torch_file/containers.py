@@ -51,7 +51,7 @@ def read(path: str | Path) -> Any:
 
 
 def _flat(data: bytes) -> dict[str, np.ndarray]:
-    """Of safetensors, whose own reader for numpy knows no bfloat16."""
+    """Arrays of a safetensors file, whose own reader for numpy knows no bfloat16."""
     found = {}
     for name, tensor in safetensors.deserialize(data):
         if tensor["dtype"] not in _SAFE:

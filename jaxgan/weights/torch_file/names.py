@@ -11,7 +11,7 @@ _LARGEST = 2**62
 
 
 class Refused(ValueError):
-    """What is wrong with a file, in words for its user."""
+    """An error in a file, told in words for its user."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def _unwrapped(structure: Any) -> Any:
 
 
 def _tensors(structure: Any) -> Tensors:
-    """Of a state dict or of a network; none of anything else."""
+    """Tensors of a state dict or of a network by name; none of anything else."""
     if isinstance(structure, Record):
         return dict(_of_modules(structure))
     parts = structure.items() if isinstance(structure, dict) else ()
