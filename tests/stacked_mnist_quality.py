@@ -33,9 +33,11 @@ KINDS = {
 
 
 def samples(run: Path, step: int, n: int) -> np.ndarray:
-    opened, gan, weights = runs.load_generator(run, step=step)
-    z = drawn(opened.recipe, 1, np.arange(n))
-    return pictures.to_uint8(generate(gan, weights, jax.random.key(1), z, np.zeros(n, np.int32), batch=500))
+    opened = runs.read(run)
+    experiment = opened.experiment()
+    (weights,), _ = runs.generators(opened, experiment, step=step)
+    z = drawn(experiment, 1, np.arange(n))
+    return pictures.to_uint8(generate(experiment.one, weights, jax.random.key(1), z, np.zeros(n, np.int32), batch=500))
 
 
 def draw(found: dict[str, list[tuple[int, float]]], last: dict[str, np.ndarray], batch_size: int, path: Path) -> None:
