@@ -16,9 +16,9 @@
 # %% [markdown]
 # # Images
 #
-# A GAN that draws handwritten digits, and a digit that one asks for: both networks are told the class. It is trained here, in a
-# loop that hides nothing, and then questioned: does $D$ end where theory says, is the latent space smooth, what does the label
-# change, and does $G$ merely repeat what it has seen? About a minute on two CPU cores.
+# A GAN that draws handwritten digits, and a digit that one asks for: both networks are told the class. It is trained here, by
+# `jaxgan.train` with a callback that looks on, and then questioned: does $D$ end where theory says, is the latent space smooth,
+# what does the label change, and does $G$ merely repeat what it has seen? About a minute on two CPU cores.
 # [Open in Colab](https://colab.research.google.com/github/jaxgan/jaxgan/blob/main/notebooks/3_images.ipynb).
 
 # %%
@@ -29,6 +29,8 @@ except ImportError:  # on Colab, or in any other environment without it
     import jaxgan
 
 # %%
+import contextlib
+import io
 import math
 import os
 import tempfile
@@ -38,14 +40,14 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-import optax
 from IPython.display import Image, Markdown
 
-from jaxgan import data, pictures
-from jaxgan.core import latents, losses, penalties, schedules
+from jaxgan import Callback, Recipe, data, pictures
+from jaxgan.core import latents
 from jaxgan.evaluation import verdict
 from jaxgan.evaluation.metrics.prdc import prdc
-from jaxgan.nets import mlp
+from jaxgan.recipes import MLP, Adam, Data, MLPDiscriminator, Penalty
+from jaxgan.training.experiment import build
 
 SMOKE = "JAXGAN_SMOKE" in os.environ  # the test suite's: a few steps, to see that every cell runs
 STEPS, CHUNK = (16, 2) if SMOKE else (4_000, 50)  # steps in all, and in one program
@@ -100,9 +102,10 @@ show(
 # %% [markdown]
 # ## Two networks and a loss
 #
-# This is the recipe `digits` of `jaxgan train`, spelled out; only the data and the number of steps differ. Both networks are
-# perceptrons with three hidden layers. $G$ gets $z$ and a learnt vector for the label $y$. $D$ returns a logit $l(x, y)$, in
-# which a learnt vector for the label is multiplied with the last hidden layer (projection, Miyato and Koyama 2018).
+# This is the recipe `digits` of `jaxgan train`, spelled out; the data, the number of steps and how often one looks differ. Both
+# networks are perceptrons with three hidden layers. $G$ gets $z$ and a learnt vector for the label $y$. $D$ returns a logit
+# $l(x, y)$, in which a learnt vector for the label is multiplied with the last hidden layer (projection, Miyato and Koyama
+# 2018).
 #
 # The loss is *relativistic* (Jolicoeur-Martineau 2018): $D$ is shown a real and a generated image of the same class, and says
 # which is which. The probability it gives to the right answer is $\sigma\bigl(l(x) - l(G(z))\bigr)$, and
@@ -112,49 +115,39 @@ show(
 # The penalty, R1 + R2, keeps $D$ from being steep on real and on generated images.
 
 # %%
+adam = Adam(learning_rate=1e-3, final_learning_rate=1e-4, beta2=0.95)
 BATCH, LATENT_DIM = 128, 64
-rate = schedules.cosine(1e-3, 1e-4, STEPS * BATCH)  # time is counted in images shown to D
-
-
-def adam():
-    return schedules.scheduled(optax.adam, learning_rate=rate, b1=0.0, b2=0.95)
-
-
-generator = mlp.Generator(hidden=(256,) * 3, output_shape=dataset.shape, classes=10)
-discriminator = jaxgan.from_linen(
-    mlp.Discriminator(hidden=(256,) * 3, classes=10), jnp.zeros((1, *dataset.shape)), jnp.zeros(1, jnp.int32)
-)
-gan = jaxgan.make_gan(
-    generator=jaxgan.from_linen(generator, jnp.zeros((1, LATENT_DIM)), jnp.zeros(1, jnp.int32)),
-    discriminator=discriminator,
-    loss=losses.relativistic,
-    penalty=penalties.r1_r2,
-    gamma=0.3,
-    g_optimizer=adam(),
-    d_optimizer=adam(),
-    latent_dim=LATENT_DIM,
-    ema_half_life=schedules.ramp(30_000, 0.2),
+recipe = Recipe(
+    data=Data("given", conditional=True),  # in Python, below; both networks are told the class
+    generator=MLP(width=256, depth=3, latent_dim=LATENT_DIM),
+    discriminator=MLPDiscriminator(width=256, depth=3),
+    loss="relativistic",
+    penalty=Penalty("r1_r2", gamma=0.3),
+    g_optimizer=adam,
+    d_optimizer=adam,
+    batch_size=BATCH,
+    decay_images=STEPS * BATCH,  # time is counted in images shown to D
+    ema_half_life=30_000.0,
+    ema_rampup=0.2,
+    seed=0,
+    steps=STEPS,
+    steps_per_dispatch=CHUNK,  # one compiled program makes 50 steps
+    log_interval=CHUNK,
+    sample_interval=4 * CHUNK,  # figures and a verdict
+    checkpoint_interval=STEPS,
 )
 
 # %% [markdown]
-# ## The loop
+# ## Training, watched
 #
-# `gan.step` takes a state, a batch and the run's key, and returns the next state and what happened. One compiled program makes
-# 50 steps. A relativistic $G$ is shown real images of its own, so that a step takes two batches.
-#
-# On the way we look: at $G$'s pictures of ten fixed latents, at $D$'s logits and at the figures that the verdict below is made
-# of. The pictures come from the averaged generator, $D$'s logits from the one that plays.
+# `jaxgan.train` makes the steps, saves them, and writes a row every 50, with figures of the samples every 200. A callback is a
+# function of a moment of training: ours keeps $G$'s pictures of ten fixed latents, and $D$'s logits. The pictures come from
+# the averaged generator, $D$'s logits from the one that plays. `build` makes of a recipe what training is made of, so that we
+# may ask the networks ourselves.
 
 # %%
-KEY = jax.random.key(0)
-draw = dataset.batches(0, 2 * BATCH)
-
-
-@jax.jit
-def play(state, batches):
-    return jax.lax.scan(lambda state, batch: gan.step(state, batch, KEY), state, batches)
-
-
+experiment = build(recipe, dataset=dataset)
+gan, discriminator, KEY = experiment.gan, experiment.discriminator, experiment.key
 sample = jax.jit(gan.sample)
 COMPARED = len(held_out)  # real images of each kind, and generated ones with the same labels
 kinds = {"real, learnt from": seen[:COMPARED], "real, held out": held_out}
@@ -172,21 +165,23 @@ def judge(state):
     return logits
 
 
-state = jax.jit(gan.init)(KEY)
 digits = jnp.arange(10)
 moments = [0, 50, 150, 400, 1_000, 2_000, STEPS]
-pictures_then, logits_then, history, rows = {0: sample(state.ema, KEY, digits)}, {0: judge(state)}, [], []
-for _ in range(STEPS // CHUNK):
-    state, info = play(state, draw(int(state.step), CHUNK))
-    step = int(state.step)
-    history.append(info)
-    logits_then[step] = judge(state)
-    if step in moments:
-        pictures_then[step] = sample(state.ema, KEY, digits)
-    fake = sample(state.ema, jax.random.key(1), labels[kinds["real, held out"]])
-    row = {"step": step} | {name: float(value.mean()) for name, value in info.items()}
-    rows.append(row | verdict.figures(images[kinds["real, held out"]], fake)._asdict())
-history = {name: np.concatenate([np.asarray(info[name]) for info in history]) for name in history[0]}
+pictures_then, logits_then = {}, {}
+
+
+def look(moment):
+    logits_then[moment.step] = judge(moment.state)
+    if moment.step in moments:
+        pictures_then[moment.step] = sample(moment.state.ema, KEY, digits)
+
+
+start = gan.init(KEY)
+pictures_then[0], logits_then[0] = sample(start.ema, KEY, digits), judge(start)
+with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):  # a line of progress every 50 steps
+    run = jaxgan.train(recipe, folder, dataset=dataset, callbacks=[Callback(look, every_steps=CHUNK)])
+    history = jaxgan.runs.history(run)
+    gan, state = jaxgan.load(run)
 show(
     np.concatenate([np.asarray(x) for x in pictures_then.values()]),
     columns=10,
@@ -208,11 +203,9 @@ show(
 # %%
 looks = np.array(list(logits_then))
 _, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
-window = max(STEPS // 80, 1)
-count = np.arange(1, STEPS + 1)
-left.plot(count, history["d_loss"], color=D_COLOUR, lw=0.4, alpha=0.3)
-mean = np.convolve(history["d_loss"], np.full(window, 1 / window), "valid")
-left.plot(count[window - 1 :], mean, color=D_COLOUR, label=f"$D$'s loss, mean of {window} steps")
+count = [row["step"] for row in history]
+over = {name: [row[name] for row in history] for name in ("d_loss", "d_real", "d_fake")}  # a row is a mean of its steps
+left.plot(count, over["d_loss"], color=D_COLOUR, label=f"$D$'s loss, mean of {CHUNK} steps")
 left.axhline(math.log(2), color="black", ls="--", lw=1, label=r"$\log 2$")
 left.set(title="$D$'s loss", ylabel="loss, nats")
 for name, colour in zip(kinds, (D_COLOUR, REAL), strict=True):
@@ -220,8 +213,8 @@ for name, colour in zip(kinds, (D_COLOUR, REAL), strict=True):
     middle.plot(looks, chances, color=colour, label=name)
 middle.axhline(0.5, color="black", ls="--", lw=1, label=r"$\frac{1}{2}$")
 middle.set(title=r"$\sigma(l(x) - l(G(z)))$, $D$ right about a pair", ylabel="mean probability", ylim=(0, 1))
-right.plot(count, history["d_real"], color=REAL, lw=0.8, label=r"$\sigma(l(x))$, real")
-right.plot(count, history["d_fake"], color=FAKE, lw=0.8, label=r"$\sigma(l(G(z)))$, generated")
+right.plot(count, over["d_real"], color=REAL, lw=0.8, label=r"$\sigma(l(x))$, real")
+right.plot(count, over["d_fake"], color=FAKE, lw=0.8, label=r"$\sigma(l(G(z)))$, generated")
 right.axhline(0.5, color="black", ls="--", lw=1, label=r"$\frac{1}{2}$")
 right.set(title=r"$\sigma$ of one logit", ylabel="mean over the batch", ylim=(0, 1))
 for axes in (left, middle, right):
@@ -429,10 +422,10 @@ table += [
 Markdown("\n".join(table))
 
 # %%
-word, evidence = verdict.judge(rows, equilibrium=losses.relativistic.equilibrium, largest=losses.relativistic.largest)
+word, evidence = history[-1]["verdict"], history[-1]["evidence"]
 print(f"{word}: {'; '.join(evidence)}")
 assert SMOKE or word in ("converged", "still improving"), word
 
 # %% [markdown]
-# `verdict.judge` reads how these figures and $D$'s loss went during training, and says it in a word. What the words mean, and
-# what failure looks like: `4_what_went_wrong`.
+# Training says this word itself, in its rows: `verdict.judge` reads how these figures and $D$'s loss went.
+# What the words mean, and what failure looks like: `4_what_went_wrong`.

@@ -27,7 +27,7 @@
 # | c | training diverges | learning rates $\times$ 100, no penalty | smaller ones |
 # | d | modes are lost | a plain GAN | packing; a penalty |
 #
-# About a minute on two CPU cores.
+# About two minutes on two CPU cores.
 # [Open in Colab](https://colab.research.google.com/github/jaxgan/jaxgan/blob/main/notebooks/4_what_went_wrong.ipynb).
 
 # %%
@@ -38,7 +38,12 @@ except ImportError:  # on Colab, or in any other environment without it
     import jaxgan
 
 # %%
+import contextlib
+import dataclasses
+import io
+import logging
 import os
+import tempfile
 from collections import Counter
 from typing import NamedTuple
 
@@ -46,12 +51,11 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-import optax
 
-from jaxgan import data, pictures, toy
-from jaxgan.core import losses, penalties, schedules
-from jaxgan.evaluation import verdict
-from jaxgan.nets import mlp
+from jaxgan import Recipe, data, losses, pictures, toy
+from jaxgan.recipes import MLP, Adam, Data, MLPDiscriminator, Penalty
+
+logging.getLogger("jaxgan").setLevel("ERROR")  # runs here are dropped: no warning that nobody else can load one
 
 SMOKE = "JAXGAN_SMOKE" in os.environ  # the test suite's: a few steps, to see that every cell runs
 STEPS, LOOKS = (24, 8) if SMOKE else (2_000, 40)  # the figures are computed at evenly spaced looks
@@ -62,20 +66,13 @@ plt.rcParams.update(
 )
 
 # %% [markdown]
-# ## Training, with four knobs
+# ## Training
 #
-# All failures of one data set are the same program with other numbers, so it is compiled once. A row holds what
-# `jaxgan train` writes to `metrics.jsonl`: losses and gradient norms, and the figures of 512 samples.
+# Every run is `jaxgan.train`, as on the command line; only the recipe differs. A row holds what stands in `metrics.jsonl`:
+# losses and gradient norms, and at every look the figures of 512 samples and the word of `jaxgan.verdict`.
 
 
 # %%
-class Knobs(NamedTuple):
-    gamma: float  # weight of the penalty, R1 + R2; 0 for none
-    g_rate: float = 1e-3  # learning rates
-    d_rate: float = 1e-3
-    noise: float = 1.0  # z is multiplied by it
-
-
 class Run(NamedTuple):
     loss: jaxgan.Loss
     rows: list[dict]
@@ -83,60 +80,37 @@ class Run(NamedTuple):
     fake: np.ndarray
 
 
-def trainer(draw, real, generator, discriminator, *, loss, adam, latent_dim):
-    """A function that trains this GAN on what `draw` draws, with given knobs, and returns a `Run`."""
-    key, labels = jax.random.key(0), jnp.zeros(len(real), jnp.int32)
-
-    def gan_of(knobs):
-        return jaxgan.make_gan(
-            generator=generator,
-            discriminator=discriminator,
-            loss=loss,
-            penalty=penalties.r1_r2,
-            gamma=knobs.gamma,
-            g_optimizer=adam(knobs.g_rate),
-            d_optimizer=adam(knobs.d_rate),
-            latent_dim=latent_dim,
-            latent=lambda key, shape: knobs.noise * jax.random.normal(key, shape),
-            ema_half_life=0.0,  # show the generator that plays, not its average
-        )
-
-    start = jax.jit(lambda knobs: gan_of(knobs).init(key))
-
-    @jax.jit
-    def play(state, batches, knobs):
-        state, info = jax.lax.scan(lambda state, batch: gan_of(knobs).step(state, batch, key), state, batches)
-        fake = gan_of(knobs).sample(state.ema, jax.random.key(1), labels)
-        logits = [discriminator.apply(state.d.params, state.d.stats, x, labels, key, train=True)[0] for x in (real, fake)]
-        return state, jax.tree.map(jnp.mean, info), fake, *logits
-
-    def train(**numbers):
-        knobs = jax.tree.map(jnp.float32, Knobs(**numbers))
-        state, rows = start(knobs), []
-        for _ in range(LOOKS):
-            batches = draw(int(state.step), STEPS // LOOKS)
-            state, info, fake, *logits = jax.device_get(play(state, batches, knobs))
-            row = {"step": int(state.step)} | {name: float(value) for name, value in info.items()}
-            rows.append(row | verdict.figures(real, fake)._asdict() | {"overlap": verdict.overlap(*logits)})
-        return Run(loss, rows, np.asarray(real), fake)
-
-    return train
+def train(recipe, dataset=None):
+    """Trains on the recipe's data or on those given, and returns the rows, with 512 samples and as many real ones."""
+    recipe = dataclasses.replace(
+        recipe,
+        steps=STEPS,
+        steps_per_dispatch=STEPS // LOOKS,
+        log_interval=STEPS // LOOKS,
+        sample_interval=STEPS // LOOKS,
+        checkpoint_interval=STEPS,
+        ema_half_life=0.0,  # show the generator that plays, not its average
+    )
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):  # a line of progress at each look
+        run = jaxgan.train(recipe, folder, dataset=dataset)
+        rows = jaxgan.runs.history(run)
+        gan, state = jaxgan.load(run)
+        fake = jax.jit(gan.sample)(state.ema, jax.random.key(1), jnp.zeros(512, jnp.int32))
+    real = (dataset or DIGITS).batches(0, 512)(0)["image"][0]
+    return Run(getattr(losses, recipe.loss), rows, np.asarray(real), np.asarray(fake))
 
 
 # %% [markdown]
-# `verdict.judge` reads the rows so far and says a word, with its evidence. The word it says most often must be the one that
-# the section is about, or the cell fails.
+# The verdict reads the rows so far and says a word, with its evidence. The word it says most often must be the one that the
+# section is about, or the cell fails.
 
 
 # %%
 def conclude(run, *, expected):
     """Prints what the verdict says at the end, and how often it said what before."""
-    said = [
-        verdict.judge(run.rows[: i + 1], equilibrium=run.loss.equilibrium, largest=run.loss.largest)
-        for i in range(len(run.rows))
-    ]
-    print(f"{said[-1].word}: {'; '.join(said[-1].evidence)}")
-    counts = Counter(each.word for each in said if each.word)  # none before six rows
+    last = run.rows[-1]
+    print(f"{last['verdict']}: {'; '.join(last['evidence'])}")
+    counts = Counter(row["verdict"] for row in run.rows if row["verdict"])  # none before six rows
     print(f"at {sum(counts.values())} looks: {', '.join(f'{word} {count}' for word, count in counts.most_common())}")
     mostly = counts.most_common(1)[0][0]
     assert SMOKE or mostly in expected, f"{mostly}, but it should be {' or '.join(expected)}"
@@ -211,19 +185,20 @@ def points(runs):
 # relativistic, whose equilibrium has $D$'s loss at $\log 2$. The penalty is R1 + R2, with $\gamma = 0.3$.
 
 # %%
-dataset = data.load("digits")
-on_digits = trainer(
-    dataset.batches(0, 2 * 64),  # a relativistic G is shown real images of its own
-    dataset.batches(1, 512)(0)["image"][0],
-    generator=jaxgan.from_linen(mlp.Generator(hidden=(128, 128), output_shape=dataset.shape), jnp.zeros((1, 32))),
-    discriminator=jaxgan.from_linen(mlp.Discriminator(hidden=(256, 256)), jnp.zeros((1, *dataset.shape))),
-    loss=losses.relativistic,
-    adam=lambda rate: schedules.scheduled(
-        optax.adam, learning_rate=schedules.cosine(rate, 0.1 * rate, STEPS * 64), b1=0.0, b2=0.95
-    ),
-    latent_dim=32,
+DIGITS = data.load("digits")
+adam = Adam(learning_rate=1e-3, final_learning_rate=1e-4, beta2=0.95)
+good = Recipe(
+    data=Data("digits"),
+    generator=MLP(width=128, depth=2, latent_dim=32),
+    discriminator=MLPDiscriminator(width=256, depth=2),
+    loss="relativistic",
+    penalty=Penalty("r1_r2", gamma=0.3),
+    g_optimizer=adam,
+    d_optimizer=adam,
+    batch_size=64,
+    decay_images=STEPS * 64,
 )
-healthy = on_digits(gamma=0.3)
+healthy = train(good)
 conclude(healthy, expected=("converged", "still improving"))
 digits({"healthy": healthy})
 curves({"healthy": healthy})
@@ -245,7 +220,18 @@ curves({"healthy": healthy})
 # No penalty, and $D$ learns eighty times as fast as $G$.
 
 # %%
-beaten = on_digits(gamma=0.0, g_rate=5e-5, d_rate=4e-3)
+NONE = Penalty("none", gamma=0.0)
+
+
+def rates(g, d):
+    """Learning rates of both players, which fall to a tenth."""
+    return {
+        name: dataclasses.replace(adam, learning_rate=rate, final_learning_rate=0.1 * rate)
+        for name, rate in (("g_optimizer", g), ("d_optimizer", d))
+    }
+
+
+beaten = train(dataclasses.replace(good, penalty=NONE, **rates(5e-5, 4e-3)))
 conclude(beaten, expected=("discriminator wins",))
 
 # %% [markdown]
@@ -254,7 +240,7 @@ conclude(beaten, expected=("discriminator wins",))
 # learning rates as well, which is the healthy run above.
 
 # %%
-held_back = on_digits(gamma=0.3, g_rate=5e-5, d_rate=4e-3)
+held_back = train(dataclasses.replace(good, **rates(5e-5, 4e-3)))
 conclude(held_back, expected=("discriminator wins", "still improving"))
 runs = {"$D$ wins": beaten, "with the penalty": held_back, "and equal rates": healthy}
 digits(runs)
@@ -267,10 +253,24 @@ curves(runs)
 # ## b. The generator ignores $z$
 #
 # Everything is as in the healthy run, but $z = 0$: $G$ has nothing to be diverse with. Real generators come to this when $z$
-# is lost on its way, in a bug or behind a strong condition.
+# is lost on its way, in a bug or behind a strong condition. The generator is a part of our own: a dataclass with its own
+# distribution of $z$, and a `build` that makes the same network.
+
 
 # %%
-blind = on_digits(gamma=0.3, noise=0.0)
+@dataclasses.dataclass(frozen=True)
+class Blind:
+    latent_dim: int = 32
+
+    def latent(self, key, shape):
+        del key  # nothing is drawn
+        return jnp.zeros(shape)
+
+    def build(self, shape):
+        return good.generator.build(shape)
+
+
+blind = train(dataclasses.replace(good, generator=Blind()))
 conclude(blind, expected=("mode collapse",))
 runs = {"$z = 0$": blind, "$z$ given back": healthy}
 digits(runs)
@@ -285,7 +285,7 @@ curves(runs)
 # Learning rates a hundred times as large, and no penalty.
 
 # %%
-wild = on_digits(gamma=0.0, g_rate=0.1, d_rate=0.1)
+wild = train(dataclasses.replace(good, penalty=NONE, **rates(0.1, 0.1)))
 conclude(wild, expected=("diverged",))
 runs = {r"rates $\times$ 100": wild, "rates as they were": healthy}
 digits(runs)
@@ -303,25 +303,19 @@ curves(runs, ("d_loss", "g_loss", "g_grad_norm"))
 # equilibrium has $D$'s loss at $2 \log 2$.
 
 # %%
-RING, RATES = toy.ring(radius=2.0, sigma=0.2), {"g_rate": 3e-3, "d_rate": 3e-3}
-ring_batches, ring_points = toy.dataset(RING, name="ring").batches(0, 128), RING.sample(jax.random.key(2), 512)
-
-
-def on_ring(*, pack=1):
-    """The trainer for a D that judges so many samples together."""
-    return trainer(
-        ring_batches,
-        ring_points,
-        generator=jaxgan.from_linen(mlp.Generator(hidden=(128, 128)), jnp.zeros((1, 16))),
-        discriminator=jaxgan.pack(jaxgan.from_linen(mlp.Discriminator(hidden=(128,)), jnp.zeros((1, 2 * pack))), pack),
-        loss=losses.non_saturating,
-        adam=lambda rate: optax.adam(rate, b1=0.5, b2=0.99),
-        latent_dim=16,
-    )
-
-
-single = on_ring()
-plain = single(gamma=0.0, **RATES)
+RING = toy.ring(radius=2.0, sigma=0.2)
+POINTS = toy.dataset(RING, name="ring")
+adam = Adam(learning_rate=3e-3, beta1=0.5, beta2=0.99)
+small = Recipe(
+    generator=MLP(width=128, depth=2, latent_dim=16),
+    discriminator=MLPDiscriminator(width=128, depth=1),
+    loss="non_saturating",
+    penalty=NONE,
+    g_optimizer=adam,
+    d_optimizer=adam,
+    batch_size=128,
+)
+plain = train(small, POINTS)
 conclude(plain, expected=("mode collapse",))
 
 # %% [markdown]
@@ -332,9 +326,9 @@ conclude(plain, expected=("mode collapse",))
 # away, since four real ones are rarely together. *A penalty*, R1 + R2, makes $D$ flat, so that $G$ is not drawn to one peak.
 
 # %%
-packed = on_ring(pack=4)(gamma=0.0, **RATES)
+packed = train(dataclasses.replace(small, pack=4), POINTS)
 conclude(packed, expected=("converged", "still improving"))
-penalised = single(gamma=1.0, **RATES)
+penalised = train(dataclasses.replace(small, penalty=Penalty("r1_r2", gamma=1.0)), POINTS)
 conclude(penalised, expected=("converged", "still improving"))
 runs = {"plain": plain, "packs of 4": packed, "R1 + R2": penalised}
 points(runs)
@@ -342,7 +336,7 @@ curves(runs)
 
 # %% [markdown]
 # Both bring all modes back. `still improving` then says what is still bad: points between the modes, far from any real one.
-# They become fewer with more steps, or with a larger $D$: try `hidden=(128, 128)`.
+# They become fewer with more steps, or with a larger $D$: try `depth=2`.
 #
 # Look at $D$'s loss: while $G$ makes one mode of eight, it is not far from its equilibrium. It says nothing of modes.
 #

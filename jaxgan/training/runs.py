@@ -51,6 +51,10 @@ class Run(NamedTuple):
     class_names: tuple[str, ...]
     counted_from: tuple[int, int] = (0, 0)  # a step, and the images shown before it
 
+    def __fspath__(self) -> str:
+        """Returns the folder, so that a run stands wherever a path may."""
+        return str(self.path)
+
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
