@@ -41,6 +41,14 @@ def batch_of(recipe: Recipe, shape: Shape, make) -> dict:
     return {"image": make((rows, *shape.sample), jnp.float32), "label": make((rows,), jnp.int32)}
 
 
+@pytest.fixture
+def _forms_of_accelerators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traces one form of each convolution instead of one for each platform: the CPU's take ten times as long to trace, and
+    tests that compute with them are many."""
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *arguments, default, **_: default(*arguments))
+
+
+@pytest.mark.usefixtures("_forms_of_accelerators")
 @pytest.mark.parametrize("name", recipes.NAMES)
 def test_shapes(name):
     recipe = recipes.check(recipes.preset(name))
@@ -66,6 +74,7 @@ SMALLEST = {  # the recipe, its networks at their smallest, and the side of the 
 }
 
 
+@pytest.mark.usefixtures("_forms_of_accelerators")
 @pytest.mark.parametrize("name", SMALLEST)
 def test_one_compile_only_what_should_change_and_the_same_bits_again(name, tmp_path):
     named = recipes.preset(name)
