@@ -497,6 +497,28 @@ def test_a_sample_depends_on_its_own_index_only(compiled):
     assert float(jnp.abs(images - rolled).max(axis=1).min()) > 1e-4
 
 
+def test_labels_of_samples_may_be_one_for_all_or_left_out_and_a_state_stands_for_its_average(compiled):
+    setting = Setting()
+    gan, state = compiled(setting), first_state(setting)
+    every = functools.partial(setting.gan().sample, state, KEY)
+    assert same(every(2, n=5), gan.sample(state.ema, KEY, jnp.full(5, 2)))
+    assert same(every(n=5), gan.sample(state.ema, KEY, jnp.zeros(5, jnp.int32)))
+    z = jax.random.normal(KEY, (3, LATENT))
+    assert same(every(z=z), gan.sample(state.ema, KEY, jnp.zeros(3, jnp.int32), z=z))
+    assert every().shape == (1, 2)
+    with pytest.raises(ValueError, match=r"^labels: labels for 4, z for 3; they must be of one number of images$"):
+        every(jnp.zeros(4, jnp.int32), z=z)
+    with pytest.raises(ValueError, match=r"^labels: an array of shape \(2, 2\), but it must be \[N\], or one class for all$"):
+        every(jnp.zeros((2, 2), jnp.int32))
+
+
+def test_a_state_counts_its_numbers_instead_of_printing_them(compiled):
+    shown = repr(first_state(Setting()))
+    assert shown.startswith("GANState(step=0, g=Player(params: ")
+    assert len(shown) < 400
+    assert "in 3 arrays" in shown
+
+
 def test_samples_come_from_the_averaged_generator_in_test_mode(compiled):
     setting = Setting(norm="batch", half_life=100.0)
     gan = compiled(setting)

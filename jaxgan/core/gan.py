@@ -21,7 +21,7 @@ import optax
 from jax import lax
 
 from jaxgan.core import types as t
-from jaxgan.core.play import Draw, Game, averaged, checked, deal, draws, interleave, update
+from jaxgan.core.play import Draw, Game, averaged, checked, deal, draws, interleave, one_each, update
 from jaxgan.core.regularise import lazily, smooth_paths, steer, weighed
 
 
@@ -82,9 +82,9 @@ def make_gan(
         run's and never changes. `info` tells of D's last update and of G's: losses, mean logits, `d_real` and `d_fake`,
         the means of sigmoid(logit), which are D(x) and D(G(z)) where D is a classifier, the penalty without its weight,
         and the norms of both gradients. `sample(weights, key, labels)` maps latents by a generator's weights, `state.ema`
-        where the average is wanted; image i depends on the key, its label and `first + i` only. With `z [N, latent_dim]`
-        it maps those latents instead. With a `truncation` psi, a generator that has a mapping takes its styles at
-        `mean + psi (w - mean)`.
+        where the average is wanted; image i depends on the key, its label and `first + i` only. A label may stand for all of
+        `n` images, and be left out where there are none. With `z [N, latent_dim]` it maps those latents instead. With a
+        `truncation` psi, a generator that has a mapping takes its styles at `mean + psi (w - mean)`.
 
     Raises:
         ValueError: when a number is out of range; from `step` when the batch does not divide into its parts, or a part into
@@ -197,10 +197,11 @@ def discriminate(game: Game, d: t.Player, x: t.Images, draw: Draw) -> tuple[t.Lo
 
 def sample(
     game: Game,
-    weights: t.Weights,
+    weights: t.Weights | t.GANState,
     key: t.Key,
-    labels: t.Labels,
+    labels: t.Labels | int | None = None,
     *,
+    n: int | None = None,
     z: t.Latents | None = None,
     first: int | jax.Array = 0,
     truncation: float | None = None,
@@ -208,13 +209,14 @@ def sample(
     """Maps latents to images `[N, ...]` in test mode, see `make_gan`.
 
     Raises:
-        ValueError: when a truncation is given, but the generator has no mapping.
+        ValueError: when labels, n and z disagree; when a truncation is given, but the generator has no mapping.
     """
+    labels = one_each(labels, n, z)
     if z is None:
         index = first + jnp.arange(labels.shape[0])
         z = jax.vmap(lambda i: game.latent(jax.random.fold_in(key, i), (game.latent_dim,)))(index)
     generator, noise_key = game.generator, jax.random.fold_in(key, 2**32 - 1)  # z is drawn from those of the indices
-    params, stats = weights
+    params, stats = weights.ema if isinstance(weights, t.GANState) else weights
     if truncation is None:
         return generator.apply(params, stats, z, labels, noise_key, train=False)[0]
     if generator.map is None or generator.synthesize is None:

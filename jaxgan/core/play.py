@@ -212,6 +212,30 @@ def at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
     return value(shown) if callable(value) else jnp.asarray(value, float)
 
 
+def one_each(labels: t.Labels | int | None, n: int | None, z: t.Latents | None) -> t.Labels:
+    """Returns the label of each image: those given, one class for all, or zeros where there are none.
+
+    Args:
+        labels: `[N]`, one class, or None.
+        n: number of images, or None.
+        z: latents `[N, D]`, or None.
+
+    Raises:
+        ValueError: when the three do not agree in number.
+    """
+    shape = jnp.shape(0 if labels is None else labels)
+    if len(shape) > 1:
+        raise ValueError(f"labels: an array of shape {shape}, but it must be [N], or one class for all")
+    given = {"labels": shape[0] if shape else None, "n": n, "z": None if z is None else len(z)}
+    counts = {name: count for name, count in given.items() if count is not None}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} for {count}" for name, count in counts.items())
+        raise ValueError(f"{next(iter(counts))}: {told}; they must be of one number of images")
+    if shape:
+        return jnp.asarray(labels)
+    return jnp.full(next(iter(counts.values()), 1), 0 if labels is None else labels, jnp.int32)
+
+
 def interleave(*batches: jax.Array) -> jax.Array:
     """k batches `[B, ...]` -> `[kB, ...]`, image by image; so a batch sharded over devices stays where it is."""
     return jnp.stack(batches, axis=1).reshape(-1, *batches[0].shape[1:])

@@ -53,18 +53,19 @@ def side_by_side(gan_of: Callable[[Any], GAN], varied: PyTree = None) -> GAN:
         return after
 
     def sample(
-        weights: Weights,
+        weights: Weights | GANState,
         key: Key,
-        labels: Labels,
+        labels: Labels | int | None = None,
         *,
+        n: int | None = None,
         z: Latents | None = None,
         first: int | jax.Array = 0,
         truncation: float | None = None,
     ) -> Images:
         def one(weights: Weights, each: PyTree) -> Images:
-            return gan_of(each).sample(weights, key, labels, z=z, first=first, truncation=truncation)
+            return gan_of(each).sample(weights, key, labels, n=n, z=z, first=first, truncation=truncation)
 
-        return jax.vmap(one)(weights, varied)
+        return jax.vmap(one)(weights.ema if isinstance(weights, GANState) else weights, varied)
 
     return GAN(init, step, sample)
 

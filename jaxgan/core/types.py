@@ -116,6 +116,10 @@ class Weights(NamedTuple):
     params: PyTree
     stats: PyTree
 
+    def __repr__(self) -> str:
+        """Counts instead of printing every number."""
+        return f"Weights(params: {_count(self.params)}, stats: {_count(self.stats)})"
+
 
 class Player(NamedTuple):
     """Everything one network owns while it plays."""
@@ -123,6 +127,10 @@ class Player(NamedTuple):
     params: PyTree
     stats: PyTree
     opt: PyTree
+
+    def __repr__(self) -> str:
+        """Counts instead of printing every number."""
+        return f"Player(params: {_count(self.params)}, stats: {_count(self.stats)}, opt: {_count(self.opt)})"
 
 
 class GANState(NamedTuple):
@@ -133,6 +141,17 @@ class GANState(NamedTuple):
     d: Player
     ema: Weights  # the averaged generator
     memory: PyTree  # a dict of further memories: "augment_strength", "g_penalty"; mostly empty
+
+    def __repr__(self) -> str:
+        """Counts instead of printing every number."""
+        memory = f", memory={self.memory}" if self.memory else ""
+        return f"GANState(step={self.step}, g={self.g}, d={self.d}, ema={self.ema}{memory})"
+
+
+def _count(tree: PyTree) -> str:
+    """Returns how many numbers a tree holds, in how many arrays."""
+    leaves = jax.tree.leaves(tree)
+    return f"{sum(getattr(leaf, 'size', 1) for leaf in leaves):,} in {len(leaves)} arrays" if leaves else "none"
 
 
 class GANInit(Protocol):
@@ -165,11 +184,12 @@ class GANSample(Protocol):
 
     def __call__(
         self,
-        weights: Weights,
+        weights: Weights | GANState,
         key: Key,
-        labels: Labels,
+        labels: Labels | int | None = None,
         /,
         *,
+        n: int | None = None,
         z: Latents | None = None,
         first: int | jax.Array = 0,
         truncation: float | None = None,
@@ -177,9 +197,10 @@ class GANSample(Protocol):
         """Maps latents to images.
 
         Args:
-            weights: of a generator, such as `state.ema`.
+            weights: of a generator, such as `state.ema`; a whole state stands for that.
             key: draws the latents and the network's own noise.
-            labels: `[N]` int32.
+            labels: `[N]` int32, or one class for all; left out where there are none.
+            n: number of images, where neither labels `[N]` nor z give it; 1 by default.
             z: `[N, D]`, mapped instead of drawn latents.
             first: index of the first sample; image i depends on the key, its label and `first + i` only.
             truncation: psi, for a generator with a mapping.
