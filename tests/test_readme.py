@@ -1,6 +1,7 @@
-"""The README's Python example runs as printed, and its tables and commands say what the program does."""
+"""The README's Python examples run as printed, its tables and commands say what the program does, and links lead somewhere."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,21 +9,37 @@ import pytest
 from jaxgan import cli, recipes
 from jaxgan.training.experiment import build, open_data
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+IMAGES, OWN, BY_HAND = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "jaxgan").rglob("README.md"))]
 
 
-def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    code, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(code.splitlines()) <= 26
+def test_the_step_by_hand_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(BY_HAND.splitlines()) <= 26
     names: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(BY_HAND, "README.md", "exec"), names)
     assert names["samples"].shape == (1000, 2)
     assert "'d_loss':" in capsys.readouterr().out
 
 
+def test_images_come_on_the_screen(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    shown: list[list[int]] = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.get_fignums()))
+    code = IMAGES.replace('jaxgan.train("digits", "runs/digits")', f"{str(tiny_run)!r}")
+    assert code != IMAGES
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["images"].shape == (16, 8, 8, 1)
+    assert len(shown) == len(shown[0]) == 1
+    plt.close("all")
+
+
 def test_the_file_of_own_parts_is_a_recipe(tmp_path: Path) -> None:
-    _, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    (tmp_path / "my.py").write_text(code)
+    (tmp_path / "my.py").write_text(OWN)
     command, words = cli._command(["plan", str(tmp_path / "my.py"), "--generator.width", "8"])
     arguments, _ = cli._arguments(command, cli.COMMANDS[command][0], words)
     params = build(arguments.recipe, dataset=open_data(arguments.recipe)).abstract.g.params
@@ -47,8 +64,24 @@ def test_every_command_it_shows_parses(tiny_run: Path) -> None:
         assert isinstance(cli._arguments(command, kind, words)[0], kind)
 
 
-def test_every_picture_is_there() -> None:
-    pictures = re.findall(r"!\[[^]]*\]\((.*?)\)", README)
-    assert pictures
-    for picture in pictures:
-        assert (Path(__file__).parent.parent / picture).is_file()
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = page.read_text()
+    titles = {
+        re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in titles, target
+        elif not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_address_is_that_of_the_project() -> None:
+    address = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+    assert f"git clone {address} && cd {address.rpartition('/')[2]}\n" in README
+    for file in (ROOT / "notebooks").glob("*.py"):
+        addresses = re.findall(r"github(?:\.com)?/([\w.-]+/[\w.-]+)", file.read_text())
+        assert addresses
+        assert {each.removesuffix(".git") for each in addresses} == {address.removeprefix("https://github.com/")}, file
