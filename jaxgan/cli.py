@@ -8,13 +8,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 from jaxgan.commands import arguments as of
 from jaxgan.commands import options
 from jaxgan.recipes import NAMES, UserCodeError, check, members, preset, sources
 from jaxgan.recipes.formats import type_name
 from jaxgan.recipes.presets import about
+from jaxgan.system import messages
 from jaxgan.system.messages import FieldError, did_you_mean
 
 
@@ -133,8 +134,33 @@ _OF_RECIPES = (of.Train, of.Plan, of.Bench)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs a command and exits: 0 when done, 2 on a mistake of the user's, told in one line."""
-    words = sys.argv[1:] if argv is None else argv
+    """Runs a command and exits: 0 when done, 2 on a mistake of the user's, told in one line.
+
+    Args:
+        argv: the command's words; by default those that the process was started with. Then nothing ends because it cannot be
+            told (standard streams may be closed, on a full disk, or pipes that nobody reads), and nothing hangs at its end.
+    """
+    if argv is not None:
+        _command_of(argv)
+        return
+    out, err = messages.Unfailing(sys.stdout), messages.Unfailing(sys.stderr)
+    sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
+    status: Any = 0
+    try:
+        _command_of(sys.argv[1:], own=True)
+    except SystemExit as end:
+        status = end.code
+    out.flush()
+    err.flush()
+    checkpoint = sys.modules.get("jaxgan.training.checkpoint")
+    if out.broken or err.broken or (checkpoint is not None and checkpoint.failed):
+        # Python would complain of the streams, and wait twenty minutes for threads of Orbax that wait for a failed save.
+        os._exit(status or 0)
+    sys.exit(status)
+
+
+def _command_of(words: list[str], *, own: bool = False) -> None:
+    """Runs a command, in a process of its own or not."""
     if not words or words[0] in ("-h", "--help"):
         print(_usage())
         sys.exit(0 if words else 2)
@@ -153,7 +179,7 @@ def main(argv: list[str] | None = None) -> None:
         _fail(command, str(error))
     except UserCodeError as error:
         _fail_in_user_code(command, error)
-    if argv is None and (kind is of.Bench or hasattr(arguments, "compile_cache")):  # a process of its own, that computes
+    if own and (kind is of.Bench or hasattr(arguments, "compile_cache")):  # a process of its own, that computes
         from jaxgan.system import host_memory
 
         if host_memory.programs_run_here():
@@ -183,6 +209,7 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         from jaxgan.commands.plan import is_out_of_memory
         from jaxgan.system import hosts
+        from jaxgan.training.checkpoint import SaveError
         from jaxgan.training.train import Diverged, Interrupted, Stopped
 
         known = (ValueError, OSError, Diverged, Interrupted, Stopped, hosts.Elsewhere)
@@ -191,7 +218,7 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
         if "JAXGAN_TRACEBACK" in os.environ or not isinstance(error, known):
             raise
         status = error.status if isinstance(error, (Interrupted, hosts.Elsewhere)) else 1
-        status = 2 if isinstance(error, (ValueError, OSError)) else status
+        status = 2 if isinstance(error, (ValueError, OSError)) and not isinstance(error, SaveError) else status
         if isinstance(error, hosts.Elsewhere) or not (isinstance(error, (ValueError, OSError)) or hosts.is_first()):
             sys.exit(status)  # it is told by another process
         _fail(command, str(error), status)

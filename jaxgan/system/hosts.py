@@ -11,6 +11,7 @@ missing heartbeats after 100 seconds, and ends the others.
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -100,39 +101,67 @@ def on_main_process(act: Callable[[], T]) -> T | None:
     return together(lambda: act() if is_first() else None)
 
 
+class Leave(BaseException):
+    """A signal came while what runs may be left at once; not an error, so that nothing but its owner catches it."""
+
+
+class Signals:
+    """What says which signal came, and lets it end what may be left."""
+
+    def __init__(self) -> None:
+        self.came: list[int] = []
+        self._leavable = False
+        self._asked = 0
+
+    def __call__(self) -> int:
+        """Returns the number of the signal that came, or 0; every process must call it equally often."""
+        if jax.process_count() == 1:
+            return self.came[0] if self.came else 0
+        self._asked += 1  # the number of calls, not of steps: what is agreed on is a number plus one
+        reached = multihost_utils.reached_preemption_sync_point(self._asked)
+        return (self.came[0] if self.came else int(signal.SIGTERM)) if reached else 0
+
+    def handle(self, number: int, _: Any) -> None:
+        """Notes the first signal; ends the process at the second, from which nothing that is committed suffers."""
+        if self.came:
+            os._exit(128 + number)
+        self.came.append(number)
+        if jax.process_count() > 1:
+            signal.raise_signal(signal.SIGTERM)
+        elif self._leavable:
+            self._leavable = False
+            raise Leave
+
+    @contextmanager
+    def leavable(self) -> Iterator[None]:
+        """Marks what may be left in its middle: there a signal raises `Leave`, of one process."""
+        if jax.process_count() == 1 and self.came:
+            raise Leave
+        self._leavable = True
+        try:
+            yield
+        finally:
+            self._leavable = False
+
+
 @contextmanager
-def signals() -> Iterator[Callable[[], int]]:
-    """Watches for SIGTERM and Ctrl-C, and yields what says after each dispatch which came, or 0.
+def signals() -> Iterator[Signals]:
+    """Watches for SIGTERM, SIGHUP and Ctrl-C, and yields what says after each dispatch which came, or 0.
 
     One process: the first signal is noted, the second ends the process at once. Several: JAX's own handler has SIGTERM (one
     of Python's would switch it off without a word); from any process it reaches all within seconds, and they agree on a
-    dispatch after which all of them hear of it. Ctrl-C is passed on as that.
-
-    Yields:
-        A function that every process must call equally often.
+    dispatch after which all of them hear of it. The others are passed on as that. A signal that is ignored already, as
+    SIGHUP under nohup, stays so. In a thread other than the main one Python takes no handlers: nothing is watched there.
     """
-    came: list[int] = []
-    several, asked = jax.process_count() > 1, 0
-
-    def handle(number: int, _: Any) -> None:
-        if came:
-            os._exit(128 + number)
-        came.append(number)
-        if several:
-            signal.raise_signal(signal.SIGTERM)
-
-    def which() -> int:
-        nonlocal asked
-        if not several:
-            return came[0] if came else 0
-        asked += 1  # the number of calls, not of steps: what is agreed on is a number plus one
-        reached = multihost_utils.reached_preemption_sync_point(asked)
-        return (came[0] if came else int(signal.SIGTERM)) if reached else 0
-
-    watched = (signal.SIGINT,) if several else (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, handle) for number in watched}
+    found = Signals()
+    names = ("SIGINT", "SIGHUP") if jax.process_count() > 1 else ("SIGTERM", "SIGINT", "SIGHUP")
+    watched = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        watched = []
+    watched = [number for number in watched if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, found.handle) for number in watched}
     try:
-        yield which
+        yield found
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

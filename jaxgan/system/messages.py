@@ -1,8 +1,10 @@
 """Messages for a user's mistakes: one line that names the field, its value and what is allowed."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable
-from typing import Any
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
 
 
 class FieldError(ValueError):
@@ -45,3 +47,41 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns `; did you mean 'hinge'?`, or nothing when no known word is near."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def say(line: str) -> None:
+    """Prints a line to stderr; where that is closed, broken or on a full disk, the work goes on without it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(line, file=sys.stderr, flush=True)
+
+
+class Unfailing:
+    """A text stream that drops what it cannot write: a log on a full disk or a closed pipe must not end the work."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        """Keeps the stream; None, which stands for one that was closed before the program began, drops everything."""
+        self._stream, self.broken = stream, False
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns everything else that the stream has."""
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Writes what can be written."""
+        with self._noticed():
+            if self._stream is not None:
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes what can be flushed."""
+        with self._noticed():
+            if self._stream is not None:
+                self._stream.flush()
+
+    @contextlib.contextmanager
+    def _noticed(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError):
+            self.broken = True

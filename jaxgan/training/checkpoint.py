@@ -6,6 +6,7 @@ kept beside it and compared on the way back: a restored state is the saved one, 
 """
 
 import contextlib
+import errno
 import inspect
 import json
 import logging
@@ -34,6 +35,10 @@ _log = logging.getLogger("jaxgan")
 
 class CheckpointError(ValueError):
     """A checkpoint is damaged, or could not be written; the message names step, folder and cause in one line."""
+
+
+class SaveError(CheckpointError):
+    """A checkpoint could not be written; those before it are intact, and a later save may succeed."""
 
 
 class Checkpoints(NamedTuple):
@@ -70,9 +75,10 @@ def open_checkpoints(
     """Opens a folder to save into, making it where needed and clearing away what a killed save left.
 
     `save(state)` returns once the state is copied off the device, so its buffers may be donated at once; the writing
-    goes on in the background. An error there surfaces, as `CheckpointError`, at the next `save`, `wait` or at the
-    end of the `with`. Saving the same step twice is saving it once. Where training went on from an earlier
-    checkpoint, the first save sets those at its own step and later aside, as `STEP.superseded`.
+    goes on in the background. An error there surfaces, as `SaveError`, at the next `save`, `wait` or at the end of the
+    `with`. `save(state, wait=True)` returns once the checkpoint is committed. After an error what was half written is
+    removed, and the next save begins anew. Saving the same step twice is saving it once. Where training went on from an
+    earlier checkpoint, the first save sets those at its own step and later aside, as `STEP.superseded`.
 
     Args:
         directory: the folder, on a file system with atomic renames.
@@ -84,54 +90,125 @@ def open_checkpoints(
 
     Raises:
         ValueError: when `keep` is below 1, or the folder cannot be made or written to.
-        CheckpointError: when a checkpoint could not be written; those before it are intact.
+        SaveError: when a checkpoint could not be written; those before it are intact.
     """
     if keep < 1:
         raise ValueError(f"keep: {keep}, but it must be at least 1")
     wanted = directory
     directory = hosts.together(lambda: _writable(wanted))
     _quiet_orbax()
-    checkpointer = ocp.training.Checkpointer(
-        directory,
-        # By default a save while another runs is skipped without a word, and nothing is ever deleted.
-        save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-        preservation_policy=ocp.training.preservation_policies.AnyPreservationPolicy(
-            [ocp.training.preservation_policies.LatestN(keep), _Also(also)]
-        ),
-    )
-    last: int | None = None
-
-    def finish() -> None:
-        with _writing(directory, last):
-            checkpointer.wait()
+    writer = _Writer(directory, keep, also)
 
     def save(state: GANState, *, wait: bool = False) -> None:
-        nonlocal last
-        step = int(state.step)
-        if last is not None and step < last:
-            raise ValueError(f"step: {step}, but {last} is saved already, and steps only go up")
-        hosts.together(finish)  # or one that failed would leave the others waiting in what follows
-        first, last = last is None, step
-        with _writing(directory, step):
-            if first and _set_aside(directory, step, state):
-                checkpointer.reload()
-            if step not in saved_steps(directory):
-                items, table = {"state": state, "generator": state.ema}, _table(state)
-                metadata = {"leaves": table, "digest": _digest(table)}
-                checkpointer.save_checkpointables_async(step, items, custom_metadata=metadata)
+        hosts.together(writer.finish)  # or one that failed would leave the others waiting in what follows
+        hosts.together(lambda: writer.check(state))
+        writer.begin(state)
         if wait:
-            hosts.together(finish)
+            hosts.together(writer.finish)
 
     try:
-        yield Checkpoints(save, lambda: saved_steps(directory), lambda: hosts.together(finish))
+        yield Checkpoints(save, lambda: saved_steps(directory), lambda: hosts.together(writer.finish))
     finally:
         try:
-            finish()
+            writer.finish()
         finally:
-            try:
-                checkpointer.close()
-            except Exception as error:  # what failed has surfaced from `finish`; Orbax raises it again
-                _log.debug("closing %s: %s", directory, error)
+            writer.close()
+
+
+class _Writer:
+    """Orbax's checkpointer, made anew after an error: it raises the same one for ever."""
+
+    def __init__(self, directory: Path, keep: int, also: Callable[[], Container[int]]) -> None:
+        self._directory, self._keep, self._also = directory, keep, also
+        self._last: int | None = None  # step of the last save that began
+        self._pending: Any = None  # Orbax's answer to it; its thread and descriptors last until its result is asked for
+        self._checkpointer = self._opened()
+
+    def _opened(self) -> Any:
+        policies = ocp.training.preservation_policies
+        return ocp.training.Checkpointer(
+            self._directory,
+            # By default a save while another runs is skipped without a word, and nothing is ever deleted.
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(self._keep), _Also(self._also)]),
+        )
+
+    def check(self, state: GANState) -> None:
+        """Refuses a step that is not after the last, and a save for which there is no room.
+
+        Raises:
+            ValueError, SaveError: each in one line.
+        """
+        step = int(state.step)
+        if self._last is not None and step < self._last:
+            raise ValueError(f"step: {step}, but {self._last} is saved already, and steps only go up")
+        with self._writing(step):
+            _check_room(self._directory, state)
+
+    def begin(self, state: GANState) -> None:
+        """Copies the state off the device and begins to write it."""
+        step = int(state.step)
+        first, self._last = self._last is None, step
+        with self._writing(step):
+            if first and _set_aside(self._directory, step, state):
+                self._checkpointer.reload()
+            if step not in saved_steps(self._directory):
+                items, table = {"state": state, "generator": state.ema}, _table(state)
+                metadata = {"leaves": table, "digest": _digest(table)}
+                self._pending = self._checkpointer.save_checkpointables_async(step, items, custom_metadata=metadata)
+
+    def finish(self) -> None:
+        """Waits until the last save is committed."""
+        pending, self._pending = self._pending, None
+        with self._writing(self._last):
+            if pending is not None:
+                pending.result()
+            self._checkpointer.wait()
+
+    def close(self) -> None:
+        """Closes Orbax's checkpointer; what failed has surfaced from `finish`, and Orbax raises it again."""
+        try:
+            self._checkpointer.close()
+        except Exception as error:
+            _log.debug("closing %s: %s", self._directory, error)
+
+    @contextlib.contextmanager
+    def _writing(self, step: int | None) -> Iterator[None]:
+        """Turns what Orbax raises into one line, removes what was half written, and begins anew."""
+        try:
+            yield
+        except CheckpointError:
+            raise
+        except Exception as error:
+            failed.append(step)
+            self.close()
+            _clear(self._directory)
+            self._pending, self._checkpointer = None, self._opened()
+            raise SaveError(f"checkpoint {step} in {self._directory} was not written: {_line(error)}") from error
+
+
+# Steps of saves that failed. Orbax may leave threads behind that wait for a signal of such a save for twenty minutes, and
+# Python joins them at its end: so a program that was asked to end ends itself (`os._exit`) where this is not empty.
+failed: list[int | None] = []
+
+
+def _check_room(directory: Path, state: GANState) -> None:
+    """Refuses to begin a save that the disk cannot hold: then nothing is half written, and no thread is left waiting.
+
+    Raises:
+        OSError: when bytes or files are lacking, or the folder cannot be written to.
+    """
+    if jax.process_index():
+        return
+    needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((state, state.ema)) if hasattr(leaf, "itemsize"))
+    there = os.statvfs(directory)
+    if there.f_bavail * there.f_frsize < needed or (there.f_files and there.f_favail < _FILES):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with tempfile.TemporaryDirectory(prefix=".room-", dir=directory):
+        pass
+
+
+_FILES = 64  # more than a checkpoint has files and folders
 
 
 def restore(
@@ -272,11 +349,18 @@ def _restore(
         raise FileNotFoundError(f"step: {step}, but {directory} holds {', '.join(map(str, steps))}")
     default = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or default), abstract)
-    errors = []
-    for candidate in steps[::-1] if step is None else [step]:
+    errors, newest = list[str](), steps[-1]
+    while steps:
+        candidate = steps.pop() if step is None else step
         try:
             return _load(directory, candidate, item, prefix, abstract), candidate
         except CheckpointError as error:
+            if newer := [] if jax.process_count() > 1 else [each for each in saved_steps(directory) if each > newest]:
+                if step is None:  # a run that trains deletes old ones, and this was one
+                    errors, steps, newest = [], saved_steps(directory), newer[-1]
+                    continue
+                if not (directory / str(step)).is_dir():
+                    raise FileNotFoundError(f"step: {step}, but {directory} holds {newer[0]} and later by now") from error
             if strict or step is not None:
                 raise
             _log.warning("%s; trying the one before", error)
@@ -350,19 +434,14 @@ def _writable(directory: str | os.PathLike[str]) -> Path:
             pass
     except OSError as error:
         raise ValueError(f"directory: {directory}, but it cannot be written to ({error.strerror})") from error
-    for left in directory.glob("*.orbax-checkpoint-tmp*") if jax.process_index() == 0 else []:
-        shutil.rmtree(left, ignore_errors=True)  # of a killed save; on a full disk, what fills it
+    _clear(directory)
     return directory
 
 
-@contextlib.contextmanager
-def _writing(directory: Path, step: int | None) -> Iterator[None]:
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except Exception as error:
-        raise CheckpointError(f"checkpoint {step} in {directory} was not written: {_line(error)}") from error
+def _clear(directory: Path) -> None:
+    """Removes what saves that were killed or failed left; on a full disk that is what fills it."""
+    for left in [*directory.glob("*.orbax-checkpoint-tmp*"), *directory.glob(".room-*")] if jax.process_index() == 0 else []:
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _line(error: BaseException) -> str:

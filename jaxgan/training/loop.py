@@ -35,7 +35,7 @@ class Event(NamedTuple):
     step: int
     state: GANState
     seconds: float
-    means: dict[str, np.ndarray]  # of each scalar of `info` since the last row: [] of one GAN, [N] of several; {} at a picture
+    means: dict[str, np.ndarray]  # of each scalar of `info` since the last row: [] of one GAN, [N] of several
     row: bool  # of metrics
     sample: bool
     save: bool
@@ -174,7 +174,7 @@ def steps(
         last = step == recipe.steps
         row, sample = (last or step % interval == 0 for interval in (recipe.log_interval, recipe.sample_interval))
         save = last or bool(signal_number) or step % recipe.checkpoint_interval == 0
-        means = mean(infos) if row or save else {}
+        means = mean(infos)  # at each pause: whatever is saved or shown there is known to be finite
         infos = [] if row else infos
         yield Event(step, state, time.perf_counter() - began, means, row, sample, save, signal_number)
         if signal_number:

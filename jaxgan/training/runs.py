@@ -1,8 +1,11 @@
 """A run directory: the recipe, the checkpoints and the logs of one training. The one door to it."""
 
+import contextlib
+import errno
 import json
 import logging
 import math
+import os
 import shutil
 import zlib
 from importlib.metadata import version
@@ -19,7 +22,7 @@ from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, code, formats, record
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import files, hosts
+from jaxgan.system import files, hosts, lock
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint
 from jaxgan.training.callbacks import Writer
@@ -102,41 +105,57 @@ def counted_from(path: str | Path, recipe: Recipe) -> tuple[int, int]:
     return saved[-1], images + (saved[-1] - step) * before
 
 
-def start(path: str | Path, experiment: Experiment, wish: Wish | None = None) -> Run:
+def start(
+    path: str | Path, experiment: Experiment, wish: Wish | None = None, holding: contextlib.ExitStack | None = None
+) -> Run:
     """Makes a run directory, or opens the one there to go on with.
 
     Args:
         path: the directory; made with its parents when it is not there.
         experiment: what is trained.
         wish: what to do with a run that is there.
+        holding: takes the run's lock, so that nobody else writes to it until the stack closes.
 
     Returns:
         The run, its `recipe.json` written unless it is changed on purpose: then `changed` writes it, once the state is there.
 
     Raises:
-        FieldError: when the path is not a run's, or is that of a run with another recipe: every difference is named.
+        FieldError: when the path is not a run's, is that of a run with another recipe, where every difference is named, or is
+            that of a run that another process trains.
     """
     wish = wish or Wish()
     run = _run(path, experiment)
+    path = run.path
+    _check_there(run, wish)
+    content = _content(run, experiment)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if holding is not None:
+            holding.enter_context(lock.held(path))
+        there = _check_there(run, wish)  # by now another process may have made or ended it
+        if wish.overwrite:
+            _remove(path)
+        run.samples.mkdir(exist_ok=True)
+        if not (there and wish.change) or wish.overwrite:
+            _write(run, content)
+    except lock.Held as error:
+        raise FieldError("run", path, str(error)) from error
+    except OSError as error:
+        raise FieldError("run", f"{path} cannot be written", str(error.strerror), link=": ") from error
+    return run
+
+
+def _check_there(run: Run, wish: Wish) -> bool:
+    """Returns whether there is a run already; refuses what is something else, or a run with another recipe."""
     path = run.path
     if path.exists() and not path.is_dir():
         raise FieldError("run", f"{path} is a file", "it must be a folder")
     there = record.is_run(path)
     if there and not wish.overwrite:
         _check_same(record.read(path), run, wish)
-    elif not there and path.exists() and any(path.iterdir()):
+    elif not there and path.exists() and any(each.name != lock.NAME for each in path.iterdir()):
         raise FieldError("run", f"{path} holds files but no recipe.json", "so it is not a run; name another folder", link=", ")
-    content = _content(run, experiment)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if wish.overwrite:
-            _remove(path)
-        run.samples.mkdir(exist_ok=True)
-        if not (there and wish.change) or wish.overwrite:
-            _write(run, content)
-    except OSError as error:
-        raise FieldError("run", f"{path} cannot be written", str(error.strerror), link=": ") from error
-    return run
+    return there
 
 
 def changed(run: Run, experiment: Experiment, step: int) -> list[str]:
@@ -319,11 +338,26 @@ def forget_after(run: Run, step: int) -> list[dict[str, Any]]:
 
 
 def jsonl_writer(run: Run) -> Writer:
-    """Returns a writer that appends each row to `metrics.jsonl` as one JSON object."""
+    """Returns a writer that appends each row to `metrics.jsonl` as one JSON object.
+
+    Rows that a full disk does not take are kept and written with the next: nothing of a row stands there unless all of it does.
+    """
+    waiting: list[str] = []
 
     def write(row: dict[str, Any]) -> None:
-        with run.metrics.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        waiting.append(json.dumps(row) + "\n")
+        with run.metrics.open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            content = "".join(waiting).encode()
+            try:
+                if file.write(content) != len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError as error:
+                with contextlib.suppress(OSError):
+                    file.truncate(end)
+                log.warning("%s: %s; %d rows wait for room", run.metrics, error.strerror, len(waiting))
+                return
+        waiting.clear()
 
     return write
 

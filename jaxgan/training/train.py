@@ -1,5 +1,6 @@
 """Trains a run: what happens at each pause of the loop, and everything it leaves behind."""
 
+import contextlib
 import functools
 import logging
 import sys
@@ -23,7 +24,7 @@ from jaxgan.recipes import Recipe, sources
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import devices, hosts
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, say
 from jaxgan.training import checkpoint, initial, loop, monitor, runs
 from jaxgan.training.callbacks import Callback, Moment, Writer
 from jaxgan.training.experiment import Experiment, build, given, open_data, own_metrics
@@ -90,7 +91,8 @@ def train(
         CheckpointError: when `strict` and the latest checkpoint is damaged, or none can be read.
         Diverged: when a loss is not finite; the last good checkpoint stays.
         Stopped: on a verdict that the recipe stops on, other than converged; the state is saved.
-        Interrupted: after SIGTERM or Ctrl-C; the state is saved.
+        Interrupted: after SIGTERM, SIGHUP or Ctrl-C; the state is saved.
+        SaveError: when a checkpoint cannot be written at the end, or three times in turn; those before are intact.
         Elsewhere: where another process raised one of these.
     """
     if not isinstance(recipe, Recipe):
@@ -103,14 +105,39 @@ def train(
     experiment, prepared, init = hosts.together(lambda: _prepared(recipe, target, dataset, wish, tensorboard))
     _check_hooks(writers, callbacks)
     examiner = hosts.on_main_process(lambda: monitor.examiner(experiment))
-    hosts.on_main_process(lambda: runs.start(target, experiment, wish))
-    run = hosts.together(lambda: runs.join(target, experiment))
-    written = _writers(run, tensorboard, writers) if hosts.is_first() else []
-    best: list[int] = []
+    with contextlib.ExitStack() as holding:
+        hosts.on_main_process(lambda: runs.start(target, experiment, wish, holding))
+        run = hosts.together(lambda: runs.join(target, experiment))
+        written = _writers(run, tensorboard, writers) if hosts.is_first() else []
+        _train(run, experiment, prepared, init, wish, strict, Hooks(examiner, written, list(callbacks)))
+    for line in outcome(run, experiment):
+        log.info("%s", line)
+    return run
+
+
+class Hooks(NamedTuple):
+    """Everything that looks at a training besides the program itself."""
+
+    examiner: monitor.Examiner | None
+    writers: list[Writer]
+    callbacks: list[Callback]
+
+
+def _train(
+    run: runs.Run,
+    experiment: Experiment,
+    prepared: loop.Prepared,
+    init: initial.Found | None,
+    wish: runs.Wish,
+    strict: bool,
+    hooks: Hooks,
+) -> None:
+    """Trains a run that is this process's alone, from its last checkpoint to its end, and draws the whole of it."""
+    recipe, best, change = experiment.recipe, list[int](), wish.change
     with checkpoint.open_checkpoints(run.checkpoints, keep=recipe.keep_checkpoints, also=lambda: best) as checkpoints:
         state, start = _started(run, experiment, prepared, init, strict or change)
         if init is not None and not start:
-            checkpoints.save(state)  # from here on the run needs the weights it began with no more
+            checkpoints.save(state, wait=True)  # from here on the run needs the weights it began with no more
         if change:
             _tell_changes(hosts.on_main_process(lambda: runs.changed(run, experiment, start)), start)
         hosts.on_main_process(lambda: runs.forget_after(run, start))
@@ -120,15 +147,12 @@ def train(
         _announce(run, experiment, start)
         if start < recipe.steps:
             watch = hosts.on_main_process(lambda: monitor.monitor(experiment))
-            diary = Diary(run, experiment, watch, examiner, rows, written, list(callbacks), best)
+            diary = Diary(run, experiment, watch, hooks.examiner, rows, hooks.writers, hooks.callbacks, best, [])
             if not rows:
                 seen = _seen(state, recipe)
                 hosts.on_main_process(lambda: _draw(diary, seen))
             _loop(prepared, state, diary, checkpoints)
     hosts.on_main_process(lambda: _finish(run, experiment.loss.equilibrium))
-    for line in outcome(run, experiment):
-        log.info("%s", line)
-    return run
 
 
 def _loop(prepared: loop.Prepared, state: GANState, diary: "Diary", checkpoints: checkpoint.Checkpoints) -> None:
@@ -143,7 +167,7 @@ def _loop(prepared: loop.Prepared, state: GANState, diary: "Diary", checkpoints:
         options: dict[str, Any] = {"also": also, "seconds": seconds, "stop": stop, "progress": progress.update}
         before = start
         for event in loop.steps(prepared, state, experiment, **options):
-            if _record(event, before, diary, checkpoints, progress):
+            if _record(event, before, diary, checkpoints, progress, stop):
                 break
             before = event.step
 
@@ -231,6 +255,7 @@ class Diary(NamedTuple):
     writers: list[Writer]
     callbacks: list[Callback]
     best: list[int]  # the step whose checkpoint is kept besides the latest, where there is one
+    unsaved: list[int]  # steps of the checkpoints that could not be written since the last that could
 
 
 class Decision(NamedTuple):
@@ -243,27 +268,34 @@ class Decision(NamedTuple):
     failed: int  # a writer or callback of the user's raised
 
 
-def _record(event: loop.Event, before: int, diary: Diary, checkpoints: checkpoint.Checkpoints, progress: "_Bar") -> bool:
+def _record(
+    event: loop.Event,
+    before: int,
+    diary: Diary,
+    checkpoints: checkpoint.Checkpoints,
+    progress: "_Bar",
+    signals: hosts.Signals,
+) -> bool:
     """Does what is due since the pause before; says whether training has come to a good end, and raises where to another."""
     recipe, rows = diary.run.recipe, diary.rows
     last = rows[-1]["step"] if rows else 0
     looked_at = event.sample or (event.row and (_is_due(event.step, last, recipe) or _is_examined(event.step, last, diary)))
     seen = _seen(event.state, recipe) if looked_at else event.state
     failed: list[recipes.UserCodeError] = []  # of process 0, raised once the state is saved
-    made = hosts.on_main_process(lambda: _written(event, before, seen, last, diary, progress, failed))
+    made = hosts.on_main_process(lambda: _written(event, before, seen, last, diary, progress, signals, failed))
     if made is None and event.row:
         rows.append({"step": event.step})
     decided = Decision(*map(int, hosts.told(made or Decision(0, 0, 0, -1, 0))))
     if decided.diverged:
         hosts.on_main_process(lambda: _finish(diary.run, diary.experiment.loss.equilibrium))
         name, value = next((name, mean) for name, mean in event.means.items() if not np.isfinite(mean).any())
-        raise Diverged(f"diverged before step {event.step}: {name} is {np.ravel(value)[0]}; the last checkpoint is kept")
+        raise Diverged(_last_words(event.step, name, np.ravel(value)[0], checkpoints.steps()))
     diary.best[:] = [decided.best] if decided.best >= 0 else []
-    if event.save or decided.ending or decided.failed or (event.row and decided.best == event.step):
-        checkpoints.save(event.state)
-    if not event.stop and not decided.ending and not decided.failed:
+    over = bool(event.stop or decided.ending or decided.failed)
+    if event.save or over or (event.row and decided.best == event.step):
+        _save(event, diary, checkpoints, must=over or event.step == recipe.steps)
+    if not over:
         return False
-    checkpoints.wait()
     if decided.failed:
         hosts.on_main_process(lambda: _finish(diary.run, diary.experiment.loss.equilibrium))
         _raise(failed, event.step)
@@ -279,6 +311,38 @@ def _record(event: loop.Event, before: int, diary: Diary, checkpoints: checkpoin
     )
 
 
+def _save(event: loop.Event, diary: Diary, checkpoints: checkpoint.Checkpoints, *, must: bool) -> None:
+    """Saves the state, and waits until it is committed: a kill at any later moment loses only what comes after.
+
+    Where it cannot be written training goes on, and tries again at the next checkpoint's time; the third time in turn, and
+    where nothing comes after, it gives up.
+
+    Raises:
+        SaveError: when it gives up, with the last good checkpoint and what to do.
+    """
+    try:
+        checkpoints.save(event.state, wait=True)
+    except checkpoint.SaveError as error:
+        diary.unsaved.append(event.step)
+        if must or len(diary.unsaved) == _TRIES or jax.process_count() > 1:
+            there = checkpoints.steps()
+            last = f"the last good checkpoint is {there[-1]}" if there else "there is no checkpoint"
+            raise checkpoint.SaveError(f"{error}; {last}; once there is room the same command goes on from it") from error
+        log.warning("%s; training goes on, and saves again at the next checkpoint's time", error)
+    else:
+        diary.unsaved.clear()
+
+
+_TRIES = 3
+
+
+def _last_words(step: int, name: str, value: float, there: list[int]) -> str:
+    """Returns what is said of a divergence: the step, the quantity, what can be gone back to, and what may mend it."""
+    back = f"the last good checkpoint is {there[-1]}" if there else "there is no checkpoint before it"
+    mend = "smaller learning rates or a larger penalty.gamma may help"
+    return f"diverged before step {step}: {name} is {value}; {back}; {mend}"
+
+
 def _written(
     event: loop.Event,
     before: int,
@@ -286,6 +350,7 @@ def _written(
     last: int,
     diary: Diary,
     progress: "_Bar",
+    signals: hosts.Signals,
     failed: list[recipes.UserCodeError],
 ) -> Decision:
     """Writes the row and the picture that are due, and says what is to become of the run; the part of process 0 alone."""
@@ -297,11 +362,11 @@ def _written(
         due = _is_due(event.step, last, recipe)
         figures = diary.watch.figures(seen) if due and healthy.any() else []
         examined = diary.examiner if event.row and healthy.any() and _is_examined(event.step, last, diary) else None
-        if examined is not None:
-            found = examined.figures(seen)
+        found = _examined(examined, seen, signals)
+        if examined is not None and found:
             figures = [looked | each for looked, each in zip(figures or [{} for _ in found], found, strict=True)]
         row = _row(event, diary.experiment, figures)
-        if examined is not None:
+        if examined is not None and found:
             row["definitions"] = {name: words for name, words in examined.definitions.items() if name in row}
             if real := {name: value for name, value in examined.real.items() if name in row}:
                 row["real"] = real
@@ -318,6 +383,18 @@ def _written(
     best = _best(rows, recipe)
     good = ending and (asked or word == "converged")
     return Decision(not healthy.any(), ending, good, -1 if best is None else best, bool(failed))
+
+
+def _examined(examiner: monitor.Examiner | None, seen: GANState, signals: hosts.Signals) -> list[dict[str, float]]:
+    """Returns the figures of each member; none where there is nothing to measure with, or where a signal ends it."""
+    if examiner is None:
+        return []
+    try:
+        with signals.leavable():
+            return examiner.figures(seen)
+    except hosts.Leave:
+        log.info("a signal came: this state is saved, and not measured")
+        return []
 
 
 def _call(event: loop.Event, before: int, diary: Diary, failed: list[recipes.UserCodeError]) -> bool:
@@ -418,11 +495,26 @@ def _best(rows: list[dict[str, Any]], recipe: Recipe) -> int | None:
 
 def _draw(diary: Diary, seen: GANState) -> None:
     assert diary.watch is not None
-    pictures.write(diary.watch.picture(seen), diary.run.samples / f"{int(seen.step):06d}.png")
+    with _without_room("a picture"):
+        pictures.write(diary.watch.picture(seen), diary.run.samples / f"{int(seen.step):06d}.png")
+
+
+@contextmanager
+def _without_room(what: str) -> Iterator[None]:
+    """Goes on without a picture that cannot be written: it is not worth a run."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("%s was not written: %s", what, error)
 
 
 def _finish(run: runs.Run, equilibrium: float | None) -> None:
     """The pictures of the whole run: made when it ends or stops."""
+    with _without_room("curves.png or progress.webp"):
+        _draw_whole(run, equilibrium)
+
+
+def _draw_whole(run: runs.Run, equilibrium: float | None) -> None:
     rows = runs.history(run)
     if rows:
         pictures.curves(rows, run.path / "curves.png", equilibrium=equilibrium)
@@ -465,11 +557,8 @@ def _progress(step: int, steps: int) -> Iterator[_Bar]:
 
     if not hosts.is_first():
         yield _Bar(lambda _: None, lambda _: None)
-    elif sys.stderr.isatty():
+    elif sys.stderr is not None and sys.stderr.isatty():
         with tqdm(total=steps, initial=step, unit="step", dynamic_ncols=True, file=sys.stderr) as bar:
             yield _Bar(bar.update, lambda row: bar.set_postfix_str(text(row)))
     else:
-        yield _Bar(
-            lambda _: None,
-            lambda row: print(f"step {row['step']}/{steps}  {row['seconds']:.0f} s  {text(row)}", file=sys.stderr, flush=True),
-        )
+        yield _Bar(lambda _: None, lambda row: say(f"step {row['step']}/{steps}  {row['seconds']:.0f} s  {text(row)}"))

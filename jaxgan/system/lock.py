@@ -1,0 +1,65 @@
+"""A lock on a folder that one process at a time writes to; the operating system lets go of it when the process ends."""
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+if sys.platform != "win32":  # there nothing is locked
+    import fcntl
+
+NAME = ".lock"  # in the folder; the file stays, the lock is on it
+
+
+class Held(RuntimeError):
+    """Another process holds the lock; the message says which."""
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Holds the lock of a folder, which is there.
+
+    The lock is the kernel's (`flock`), so that none outlives its process, however that ended. It is seen by other hosts
+    where the file system carries such locks over, as NFS does; where it knows none, nothing is locked. Whoever only reads
+    needs no lock.
+
+    Raises:
+        Held: when another process has it, with its number, host and since when.
+        OSError: when the file cannot be opened.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    number = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+    try:
+        _take(number)
+        yield
+    finally:
+        os.close(number)
+
+
+def _take(number: int) -> None:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise Held(_holder(os.pread(number, 1_000, 0))) from error
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+    about = {"process": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    with contextlib.suppress(OSError):  # on a full disk it is held all the same
+        os.ftruncate(number, 0)
+        os.pwrite(number, json.dumps(about).encode(), 0)
+
+
+def _holder(content: bytes) -> str:
+    try:
+        about = json.loads(content)
+        return f"process {about['process']} on {about['host']} has been writing to it since {about['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process is writing to it"
