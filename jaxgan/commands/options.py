@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,10 +42,11 @@ def parse(command: str, kind: type, words: list[str], **defaults: Any) -> Any:
         Mistake: when the words do not fit.
         SystemExit: with status 0, after `--help`.
     """
-    framed = io.StringIO()
+    framed, registry = io.StringIO(), tyro.constructors.ConstructorRegistry()
+    registry.primitive_rule(_by_reference)
     try:
         with contextlib.redirect_stderr(framed):
-            return tyro.cli(kind, args=words, prog=f"jaxgan {command}", **defaults)
+            return tyro.cli(kind, args=words, prog=f"jaxgan {command}", registry=registry, **defaults)
     except SystemExit as stop:
         if stop.code:
             raise Mistake(_folded(framed.getvalue())) from stop
@@ -113,6 +115,39 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
     same: dict[str, Any] = {name: old for name in PARTS if getattr(parsed, name) == (old := getattr(recipe, name))}
     whole = dataclasses.replace(parsed, penalty=penalty, eval_metrics=metrics, **back, **same)
     return dataclasses.replace(arguments, recipe=whole)
+
+
+def _by_reference(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """Has fields that hold functions or classes take a reference to another; tyro would call them to make a value."""
+    kind = info.type_origin or info.type
+    if kind is not Callable and not (isinstance(kind, type) and (issubclass(kind, type) or _makes_callables(kind))):
+        return None
+
+    def text(value: Any) -> list[str]:
+        with contextlib.suppress(FieldError):
+            return [code.reference(value, "")]
+        return [getattr(value, "__name__", type(value).__name__)]
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FILE.py:NAME",
+        instance_from_str=lambda words: _value(words[0]),
+        is_instance=callable,
+        str_from_instance=text,
+    )
+
+
+def _makes_callables(kind: type) -> bool:
+    return hasattr(kind, "__call__") and "__call__" in dir(kind) and not dataclasses.is_dataclass(kind)
+
+
+def _value(text: str) -> Any:
+    if not code.is_reference(text):
+        raise ValueError(f"'{text}'")
+    try:
+        return code.named(text, "option")
+    except FieldError as error:
+        raise Mistake(str(error)) from error
 
 
 def _peek(words: list[str], option: str) -> str | None:

@@ -113,7 +113,7 @@ def from_array(images: Any, labels: Any = None, *, name: str = "array", class_na
     return resident.dataset(name, "train", *array.checked(images, labels, class_names))
 
 
-def as_dataset(value: Any, *, name: str) -> Dataset:
+def as_dataset(value: Any, *, name: str = "source") -> Dataset:
     """Makes a data set of what a user has: a `Dataset`, arrays, or any source that is read by number.
 
     Args:

@@ -1,12 +1,15 @@
 """Recipes as nested dicts of plain values, ready for JSON, and back; readers of earlier formats.
 
 A part is `{"type": NAME, FIELD: VALUE, ..}`, with the short name of one of ours or the reference of one of yours. A value of
-yours is its reference: as a text where a recipe's own field holds it, as `{"value": REFERENCE}` within a part.
+yours is its reference: as a text where a recipe's own field holds it, as `{"value": REFERENCE}` within a part. A path within a
+part is `{"path": TEXT}`.
 """
 
 import dataclasses
+import enum
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
 from jaxgan.recipes import code, fields
@@ -89,6 +92,10 @@ def _part(value: Any, player: str) -> Any:
 def _plain(value: Any, field: str) -> Any:
     if isinstance(value, (tuple, list)):
         return [_plain(each, field) for each in value]
+    if isinstance(value, enum.Enum):
+        return {"value": f"{code.reference(type(value), field)}.{value.name}"}
+    if isinstance(value, PurePath):
+        return {"path": str(value)}
     if code.is_literal(value):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -181,9 +188,12 @@ def _kind(name: str, type_: str, resolve: code.Resolve) -> Any:
         return at(names[type_])
     if not code.is_reference(type_):
         raise not_one_of(f"{name}.type", type_, names)
-    kind = resolve(type_, f"{name}.type")
+    return _dataclass(resolve(type_, f"{name}.type"), type_, name)
+
+
+def _dataclass(kind: Any, reference: str, name: str) -> Any:
     if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
-        raise FieldError(f"{name}.type", type_, "it must be a frozen dataclass with a method build")
+        raise FieldError(f"{name}.type", reference, "it must be a frozen dataclass with a method build")
     return kind
 
 
@@ -203,8 +213,10 @@ def _decoded(value: Any, field: str, resolve: code.Resolve) -> Any:
     if isinstance(value, dict):
         if set(value) == {"value"} and code.is_reference(value["value"]):
             return resolve(value["value"], field)
+        if set(value) == {"path"} and isinstance(value["path"], str):
+            return Path(value["path"])
         if code.is_reference(value.get("type")):
-            kind = resolve(value["type"], f"{field}.type")
+            kind = _dataclass(resolve(value["type"], f"{field}.type"), value["type"], field)
             return kind(**_fields(kind, {key: each for key, each in value.items() if key != "type"}, f"{field}.", resolve))
         return {key: _decoded(each, f"{field}.{key}", resolve) for key, each in value.items()}
     return value
