@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import tyro
 
 from jaxgan.recipes import Recipe, code, sources
-from jaxgan.recipes.recipe import PARTS, part
+from jaxgan.recipes.recipe import PARTS, metric_name, part
 from jaxgan.recipes.record import Allowed
 from jaxgan.system.messages import FieldError, did_you_mean
 
@@ -110,7 +110,8 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
     parsed = arguments.recipe
     penalty = dataclasses.replace(parsed.penalty, name=values.get(parsed.penalty.name, parsed.penalty.name))
     back: dict[str, Any] = {name: values.get(getattr(parsed, name), getattr(parsed, name)) for name in _TEXTS}
-    metrics = tuple(values.get(each, each) for each in parsed.eval_metrics)
+    own = {metric_name(each): each for each in recipe.eval_metrics if not isinstance(each, str)}
+    metrics = tuple((own | values).get(each, each) for each in parsed.eval_metrics)
     # tyro makes records anew; what has not changed is the user's own object again.
     same: dict[str, Any] = {name: old for name in PARTS if getattr(parsed, name) == (old := getattr(recipe, name))}
     whole = dataclasses.replace(parsed, penalty=penalty, eval_metrics=metrics, **back, **same)
@@ -120,7 +121,8 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
 def _by_reference(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
     """Has fields that hold functions or classes take a reference to another; tyro would call them to make a value."""
     kind = info.type_origin or info.type
-    if kind is not Callable and not (isinstance(kind, type) and (issubclass(kind, type) or _makes_callables(kind))):
+    of_class = isinstance(kind, type) and (issubclass(kind, type) or _makes_callables(kind))
+    if not of_class and kind not in (Callable,):
         return None
 
     def text(value: Any) -> list[str]:
@@ -138,7 +140,7 @@ def _by_reference(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructor
 
 
 def _makes_callables(kind: type) -> bool:
-    return hasattr(kind, "__call__") and "__call__" in dir(kind) and not dataclasses.is_dataclass(kind)
+    return any("__call__" in vars(each) for each in kind.__mro__) and not dataclasses.is_dataclass(kind)
 
 
 def _value(text: str) -> Any:

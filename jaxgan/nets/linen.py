@@ -24,8 +24,8 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
     """Turns a flax.linen module into a `Network`: `init` and `apply` over plain nested dicts.
 
     The module's `__call__` takes what `example` holds, `(x)` or `(x, labels)`, and may take a keyword `train`;
-    one that draws noise asks for it with `self.make_rng("noise")`, and `nn.Dropout` finds its own. Every collection but `params`
-    (`batch_stats`, spectral norm's vectors) becomes the network's `stats`. A generator with the methods
+    one that draws noise asks for it with `self.make_rng("noise")`, and `nn.Dropout` finds its own. Every collection but
+    `params` (`batch_stats`, spectral norm's vectors) becomes the network's `stats`. A generator with the methods
     `map(z, labels, *, train, truncation)` and `synthesize(w, *, train)` gives the network both halves.
 
     Args:

@@ -24,8 +24,8 @@ _PATTERN = re.compile(r"(?:[^:]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\
 _OPEN = ("folder", "npz", "tfds", "ada", "inception", "dinov2")  # names of the library that have a colon
 _executed: dict[Path, ModuleType] = {}  # files executed here, by their resolved path
 _MAIN = "__main__"  # of a notebook, which has no file
-# Packages whose values, such as `jax.nn.gelu`, a field may hold. They are no code of the user's: nothing of them is recorded but
-# the name, and none is imported for a run, only looked up where it is loaded already.
+# Packages whose values, such as `jax.nn.gelu`, a field may hold. They are no code of the user's: only the name is recorded,
+# and none is imported for a run, only looked up where it is loaded already.
 _COMMON = ("jax", "jaxlib", "numpy", "flax", "optax", "equinox", "builtins", "functools", "math", "operator")
 
 
@@ -74,8 +74,7 @@ def load_file(path: str | Path) -> ModuleType:
         raise FieldError("recipe", path, "it must be a Python file, NAME.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up while they are made
-    if str(place.parent) not in sys.path:
-        sys.path.insert(0, str(place.parent))
+    _make_importable(place.parent)
     try:
         spec.loader.exec_module(module)
     except KeyboardInterrupt:
@@ -310,13 +309,21 @@ def _execute(key: str, place: Path) -> ModuleType:
     """Executes the code of a run: a file on its own, or a module of a package, which may import others of it."""
     if key.endswith(".py") or key == _MAIN:
         return load_file(place)
-    root = str(_root(key, place))
-    if root not in sys.path:
-        sys.path.insert(0, root)
+    _make_importable(_root(key, place))
     module = load_module(key)
     if _file(module) != place:
         raise FieldError("code", key, f"it is in {place}, but another package of this name was imported: {module.__file__}")
     return module
+
+
+def _make_importable(folder: Path) -> None:
+    """Lets modules beside a file be imported: before others, unless one would then stand for a package that is needed."""
+    if str(folder) in sys.path:
+        return
+    names = {*_COMMON, *sys.stdlib_module_names, "jaxgan"}
+    found = (each for each in folder.iterdir() if each.stem in names)
+    shadows = any(each.suffix == ".py" or (each / "__init__.py").is_file() for each in found)
+    sys.path.insert(len(sys.path) if shadows else 0, str(folder))
 
 
 def _root(key: str, place: Path) -> Path:

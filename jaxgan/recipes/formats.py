@@ -8,6 +8,7 @@ part is `{"path": TEXT}`.
 import dataclasses
 import enum
 import sys
+import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -96,6 +97,8 @@ def _plain(value: Any, field: str) -> Any:
         return {"value": f"{code.reference(type(value), field)}.{value.name}"}
     if isinstance(value, PurePath):
         return {"path": str(value)}
+    if isinstance(value, dict) and code.is_literal(value):
+        return {key: _plain(each, field) for key, each in value.items()}
     if code.is_literal(value):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -204,12 +207,21 @@ def _fields(kind: type, content: Any, prefix: str, resolve: code.Resolve) -> dic
     for name in content:
         if name not in known:
             raise no_such_field(f"{prefix}{name}", known)
-    return {name: _decoded(value, f"{prefix}{name}", resolve) for name, value in content.items()}
+    return {
+        name: _decoded(value, f"{prefix}{name}", resolve, list if _is_list(known[name]) else tuple)
+        for name, value in content.items()
+    }
 
 
-def _decoded(value: Any, field: str, resolve: code.Resolve) -> Any:
+def _is_list(annotation: Any) -> bool:
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return annotation is list or typing.get_origin(annotation) is list
+
+
+def _decoded(value: Any, field: str, resolve: code.Resolve, series: type = tuple) -> Any:
     if isinstance(value, list):
-        return tuple(_decoded(each, field, resolve) for each in value)  # JSON knows no tuples
+        return series(_decoded(each, field, resolve, series) for each in value)  # JSON knows no tuples
     if isinstance(value, dict):
         if set(value) == {"value"} and code.is_reference(value["value"]):
             return resolve(value["value"], field)
@@ -218,7 +230,7 @@ def _decoded(value: Any, field: str, resolve: code.Resolve) -> Any:
         if code.is_reference(value.get("type")):
             kind = _dataclass(resolve(value["type"], f"{field}.type"), value["type"], field)
             return kind(**_fields(kind, {key: each for key, each in value.items() if key != "type"}, f"{field}.", resolve))
-        return {key: _decoded(each, f"{field}.{key}", resolve) for key, each in value.items()}
+        return {key: _decoded(each, f"{field}.{key}", resolve, list) for key, each in value.items()}
     return value
 
 

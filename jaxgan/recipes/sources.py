@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from jaxgan.recipes import code, record
+from jaxgan.recipes.checks import check_parts
 from jaxgan.recipes.presets import NAMES, preset
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.system.messages import FieldError, did_you_mean
@@ -59,6 +60,7 @@ def _from_module(module: ModuleType, file: str, name: str, called: str) -> Found
     recipe = getattr(module, name)
     if not isinstance(recipe, Recipe):
         raise FieldError("recipe", f"{name} of {file} is a {type(recipe).__name__}", "it must be a jaxgan.Recipe")
+    check_parts(recipe)
     called = called if name == "recipe" else f"{called}-{name}" if called != name else name
     return Found(recipe, called, None, _tuple(module, "callbacks", file), _tuple(module, "writers", file))
 

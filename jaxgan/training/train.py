@@ -338,7 +338,7 @@ def _guarded(field: str, act: Callable[[], Any], failed: list[recipes.UserCodeEr
     """Returns what a function of the user's returns; what it raises is kept until the state is saved."""
     try:
         return act()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         failed.append(recipes.UserCodeError(field, error))
         return None
 
