@@ -316,12 +316,12 @@ BAD = {
     "loss.py": (
         "import jaxgan\nloss = jaxgan.Loss(d=lambda r, f: (r - f).mean(), g=lambda r, f: f)\n"
         "recipe = jaxgan.Recipe(data='ring', generator='mlp', discriminator='mlp', loss=loss)\n",
-        "loss.d: it maps logits (4,) to (), but it must return one value each",
+        "loss.d: it maps logits (4,) to (), but it must return one real number each",
     ),
     "penalty.py": (
         "import jaxgan\ndef flat(critic, real, fake, key): return real\n"
         "recipe = jaxgan.Recipe(data='ring', generator='mlp', discriminator='mlp', penalty=flat)\n",
-        "it must return one value for each logit",
+        "it must return one real number for each logit",
     ),
     "nameless.py": (
         "import jaxgan\ndef make(): return jaxgan.Loss(d=lambda r, f: f - r, g=lambda r, f: -f)\n"

@@ -120,9 +120,9 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
 
 def _by_reference(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
     """Has fields that hold functions or classes take a reference to another; tyro would call them to make a value."""
-    kind = info.type_origin or info.type
+    kind: Any = info.type_origin or info.type
     of_class = isinstance(kind, type) and (issubclass(kind, type) or _makes_callables(kind))
-    if not of_class and kind not in (Callable,):
+    if not of_class and kind is not Callable:
         return None
 
     def text(value: Any) -> list[str]:

@@ -202,6 +202,16 @@ def origins(references: Iterable[str]) -> dict[str, Origin]:
     return found
 
 
+def source_sha256(value: Any) -> str | None:
+    """Returns the sha256 of the file that a function or other value of the user's stands in, None where there is none."""
+    try:
+        text = reference(value, "")
+    except FieldError:
+        return None
+    key = text.rpartition(":")[0]
+    return None if _is_elsewhere(key) else origins([text])[key].sha256
+
+
 def remember(place: Path) -> None:
     """Notes that the user named this file, so that runs that come from it may load it again."""
     if str(place) in _remembered():
@@ -260,7 +270,9 @@ class Loader:
     def _place(self, key: str, origin: Origin, loaded: bool) -> Path | None:
         """Returns the file that the user allows to be executed, None where there is none."""
         if self.folder is not None:
-            if self.folder.is_file() and (key in (_MAIN, self.folder.name)):
+            if not self.folder.exists():
+                raise FieldError("code", self.folder, "there is no such file or folder")
+            if self.folder.is_file() and self._stands_for(key, origin, self.folder):
                 return self.folder.resolve()
             file = self.folder / file_name(key, origin.path)
             if file.is_file():
@@ -269,6 +281,11 @@ class Loader:
             return Path(origin.path)
         copy = None if self.copies is None else self.copies / file_name(key, origin.path)
         return copy.resolve() if self.trust and copy is not None and copy.is_file() else None
+
+    def _stands_for(self, key: str, origin: Origin, file: Path) -> bool:
+        """Returns whether a file is meant as the code of a key: by its name, its content, or because there is no other."""
+        single = key.endswith(".py") and (len(self.recorded) == 1 or files.sha256(file.read_bytes()) == origin.sha256)
+        return single or key in (_MAIN, file.name)
 
     def _compare(self, key: str, origin: Origin, place: Path | None) -> None:
         for name, recorded in self.recorded.items():
@@ -288,6 +305,8 @@ class Loader:
             )
         gone = "its code is gone from" if not Path(origin.path).is_file() else "its code was not named on this machine yet:"
         trust = f", or --trust-run-code to execute the copy in {self.copies}" if self.copies is not None else ""
+        if self.folder is not None:
+            gone = f"it is not in {self.folder}, and {gone}"
         folder = "its folder" if key.endswith(".py") else f"the folder that holds {file_name(key, origin.path)}"
         return f"{gone} {origin.path}; name {folder} with --code DIR{trust}"
 

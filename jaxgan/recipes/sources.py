@@ -34,6 +34,11 @@ def find(text: str | Path, allowed: record.Allowed | None = None) -> Found:
         FileNotFoundError: when it is a folder but no run.
         UserCodeError: when the file raises.
     """
+    if not isinstance(text, (str, Path)):
+        kind = f"a {type(text).__name__}"
+        raise FieldError(
+            "recipe", kind, "it must be a jaxgan.Recipe, a name, a file my.py or my.py:NAME, or the folder of a run"
+        )
     text = str(text)
     if text in NAMES:
         return Found(preset(text), text)
