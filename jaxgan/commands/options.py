@@ -108,10 +108,14 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
     )
     arguments = parse(command, kind, words, default=kind(masked))
     parsed = arguments.recipe
-    penalty = dataclasses.replace(parsed.penalty, name=values.get(parsed.penalty.name, parsed.penalty.name))
-    back: dict[str, Any] = {name: values.get(getattr(parsed, name), getattr(parsed, name)) for name in _TEXTS}
-    own = {metric_name(each): each for each in recipe.eval_metrics if not isinstance(each, str)}
-    metrics = tuple((own | values).get(each, each) for each in parsed.eval_metrics)
+    values |= {metric_name(each): each for each in recipe.eval_metrics if not isinstance(each, str)}
+
+    def meant(field: str, text: str) -> Any:
+        return values[text] if text in values else code.named(text, field) if code.is_reference(text) else text
+
+    penalty = dataclasses.replace(parsed.penalty, name=meant("penalty.name", parsed.penalty.name))
+    back: dict[str, Any] = {name: meant(name, getattr(parsed, name)) for name in _TEXTS}
+    metrics = tuple(meant("eval_metrics", each) for each in parsed.eval_metrics)
     # tyro makes records anew; what has not changed is the user's own object again.
     same: dict[str, Any] = {name: old for name in PARTS if getattr(parsed, name) == (old := getattr(recipe, name))}
     whole = dataclasses.replace(parsed, penalty=penalty, eval_metrics=metrics, **back, **same)

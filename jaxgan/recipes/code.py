@@ -237,7 +237,7 @@ class Loader:
     folder: Path | None = None
     trust: bool = False
     changed: list[str] = field(default_factory=list)  # keys whose code is another than the recorded one
-    _found: dict[str, ModuleType] = field(default_factory=dict)
+    found: dict[str, ModuleType] = field(default_factory=dict)  # modules that were loaded
 
     def value(self, text: str, field_: str) -> Any:
         """Returns what a reference of the run stands for.
@@ -251,9 +251,9 @@ class Loader:
             return _value_of_others(text, field_)
         if key not in self.recorded:
             raise FieldError(field_, text, "the run does not record this code, so it is not imported")
-        if key not in self._found:
-            self._found[key] = self._module(key, field_)
-        return attribute(self._found[key], name, text, field_)
+        if key not in self.found:
+            self.found[key] = self._module(key, field_)
+        return attribute(self.found[key], name, text, field_)
 
     def _module(self, key: str, field_: str) -> ModuleType:
         origin = self.recorded[key]

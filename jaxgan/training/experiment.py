@@ -242,8 +242,24 @@ def rows(recipe: Recipe, loss: Loss) -> int:
 
 
 def metrics_of(asked: Sequence[str | Metric]) -> list[str | Metric]:
-    """Returns metrics, those of the user's under the names by which they stand in their file."""
-    return [each if isinstance(each, str) else each.named(metric_name(each)) for each in asked]
+    """Returns metrics, those of the user's under the names by which they stand in their file, references resolved."""
+    return [_metric(each) for each in asked]
+
+
+def _metric(asked: str | Metric) -> str | Metric:
+    if isinstance(asked, str) and not code.is_reference(asked):
+        return asked
+    name = metric_name(asked)
+    found = code.named(asked, "eval_metrics") if isinstance(asked, str) else asked
+    if not isinstance(found, Metric):
+        raise FieldError("eval_metrics", asked, "it must be a jaxgan.Metric")
+    return found.named(name)
+
+
+def features_of(recipe: Recipe) -> Any:
+    """Returns the features that a recipe's metrics compare, a reference resolved; None for those that suit the data."""
+    asked: Any = recipe.eval_features or None
+    return code.named(asked, "eval_features") if code.is_reference(asked) else asked
 
 
 def own_metrics(recipe: Recipe) -> list[Metric]:
