@@ -588,6 +588,17 @@ def test_a_module_of_a_package_is_found_again_with_what_it_imports(home: Path, m
         formats.from_dict(content, resolve=code.Loader(recorded).value)
 
 
+def test_two_files_of_one_name_are_told_apart(home: Path) -> None:
+    loss = "import jaxgan\nl = jaxgan.Loss(d=lambda r, f: f - r, g=lambda r, f: -f)\n"
+    for folder in ("a", "b"):
+        (home / folder).mkdir()
+        (home / folder / "mine.py").write_text(loss + f"# {folder}\n")
+    for folder in ("a", "b", "a"):
+        content = formats.to_dict(Recipe(data="ring", loss=f"{folder}/mine.py:l", **NETWORKS))
+        assert content["loss"] == "mine.py:l"
+        assert code.origins(formats.references(content))["mine.py"].path == str(home / folder / "mine.py")
+
+
 def test_a_file_called_like_a_library_does_not_stand_for_it(tmp_path: Path) -> None:
     (tmp_path / "jax.py").write_text("import jax.numpy as jnp\nimport queue\none = jnp.ones(())\n")
     (tmp_path / "queue.py").write_text("raise SystemExit('not me')\n")

@@ -23,6 +23,7 @@ from jaxgan.system.messages import FieldError, did_you_mean
 _PATTERN = re.compile(r"(?:[^:]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _OPEN = ("folder", "npz", "tfds", "ada", "inception", "dinov2")  # names of the library that have a colon
 _executed: dict[Path, ModuleType] = {}  # files executed here, by their resolved path
+_referred: dict[str, ModuleType] = {}  # the module that a key was last given for: two files may have one name
 _MAIN = "__main__"  # of a notebook, which has no file
 # Packages whose values, such as `jax.nn.gelu`, a field may hold. They are no code of the user's: only the name is recorded,
 # and none is imported for a run, only looked up where it is loaded already.
@@ -156,12 +157,18 @@ def reference(value: Any, field_: str) -> str:
     for module in _candidates(value):
         qualified = getattr(value, "__qualname__", None)
         if isinstance(qualified, str) and "<" not in qualified and _follow(module, qualified) is value:
-            return f"{_key(module)}:{qualified}"
+            return _referring(module, qualified)
         for name, found in list(vars(module).items()):
             if found is value:
-                return f"{_key(module)}:{name}"
+                return _referring(module, name)
     kind = f"class {value.__qualname__}" if isinstance(value, type) else f"{type(value).__name__} without a name"
     raise FieldError(field_, kind, "a recipe records it by its name, so it must stand at the top level of a file")
+
+
+def _referring(module: ModuleType, name: str) -> str:
+    key = _key(module)
+    _referred[key] = module
+    return f"{key}:{name}"
 
 
 def _reference_of_others(value: Any) -> str | None:
@@ -420,6 +427,8 @@ def _key(module: ModuleType) -> str:
 
 
 def _by_key(key: str) -> ModuleType | None:
+    if key in _referred:
+        return _referred[key]
     return next((module for module in _candidates(None) if _key(module) == key), None)
 
 

@@ -48,16 +48,17 @@ def _field(recipe: Recipe, name: str) -> Any:
     if name == "loss":
         return _named(value, name, LOSSES)
     if name == "eval_metrics":
-        return [each if isinstance(each, str) else code.reference(each, name) for each in value]
+        return [_named(each, name, {}) for each in value]
     if name in ("augment", "eval_features"):
-        return value if isinstance(value, str) else code.reference(value, name)
+        return _named(value, name, {})
     return _plain(value, name)
 
 
 def _named(value: Any, field: str, names: Mapping[str, str]) -> str:
     """Returns the short name of a value of ours, or the reference of one of yours."""
     if isinstance(value, str):
-        return value
+        # As the user wrote it, from the folder that the user is in; it is recorded by the file's own name.
+        return code.reference(code.named(value, field), field) if code.is_reference(value) else value
     for short, where in names.items():
         module, _, name = where.partition(":")
         if module in sys.modules and getattr(sys.modules[module], name) is value:
