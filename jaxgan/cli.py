@@ -32,7 +32,9 @@ def train(arguments: of.Train, found: sources.Found) -> Path:
     recipe = check(arguments.recipe)
     _share_cores(len(members(recipe)))
     if found.changed and not arguments.accept_code:
-        raise FieldError("code", f"{', '.join(found.changed)} changed since the run was trained", "go on with --accept-code")
+        raise FieldError(
+            "code", f"{', '.join(found.changed)} changed since the run was trained", "go on with --accept-code", link=": "
+        )
     run = arguments.run or found.run or Path("runs", found.name)
     names = ("overwrite", "change", "accept_code", "strict", "tensorboard")
     wishes = {name: getattr(arguments, name) for name in names}

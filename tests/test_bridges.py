@@ -3,6 +3,7 @@
 import sys
 
 import equinox as eqx
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +14,7 @@ from flax import nnx
 import jaxgan
 from jaxgan import losses, penalties
 from jaxgan.core.types import Network
-from jaxgan.nets import from_equinox, from_nnx, rematerialised, stages
+from jaxgan.nets import from_equinox, from_linen, from_nnx, rematerialised, stages
 from jaxgan.training import checkpoint
 
 KEY = jax.random.key(0)
@@ -281,3 +282,25 @@ def test_an_nnx_that_does_not_import_is_one_line(monkeypatch):
         ImportError, match=r"^flax\.nnx of flax [\d.]+ does not import with jax [\d.]+; take flax 0\.12\.9 or later"
     ):
         from_nnx(NnxGenerator, Z)
+
+
+def test_linen_s_own_dropout_finds_its_random_stream() -> None:
+    class Dropped(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+            noise = jax.random.normal(self.make_rng("noise"), x.shape)
+            return noise, nn.Dropout(0.5, deterministic=not train)(x)
+
+    network = from_linen(Dropped(), jnp.ones((1, 64)))
+    params, stats = network.init(jax.random.key(0))
+    labels = jnp.zeros(4, jnp.int32)
+
+    def drawn(seed: int, train: bool) -> tuple[jax.Array, jax.Array]:
+        return network.apply(params, stats, jnp.ones((4, 64)), labels, jax.random.key(seed), train=train)[0]
+
+    (noise, dropped), (_, again), (_, other) = drawn(1, True), drawn(1, True), drawn(2, True)
+    assert set(np.unique(dropped)) == {0.0, 2.0}
+    np.testing.assert_array_equal(dropped, again)
+    assert (dropped != other).any()
+    assert (drawn(1, False)[1] == 1).all()
+    assert abs(np.corrcoef(np.ravel(noise), np.ravel(dropped))[0, 1]) < 0.3  # a stream of its own

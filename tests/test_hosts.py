@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
-from jaxgan.training import checkpoint
+from jaxgan.recipes import code
+from jaxgan.training import checkpoint, runs
 
 PATIENCE = 300  # seconds, on a machine that is busy with other tests
 OPTIONS = {
@@ -52,10 +55,18 @@ def free_port() -> int:
 @contextmanager
 def processes(run: Path, count: int, **options: object) -> Iterator[list[subprocess.Popen[str]]]:
     """So many processes that train one run, with one device each; killed in the end where they still live."""
-    where, words = f"127.0.0.1:{free_port()}", command(run, **options)
+    with launched(command(run, **options), count) as started:
+        yield started
+
+
+@contextmanager
+def launched(words: list[str], count: int, cache: Path | None = None) -> Iterator[list[subprocess.Popen[str]]]:
+    """So many processes that are given the same words, with one device each; killed in the end where they still live."""
+    where = f"127.0.0.1:{free_port()}"
     several = [["--distributed", "--coordinator", where, "--processes", str(count), "--process", str(i)] for i in range(count)]
     commands = [[*words, *each] for each in several] if count > 1 else [words]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": alone()}
+    environment = alone() | ({} if cache is None else {"JAXGAN_CACHE": str(cache / "cache")})
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
     started = [subprocess.Popen(each, **pipes) for each in commands]
     try:
         yield started
@@ -139,6 +150,29 @@ def test_what_cannot_be_joined_is_told_in_one_line(tmp_path, words, message):
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not run.exists()
+
+
+def test_two_processes_go_on_with_code_of_the_user_s_own(tmp_path):
+    """Bit for bit as two that were never stopped, by the run's name and by the file's."""
+    shutil.copy(Path(__file__).parent / "examples" / "spiral.py", tmp_path)
+    file, run, whole = tmp_path / "spiral.py", tmp_path / "run", tmp_path / "whole"
+    states = []
+    for words in (
+        ["--run", str(run), "--steps", "4"],
+        ["--run", str(run), "--steps", "8"],
+        ["--run", str(whole), "--steps", "8"],
+    ):
+        with launched([sys.executable, "-m", "jaxgan", "train", str(file), *words], 2, tmp_path) as started:
+            found = ends(started)
+        assert [status for status, _, _ in found] == [0, 0], found
+    assert "callback at step 8" in found[0][1]
+    assert "callback" not in found[1][1]
+    code.remember(file)
+    for path in (run, whole):
+        opened = runs.read(path)
+        states.append(jax.tree.leaves(runs.restore(opened, opened.experiment())))
+    for ours, theirs in zip(*states, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_mistake_in_both_is_told_by_one(tmp_path):

@@ -17,7 +17,10 @@ import pytest
 
 import jaxgan
 from jaxgan import cli
-from jaxgan.recipes import MLP, Recipe, UserCodeError, code, sources
+from jaxgan.commands import options
+from jaxgan.commands.arguments import Train
+from jaxgan.recipes import MLP, Recipe, UserCodeError, code, formats, sources
+from jaxgan.recipes.recipe import COLUMNS
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 
@@ -103,6 +106,7 @@ def test_a_run_says_what_it_was_made_of(spiral: Path) -> None:
     rows = [json.loads(line) for line in (spiral / "run" / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["real"]["spread"] == pytest.approx(1.0, abs=0.1)
     assert [row["step"] for row in rows if "spread" in row] == [8, 16, 24]
+    assert {name for row in rows for name in row} - {"spread"} <= set(COLUMNS)  # what no metric of a user's may be called
 
 
 def test_killed_and_resumed_it_has_the_same_bits(spiral: Path, tmp_path: Path) -> None:
@@ -173,6 +177,7 @@ def test_a_run_goes_on_with_another_recipe_on_purpose(
     assert (last["step"], last["images"]) == (28, 24 * 32 + 4 * 16)
     # The same command again resumes, and a network of another form cannot be slipped in.
     assert main("train", "run", "--steps", "29") == (0, "")
+    assert "callback at step 29" in capsys.readouterr().out  # the file's own callbacks, though the run was named
     assert json.loads((run / "recipe.json").read_text())["changes"] == [change]
     assert "of another network" in refused(capsys, "train", "run", "--generator.width", "17", "--change", "--steps", "30")
 
@@ -187,6 +192,9 @@ def test_code_that_is_gone_is_not_replaced_by_the_runs_copy_unless_it_is_trusted
     assert "its code is gone from" in told
     assert "--code DIR" in told
     assert "--trust-run-code" in told
+    assert "code: nowhere, but there is no such file or folder" in refused(capsys, "sample", "run", "--code", "nowhere")
+    assert main("sample", "run", "--out", "c.npz", "--code", "elsewhere.py") == (0, "")
+    monkeypatch.setattr(code, "_executed", {})
     (home / "mine").mkdir()
     (home / "elsewhere.py").rename(home / "mine" / "spiral.py")
     assert main("sample", "run", "--out", "a.npz", "--code", "mine") == (0, "")
@@ -285,6 +293,67 @@ def test_callbacks_are_called_stop_and_may_raise(tmp_path: Path) -> None:
         jaxgan.train(recipe, tmp_path / "c", callbacks=[note])
 
 
+HEAD = (
+    "import dataclasses, jaxgan, jax, jax.numpy as jnp, numpy as np\n"
+    "from jaxgan.recipes import MLP, Recipe\n"
+    "class Part:\n"
+    "    latent_dim: int = 2\n"
+    "    def build(self, shape): return MLP(4, 1, latent_dim=2).build(shape)\n"
+    "def frozen(kind): return dataclasses.dataclass(frozen=True)(kind)\n"
+    "def recipe_of(generator='mlp', **fields):\n"
+    "    return Recipe(**{'data': 'ring', 'batch_size': 8} | fields, generator=generator, discriminator='mlp')\n"
+)
+
+
+def _network(init: str, apply: str) -> str:
+    """A generator of two functions."""
+    return (
+        "@frozen\nclass G(Part):\n    latent_dim: int = 2\n    def build(self, shape):\n"
+        f"        return jaxgan.Network(lambda key: {init}, lambda p, s, z, labels, key, *, train: {apply})\n"
+        "recipe = recipe_of(G())\n"
+    )
+
+
+def _latent(returns: str, length: int = 2) -> str:
+    return (
+        f"@frozen\nclass G(Part):\n    latent_dim: int = {length}\n    def latent(self, key, shape): return {returns}\n"
+        "recipe = recipe_of(G())\n"
+    )
+
+
+def _metric(of: str, name: str = "m") -> str:
+    return f"{name} = {of}\nrecipe = recipe_of(eval_metrics=({name},))\n"
+
+
+WRONG = {
+    "augment_arguments": ("def a(key, x): return x\nrecipe = recipe_of(augment=a)\n", "augment: it raised TypeError"),
+    "augment_shape": (
+        "def a(key, x, s): return x[:, :1]\nrecipe = recipe_of(augment=a)\n",
+        "augment: it maps (4, 2) to (4, 1)",
+    ),
+    "augment_number": ("recipe = recipe_of(augment=5)\n", "augment: a int, but it must be a name or a function"),
+    "latent_shape": (_latent("jnp.zeros(3)"), "generator.latent: it returns (3,) for the shape (4, 2)"),
+    "latent_length": (_latent("jnp.zeros(shape)", 0), "generator.latent_dim: 0, but it must be at least 1"),
+    "parameter": (_network("({'n': jnp.zeros((), int)}, {})", "(z, s)"), "generator: parameter n is int32, but gradients"),
+    "statistics": (_network("({}, {'n': jnp.zeros(3)})", "(z, {})"), "generator: its stats go from n float32[3] to none"),
+    "loss_integer": (
+        "l = jaxgan.Loss(d=lambda r, f: (r > f).astype(int), g=lambda r, f: -f)\nrecipe = recipe_of(loss=l)\n",
+        "loss.d: it maps logits (4,) to int32 (4,), but it must return one real number each",
+    ),
+    "metric_function": ("def m(r, f): return 1.0\nrecipe = recipe_of(eval_metrics=(m,))\n", "eval_metrics: a function, but it"),
+    "metric_fid": (_metric("jaxgan.Metric(lambda r, f: 1.0)", "fid"), "eval_metrics: 'fid', but the library has a figure"),
+    "metric_step": (_metric("jaxgan.Metric(lambda r, f: 1.0, name='step')"), "eval_metrics: 'step', but the library has"),
+    "array": ("recipe = recipe_of(data=np.zeros((30, 3)))\n", "data: a ndarray, but a recipe records its data by name"),
+    "labels": ("def d(): return np.zeros((30, 2)), np.arange(20)\nrecipe = recipe_of(data=d)\n", "data.labels: int64 (20,)"),
+    "pack": (
+        "def d(): return np.zeros((30, 2)), np.arange(30) % 2\nrecipe = recipe_of(data=d, pack=2)\n",
+        "pack: 2, but a pack",
+    ),
+    "option": (
+        "@frozen\nclass O:\n    rate: float = 1.0\ndef o(): return O()\nrecipe = recipe_of(g_optimizer=o)\n",
+        "a method build, an optax.GradientTransformation, or a name",
+    ),
+}
 BAD = {
     "gone.py": (None, "there is no such file"),
     "none.py": ("x = 1\n", "defines no recipe"),
@@ -316,18 +385,19 @@ BAD = {
     "loss.py": (
         "import jaxgan\nloss = jaxgan.Loss(d=lambda r, f: (r - f).mean(), g=lambda r, f: f)\n"
         "recipe = jaxgan.Recipe(data='ring', generator='mlp', discriminator='mlp', loss=loss)\n",
-        "loss.d: it maps logits (4,) to (), but it must return one value each",
+        "loss.d: it maps logits (4,) to (), but it must return one real number each",
     ),
     "penalty.py": (
         "import jaxgan\ndef flat(critic, real, fake, key): return real\n"
         "recipe = jaxgan.Recipe(data='ring', generator='mlp', discriminator='mlp', penalty=flat)\n",
-        "it must return one value for each logit",
+        "it must return one real number for each logit",
     ),
     "nameless.py": (
         "import jaxgan\ndef make(): return jaxgan.Loss(d=lambda r, f: f - r, g=lambda r, f: -f)\n"
         "recipe = jaxgan.Recipe(data='ring', generator='mlp', discriminator='mlp', loss=make())\n",
         "it must stand at the top level of a file",
     ),
+    **{f"{name}.py": (HEAD + own, told) for name, (own, told) in WRONG.items()},
     "data.py": (
         "import jaxgan\ndef rows(): return {'a': 1}\nrecipe = jaxgan.Recipe(data=rows, generator='mlp', discriminator='mlp')\n",
         "data: rows is a dict, but it must be a Dataset, arrays",
@@ -434,3 +504,164 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 99}))
     with pytest.raises(FieldError, match="format: 99, but this version of jaxgan reads 1 to 2"):
         jaxgan.sample(tmp_path / "run", out=tmp_path / "s.npz")
+
+
+FIELDS = """
+import dataclasses, enum, pathlib
+from typing import Any, Callable
+import jax, jax.numpy as jnp
+import jaxgan
+class Norm(enum.Enum):
+    NONE = 1
+    LAYER = 2
+def double(x): return 2 * x
+@dataclasses.dataclass(frozen=True)
+class G:
+    inner: jaxgan.recipes.MLP = dataclasses.field(default_factory=lambda: jaxgan.recipes.MLP(4, 1, latent_dim=2))
+    norm: Norm = Norm.NONE
+    act: Any = jnp.tanh
+    other: Callable = jax.nn.gelu
+    where: pathlib.Path = pathlib.Path("a/b")
+    sizes: list[int] = dataclasses.field(default_factory=lambda: [4, 4])
+    words: dict = dataclasses.field(default_factory=lambda: {"a": [1, 2]})
+    latent_dim: int = 2
+    def build(self, shape): return self.inner.build(shape)
+recipe = jaxgan.Recipe(data="ring", generator=G(), discriminator=jaxgan.recipes.MLP(4, 1))
+"""
+
+
+def test_fields_of_every_kind_are_options_recorded_and_read_back(home: Path) -> None:
+    (home / "kinds.py").write_text(FIELDS)
+    found = sources.find("kinds.py").recipe
+    words = ["--generator.norm", "LAYER", "--generator.act", "kinds.py:double", "--generator.inner.width", "5"]
+    words += ["--eval-metrics", "spiral.py:spread", "--loss", "spiral.py:soft"]
+    recipe = options.parse_with_recipe("train", Train, found, words).recipe
+    assert recipe.generator.act(3) == 6
+    assert recipe.generator.inner.width == 5
+    assert isinstance(recipe.eval_metrics[0], jaxgan.Metric)
+    for each in (found, recipe):
+        content = json.loads(json.dumps(formats.to_dict(each)))
+        recorded = code.origins(formats.references(content))
+        assert set(recorded) <= {"kinds.py", "spiral.py"}  # nothing of jax or of this library
+        assert formats.from_dict(content, resolve=code.Loader(recorded).value) == each
+    assert content["generator"]["other"] == {"value": "jax.nn:gelu"}
+    assert content["generator"]["inner"]["type"] == "jaxgan.recipes:MLP"
+    with pytest.raises(options.Mistake, match=r"kinds\.py has no doubel; did you mean 'double'"):
+        options.parse_with_recipe("train", Train, found, ["--generator.act", "kinds.py:doubel"])
+    for foreign in ("os:getcwd", "jax.nn:nothing", "functools:os", "antigravity:fly"):
+        content["generator"]["other"] = {"value": foreign}
+        with pytest.raises(FieldError, match=r"generator\.other"):
+            formats.from_dict(content, resolve=code.Loader(recorded).value)
+    content["generator"]["inner"] = {"type": "kinds.py:double", "x": 3}  # a function is not called to make a part
+    with pytest.raises(FieldError, match="it must be a frozen dataclass"):
+        formats.from_dict(content, resolve=code.Loader(recorded).value)
+
+
+def test_a_module_of_a_package_is_found_again_with_what_it_imports(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (
+        ("__init__", ""), ("sizes", "WIDTH = 4\n"), ("sub/__init__", ""), ("sub/parts", FIELDS + "from ..sizes import WIDTH\n"),
+    ):  # fmt: skip
+        (home / "own_package" / f"{name}.py").parent.mkdir(parents=True, exist_ok=True)
+        (home / "own_package" / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(home))
+    content = formats.to_dict(sources.find("own_package.sub.parts:recipe").recipe)
+    recorded = code.origins(formats.references(content))
+    others = {f"own_package/{name}.py" for name in ("__init__", "sizes", "sub/__init__")}
+    assert set(recorded) == {"own_package.sub.parts", *others}
+
+    def forget() -> None:
+        for name in [each for each in sys.modules if each.startswith("own_package")]:
+            monkeypatch.delitem(sys.modules, name)
+
+    forget()
+    loader = code.Loader(recorded)
+    assert formats.from_dict(content, resolve=loader.value).generator.build is not None
+    assert loader.changed == []
+    (home / "own_package" / "sizes.py").write_text("WIDTH = 5\n")
+    forget()
+    loader = code.Loader(recorded)
+    formats.from_dict(content, resolve=loader.value)
+    assert loader.changed == ["own_package/sizes.py"]
+    (home / "own_package").rename(home / "elsewhere")
+    forget()
+    with pytest.raises(FieldError, match=r"name the folder that holds own_package/sub/parts\.py with --code DIR"):
+        formats.from_dict(content, resolve=code.Loader(recorded).value)
+
+
+def test_two_files_of_one_name_are_told_apart(home: Path) -> None:
+    loss = "import jaxgan\nl = jaxgan.Loss(d=lambda r, f: f - r, g=lambda r, f: -f)\n"
+    for folder in ("a", "b"):
+        (home / folder).mkdir()
+        (home / folder / "mine.py").write_text(loss + f"# {folder}\n")
+    for folder in ("a", "b", "a"):
+        content = formats.to_dict(Recipe(data="ring", loss=f"{folder}/mine.py:l", **NETWORKS))
+        assert content["loss"] == "mine.py:l"
+        assert code.origins(formats.references(content))["mine.py"].path == str(home / folder / "mine.py")
+
+
+def test_a_file_called_like_a_library_does_not_stand_for_it(tmp_path: Path) -> None:
+    (tmp_path / "jax.py").write_text("import jax.numpy as jnp\nimport queue\none = jnp.ones(())\n")
+    (tmp_path / "queue.py").write_text("raise SystemExit('not me')\n")
+    program = f"from jaxgan.recipes import code; print(code.load_file({str(tmp_path / 'jax.py')!r}).one)"
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, env=environment(tmp_path), capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "1.0"), done.stderr
+
+
+@dataclasses.dataclass(frozen=True)
+class Codes:
+    """G of a code of whole numbers, made of two functions."""
+
+    latent_dim: int = 2
+
+    def latent(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        return jax.random.randint(key, shape, 0, 3)
+
+    def build(self, shape) -> jaxgan.Network:
+        def apply(params, stats, z, labels, key, *, train):
+            return jax.nn.one_hot(z, 3).reshape(len(z), -1) @ params["w"], stats
+
+        return jaxgan.Network(lambda key: ({"w": jax.random.normal(key, (6, *shape.sample))}, {}), apply)
+
+
+def halves(samples: jax.Array) -> jax.Array:
+    return samples / 2
+
+
+def test_whole_numbers_for_latents_data_given_again_and_a_writer_that_leaves(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    recipe = Recipe(generator=Codes(), discriminator=MLP(4, 1), **TINY)
+
+    def leaves(row: dict) -> None:
+        sys.exit(3)
+
+    with pytest.raises(UserCodeError, match="writers: it raised SystemExit: 3"):
+        jaxgan.train(recipe, tmp_path / "run", dataset=points, writers=[leaves])
+    assert int(jaxgan.load(tmp_path / "run")[1].step) == 2
+    run = jaxgan.train(recipe, tmp_path / "run", dataset=points).path
+    with np.load(jaxgan.sample(run, n=5, out=tmp_path / "s.npz")) as found:
+        assert len(np.unique(found["images"], axis=0)) > 1
+    with pytest.raises(FieldError, match=r"generator\.latent: it draws int32, but between whole numbers there is no way"):
+        jaxgan.interpolate(run, out=tmp_path / "way.png")
+    with pytest.raises(FieldError, match=r"truncation: 0\.5, but latents of int32 have no threshold"):
+        jaxgan.sample(run, truncation=0.5, out=tmp_path / "t.npz")
+    with pytest.raises(FieldError, match=r"they were given in Python: name them with --data npz:FILE"):
+        jaxgan.evaluate(run, metrics=["fid"], n=32)
+    result = jaxgan.evaluate(run, metrics=["fid"], n=32, dataset=points, features=halves)
+    assert result.values["fid"].how["features"]["sha256"] == code.files.sha256(Path(__file__).read_bytes())
+    with pytest.raises(FieldError, match="writers: a builtin_function_or_method, but they must be a list"):
+        jaxgan.train(recipe, tmp_path / "none", dataset=points, writers=print)
+    with pytest.raises(FieldError, match=r"recipe: a Codes, but it must be a jaxgan\.Recipe, a name"):
+        jaxgan.train(Codes(), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_sample_that_cannot_be_read_is_named() -> None:
+    class Broken(Pairs):
+        def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+            if i == 3:
+                raise OSError("bad sector")
+            return super().__getitem__(i)
+
+    with pytest.raises(FieldError, match="data: element 3 of mine raised OSError: bad sector"):
+        jaxgan.data.as_dataset(Broken(np.zeros((8, 2), np.float32)), name="mine")

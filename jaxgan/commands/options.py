@@ -4,13 +4,14 @@ import contextlib
 import dataclasses
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tyro
 
 from jaxgan.recipes import Recipe, code, sources
-from jaxgan.recipes.recipe import PARTS, part
+from jaxgan.recipes.recipe import PARTS, metric_name, part
 from jaxgan.recipes.record import Allowed
 from jaxgan.system.messages import FieldError, did_you_mean
 
@@ -41,10 +42,11 @@ def parse(command: str, kind: type, words: list[str], **defaults: Any) -> Any:
         Mistake: when the words do not fit.
         SystemExit: with status 0, after `--help`.
     """
-    framed = io.StringIO()
+    framed, registry = io.StringIO(), tyro.constructors.ConstructorRegistry()
+    registry.primitive_rule(_by_reference)
     try:
         with contextlib.redirect_stderr(framed):
-            return tyro.cli(kind, args=words, prog=f"jaxgan {command}", **defaults)
+            return tyro.cli(kind, args=words, prog=f"jaxgan {command}", registry=registry, **defaults)
     except SystemExit as stop:
         if stop.code:
             raise Mistake(_folded(framed.getvalue())) from stop
@@ -106,13 +108,52 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
     )
     arguments = parse(command, kind, words, default=kind(masked))
     parsed = arguments.recipe
-    penalty = dataclasses.replace(parsed.penalty, name=values.get(parsed.penalty.name, parsed.penalty.name))
-    back: dict[str, Any] = {name: values.get(getattr(parsed, name), getattr(parsed, name)) for name in _TEXTS}
-    metrics = tuple(values.get(each, each) for each in parsed.eval_metrics)
+    values |= {metric_name(each): each for each in recipe.eval_metrics if not isinstance(each, str)}
+
+    def meant(field: str, text: str) -> Any:
+        return values[text] if text in values else code.named(text, field) if code.is_reference(text) else text
+
+    penalty = dataclasses.replace(parsed.penalty, name=meant("penalty.name", parsed.penalty.name))
+    back: dict[str, Any] = {name: meant(name, getattr(parsed, name)) for name in _TEXTS}
+    metrics = tuple(meant("eval_metrics", each) for each in parsed.eval_metrics)
     # tyro makes records anew; what has not changed is the user's own object again.
     same: dict[str, Any] = {name: old for name in PARTS if getattr(parsed, name) == (old := getattr(recipe, name))}
     whole = dataclasses.replace(parsed, penalty=penalty, eval_metrics=metrics, **back, **same)
     return dataclasses.replace(arguments, recipe=whole)
+
+
+def _by_reference(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """Has fields that hold functions or classes take a reference to another; tyro would call them to make a value."""
+    kind: Any = info.type_origin or info.type
+    of_class = isinstance(kind, type) and (issubclass(kind, type) or _makes_callables(kind))
+    if not of_class and kind is not Callable:
+        return None
+
+    def text(value: Any) -> list[str]:
+        with contextlib.suppress(FieldError):
+            return [code.reference(value, "")]
+        return [getattr(value, "__name__", type(value).__name__)]
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FILE.py:NAME",
+        instance_from_str=lambda words: _value(words[0]),
+        is_instance=callable,
+        str_from_instance=text,
+    )
+
+
+def _makes_callables(kind: type) -> bool:
+    return any("__call__" in vars(each) for each in kind.__mro__) and not dataclasses.is_dataclass(kind)
+
+
+def _value(text: str) -> Any:
+    if not code.is_reference(text):
+        raise ValueError(f"'{text}'")
+    try:
+        return code.named(text, "option")
+    except FieldError as error:
+        raise Mistake(str(error)) from error
 
 
 def _peek(words: list[str], option: str) -> str | None:

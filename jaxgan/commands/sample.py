@@ -148,10 +148,11 @@ def interpolate(
     if points and out.suffix != ".png":
         raise FieldError("out", out.name, "this run makes points, and the way between them is drawn as .png")
 
+    ends = jnp.concatenate([drawn(experiment, seed, np.zeros(1, np.int32)) for seed in seeds])
+    if not jnp.issubdtype(ends.dtype, jnp.floating):
+        raise FieldError("generator.latent", f"it draws {ends.dtype}", "between whole numbers there is no way to walk")
     weights = runs.generators(run, experiment, step=step, strict=strict)[0][member]
-    z = latents.walk(
-        jnp.concatenate([drawn(experiment, seed, np.zeros(1, np.int32)) for seed in seeds]), frames, path=PATHS[way]
-    )
+    z = latents.walk(ends, frames, path=PATHS[way])
     draw = functools.partial(generate, experiment.one, weights, jax.random.key(seeds[0]), z, batch=64)
     images = [draw(np.full(len(z), label, np.int32)) for label in rows]
     if points:

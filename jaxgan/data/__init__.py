@@ -113,7 +113,7 @@ def from_array(images: Any, labels: Any = None, *, name: str = "array", class_na
     return resident.dataset(name, "train", *array.checked(images, labels, class_names))
 
 
-def as_dataset(value: Any, *, name: str) -> Dataset:
+def as_dataset(value: Any, *, name: str = "source") -> Dataset:
     """Makes a data set of what a user has: a `Dataset`, arrays, or any source that is read by number.
 
     Args:
@@ -137,7 +137,7 @@ def as_dataset(value: Any, *, name: str) -> Dataset:
         if hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, (str, bytes, dict, list)):
             return from_source(value, name=name)
     except FieldError as error:
-        raise error.renamed("data") from error
+        raise (error if error.field == "data" else error.within("data")) from error
     kind = f"{name} is a {type(value).__name__}"
     raise FieldError("data", kind, "it must be a Dataset, arrays [N, ...], (samples, labels), or a source read by number")
 

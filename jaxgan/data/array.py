@@ -37,13 +37,13 @@ def checked(images: Any, labels: Any = None, class_names: tuple[str, ...] = ()) 
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or 0 in images.shape or images.shape[-1] > 4:
-        raise ValueError(f"images: shape {images.shape}, but it must be [N, H, W] or [N, H, W, C] with 1 to 4 channels")
+        raise FieldError("images", f"shape {images.shape}", "it must be [N, H, W] or [N, H, W, C] with 1 to 4 channels")
     if np.issubdtype(images.dtype, np.floating):
         images = images.astype(np.float32)
         if not np.all(np.abs(images) <= 1):
-            raise ValueError("images: floats outside [-1, 1], but they must lie in it")
+            raise FieldError("images", "floats outside [-1, 1]", "they must lie in it")
     elif images.dtype != np.uint8:
-        raise ValueError(f"images: dtype {images.dtype}, but it must be uint8 or a float in [-1, 1]")
+        raise FieldError("images", f"dtype {images.dtype}", "it must be uint8 or a float in [-1, 1]")
     return _labelled(images, labels, class_names)
 
 
@@ -67,7 +67,7 @@ def _labelled(images: np.ndarray, labels: Any, class_names: tuple[str, ...]) -> 
     classes = len(class_names) or int(labels.max()) + 1
     if labels.min() < 0 or labels.max() >= classes or classes > 2**20:
         allowed = len(class_names) or 2**20
-        raise ValueError(f"labels: {labels.min()} to {labels.max()}, but they must be from 0 to {allowed - 1}")
+        raise FieldError("labels", f"{labels.min()} to {labels.max()}", f"they must be from 0 to {allowed - 1}")
     return (images, labels.astype(np.int32)), class_names or tuple(str(number) for number in range(classes))
 
 

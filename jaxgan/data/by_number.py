@@ -26,17 +26,26 @@ def source(elements: Any, name: str, class_names: tuple[str, ...] = ()) -> Sourc
     size = len(elements)
     if size < 1:
         raise FieldError("data", f"{name} holds no samples", "it must hold at least one", link="; ")
-    first, label = _element(elements[0], name)
+
+    def at(i: int) -> tuple[np.ndarray, int | None]:
+        try:
+            element = elements[i]
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            raise FieldError("data", f"element {i} of {name} raised {told}", "each must be read", link="; ") from error
+        return _element(element, name)
+
+    first, label = at(0)
 
     def read(numbers: np.ndarray) -> Arrays:
-        samples, labels = zip(*(_element(elements[int(i)], name) for i in numbers), strict=True)
+        samples, labels = zip(*(at(int(i)) for i in numbers), strict=True)
         shapes = {each.shape for each in samples}
         if len(shapes) > 1:
             raise FieldError("data", f"{name} holds samples of the shapes {sorted(shapes)}", "they must be of one shape")
         return array.checked(np.stack(samples), None if label is None else np.array(labels, np.int64))[0]
 
     if label is not None and not class_names:
-        most = max(int(_element(elements[i], name)[1] or 0) for i in range(size))
+        most = max(int(at(i)[1] or 0) for i in range(size))
         class_names = tuple(map(str, range(most + 1)))
     shape = read(np.zeros(1, np.int64))[0].shape[1:]
     assert first is not None

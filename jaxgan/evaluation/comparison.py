@@ -47,6 +47,7 @@ def comparison(
     given: Iterable[int] = (),
     features: settings.Asked,
     weights: str | os.PathLike[str] | None,
+    checksum: str | None = None,
     placement: Placement,
     begin: Begin,
 ) -> Comparison:
@@ -59,6 +60,7 @@ def comparison(
         given: number of images in each set that is no run.
         features: name of an extractor, or a user's function; that which suits the data when None.
         weights: as for `features.extractor`.
+        checksum: sha256 of the source of a user's function, where it is known.
         placement: the shardings of a batch and of what is replicated.
         begin: called with what begins and its size; returns a function to call with the samples done.
 
@@ -74,7 +76,7 @@ def comparison(
     elif n is not None and least is not None and n > least:
         raise FieldError("n", n, f"it must be from 2 to {least}, the images given")
     asked = settings.settings(real, metrics=metrics, features=features, n=n)
-    against = quality.evaluator(asked, placement=placement, weights=weights, begin=begin)
+    against = quality.evaluator(asked, placement=placement, weights=weights, checksum=checksum, begin=begin)
     return Comparison(against, quality.floors(against))
 
 

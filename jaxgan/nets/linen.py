@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
+from flax.core.scope import LazyRng
 
 from jaxgan.core.types import Key, Network, PyTree
 from jaxgan.nets.nested import check_example
@@ -23,8 +24,8 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
     """Turns a flax.linen module into a `Network`: `init` and `apply` over plain nested dicts.
 
     The module's `__call__` takes what `example` holds, `(x)` or `(x, labels)`, and may take a keyword `train`;
-    one that draws noise asks for it with `self.make_rng("noise")`. Every collection but `params`
-    (`batch_stats`, spectral norm's vectors) becomes the network's `stats`. A generator with the methods
+    one that draws noise asks for it with `self.make_rng("noise")`, and `nn.Dropout` finds its own. Every collection but
+    `params` (`batch_stats`, spectral norm's vectors) becomes the network's `stats`. A generator with the methods
     `map(z, labels, *, train, truncation)` and `synthesize(w, *, train)` gives the network both halves.
 
     Args:
@@ -58,7 +59,7 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
     ) -> tuple[jax.Array, PyTree]:
         variables = {"params": params, **stats}
         flags: dict[str, Any] = {"train": train} if takes_train else {}
-        rngs = {"noise": key}
+        rngs = _streams(key)
         # A frozen or an absent collection comes back as an empty dict of changes.
         y, new = module.apply(variables, *arguments(x, labels), rngs=rngs, mutable=list(stats) if train else [], **flags)
         return y, {**stats, **new}
@@ -79,12 +80,17 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
         truncation: float | None = None,
     ) -> tuple[jax.Array, PyTree]:
         kept: Any = list(stats) if train else []
-        options = {"train": train, "truncation": truncation, "method": "map", "rngs": {"noise": key}, "mutable": kept}
+        options = {"train": train, "truncation": truncation, "method": "map", "rngs": _streams(key), "mutable": kept}
         w, new = module.apply({"params": params, **stats}, z, labels, **options)
         return w, {**stats, **new}
 
     def synthesize(params: PyTree, stats: PyTree, w: jax.Array, key: Key, *, train: bool) -> jax.Array:
-        images: Any = module.apply({"params": params, **stats}, w, train=train, method="synthesize", rngs={"noise": key})
+        images: Any = module.apply({"params": params, **stats}, w, train=train, method="synthesize", rngs=_streams(key))
         return images
 
     return Network(init, apply, depends_on_batch, styles, synthesize)
+
+
+def _streams(key: Key) -> dict[str, Any]:
+    """Returns the random streams of a call: noise, and that which linen takes where a module asks for any other, as dropout."""
+    return {"noise": key, "params": LazyRng.create(key, "others")}

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from jaxgan.recipes import code, fields
-from jaxgan.recipes.recipe import LOOKED_AT, PARTS, Recipe, figures, members, stop_words
+from jaxgan.recipes.recipe import COLUMNS, LOOKED_AT, PARTS, Recipe, figures, members, metric_name, stop_words
 from jaxgan.recipes.table import LOSSES, METRICS, PENALTIES
 from jaxgan.system.messages import FieldError, not_one_of
 
@@ -22,12 +22,21 @@ def check(recipe: Recipe) -> Recipe:
     """
     if not isinstance(recipe, Recipe):
         raise FieldError("recipe", f"a {type(recipe).__name__}", "it must be a jaxgan.Recipe")
-    for name in PARTS:
-        _check_part(name, getattr(recipe, name))
+    check_parts(recipe)
     fields.check(recipe)
     _check_names(recipe)
     _check_together(recipe)
     return recipe
+
+
+def check_parts(recipe: Recipe) -> None:
+    """Refuses a recipe with a part that is nothing of the kind.
+
+    Raises:
+        FieldError: for the first such part.
+    """
+    for name in PARTS:
+        _check_part(name, getattr(recipe, name))
 
 
 def _check_part(name: str, value: Any) -> None:
@@ -35,14 +44,22 @@ def _check_part(name: str, value: Any) -> None:
         return
     if name.endswith("optimizer") and hasattr(value, "init") and hasattr(value, "update"):
         return  # an optax.GradientTransformation
+    if name == "data" and hasattr(value, "__array__"):
+        told = "a recipe records its data by name: give a function that returns them, or in Python jaxgan.train(.., dataset=)"
+        raise FieldError(name, _kind(value), told)
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        raise FieldError(name, _kind(value), "it must be a frozen dataclass with a method build, or a name")
+        other = "an optax.GradientTransformation, " if name.endswith("optimizer") else ""
+        raise FieldError(name, _kind(value), f"it must be a frozen dataclass with a method build, {other}or a name")
     if not getattr(type(value), _PARAMS).frozen:
         raise FieldError(name, _kind(value), "it must be frozen: @dataclasses.dataclass(frozen=True)")
     if not callable(getattr(value, "build", None)):
         raise FieldError(name, _kind(value), "it has no method build")
-    if name == "generator" and not isinstance(getattr(value, "latent_dim", None), int):
-        raise FieldError(name, _kind(value), "it has no field latent_dim, the length of z")
+    if name == "generator":
+        length = getattr(value, "latent_dim", None)
+        if not isinstance(length, int):
+            raise FieldError(name, _kind(value), "it has no field latent_dim, the length of z")
+        if length < 1:
+            raise FieldError("generator.latent_dim", length, "it must be at least 1")
 
 
 def _kind(value: Any) -> str:
@@ -59,13 +76,29 @@ def _check_names(recipe: Recipe) -> None:
         raise FieldError(
             "penalty.name", _kind(recipe.penalty.name), "it must be a name or a function (critic, real, fake, key)"
         )
+    if not isinstance(recipe.augment, str) and not callable(recipe.augment):
+        raise FieldError("augment", _kind(recipe.augment), "it must be a name or a function (key, images, strength)")
+    if not isinstance(recipe.eval_features, str) and not callable(recipe.eval_features):
+        raise FieldError("eval_features", _kind(recipe.eval_features), "it must be a name or a function of samples")
     for metric in recipe.eval_metrics:
-        if isinstance(metric, str) and metric not in METRICS and not code.is_reference(metric):
-            raise not_one_of("eval_metrics", metric, METRICS)
+        _check_metric(metric)
     known = {"none": None} | dict.fromkeys(LOOKED_AT) | figures(recipe)
     if recipe.keep_best not in known:
         raise not_one_of("keep_best", recipe.keep_best, known)
     stop_words(recipe)
+
+
+def _check_metric(metric: Any) -> None:
+    if isinstance(metric, str):
+        if metric not in METRICS and not code.is_reference(metric):
+            raise not_one_of("eval_metrics", metric, METRICS)
+        return
+    if not (dataclasses.is_dataclass(metric) and callable(getattr(metric, "function", None))):
+        raise FieldError("eval_metrics", _kind(metric), "it must be a name or a jaxgan.Metric(function, better=..)")
+    taken = {*COLUMNS, *METRICS, *(figure for row in METRICS.values() for figure in row.figures)}
+    for name in (metric_name(metric), *getattr(metric, "figures", ())):
+        if name in taken:
+            raise FieldError("eval_metrics", repr(name), "the library has a figure of that name; give yours name='..'")
 
 
 def _check_together(recipe: Recipe) -> None:

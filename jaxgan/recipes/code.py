@@ -23,7 +23,11 @@ from jaxgan.system.messages import FieldError, did_you_mean
 _PATTERN = re.compile(r"(?:[^:]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _OPEN = ("folder", "npz", "tfds", "ada", "inception", "dinov2")  # names of the library that have a colon
 _executed: dict[Path, ModuleType] = {}  # files executed here, by their resolved path
+_referred: dict[str, ModuleType] = {}  # the module that a key was last given for: two files may have one name
 _MAIN = "__main__"  # of a notebook, which has no file
+# Packages whose values, such as `jax.nn.gelu`, a field may hold. They are no code of the user's: only the name is recorded,
+# and none is imported for a run, only looked up where it is loaded already.
+_COMMON = ("jax", "jaxlib", "numpy", "flax", "optax", "equinox", "builtins", "functools", "math", "operator")
 
 
 class UserCodeError(Exception):
@@ -71,8 +75,7 @@ def load_file(path: str | Path) -> ModuleType:
         raise FieldError("recipe", path, "it must be a Python file, NAME.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up while they are made
-    if str(place.parent) not in sys.path:
-        sys.path.insert(0, str(place.parent))
+    _make_importable(place.parent)
     try:
         spec.loader.exec_module(module)
     except KeyboardInterrupt:
@@ -148,15 +151,40 @@ def reference(value: Any, field_: str) -> str:
     Raises:
         FieldError: when it has no name there, as a lambda or what is made within a function.
     """
+    ours = _reference_of_others(value)
+    if ours is not None:
+        return ours
     for module in _candidates(value):
         qualified = getattr(value, "__qualname__", None)
         if isinstance(qualified, str) and "<" not in qualified and _follow(module, qualified) is value:
-            return f"{_key(module)}:{qualified}"
+            return _referring(module, qualified)
         for name, found in list(vars(module).items()):
             if found is value:
-                return f"{_key(module)}:{name}"
-    kind = f"{type(value).__name__} without a name"
+                return _referring(module, name)
+    kind = f"class {value.__qualname__}" if isinstance(value, type) else f"{type(value).__name__} without a name"
     raise FieldError(field_, kind, "a recipe records it by its name, so it must stand at the top level of a file")
+
+
+def _referring(module: ModuleType, name: str) -> str:
+    key = _key(module)
+    _referred[key] = module
+    return f"{key}:{name}"
+
+
+def _reference_of_others(value: Any) -> str | None:
+    """Returns the reference of a class or function of this library, or of a package in common use; None of any other value."""
+    home, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+    if not isinstance(home, str) or not isinstance(name, str) or not _is_elsewhere(home):
+        return None
+    # The shortest public place, which outlives the private module that the value was written in.
+    public = [each for each in list(sys.modules) if _top(each) == _top(home) and "._" not in each]
+    places = [*sorted(public, key=lambda each: (each.count("."), each)), home]
+    return next((f"{place}:{name}" for place in places if _global(place, name) is value), None)
+
+
+def _global(module: str, name: str) -> Any:
+    """Returns a name of a module that is loaded; None where there is none. Names that are made when asked for do not count."""
+    return vars(sys.modules[module]).get(name) if isinstance(sys.modules.get(module), ModuleType) else None
 
 
 def origins(references: Iterable[str]) -> dict[str, Origin]:
@@ -167,15 +195,28 @@ def origins(references: Iterable[str]) -> dict[str, Origin]:
     """
     found: dict[str, Origin] = {}
     for key in dict.fromkeys(text.rpartition(":")[0] for text in references):
+        if _is_elsewhere(key):
+            continue
         module = _by_key(key)
         file = _file(module) if module is not None else None
         if file is None:
             found[key] = Origin(None, None)
             continue
-        for place in (file, *_beside(file)):
-            name = key if place == file else str(place.relative_to(file.parent))
+        root = _root(key, file)
+        for place in (file, *_beside(file, root)):
+            name = key if place == file else place.relative_to(root).as_posix()
             found[name] = Origin(str(place), files.sha256(place.read_bytes()))
     return found
+
+
+def source_sha256(value: Any) -> str | None:
+    """Returns the sha256 of the file that a function or other value of the user's stands in, None where there is none."""
+    try:
+        text = reference(value, "")
+    except FieldError:
+        return None
+    key = text.rpartition(":")[0]
+    return None if _is_elsewhere(key) else origins([text])[key].sha256
 
 
 def remember(place: Path) -> None:
@@ -203,7 +244,7 @@ class Loader:
     folder: Path | None = None
     trust: bool = False
     changed: list[str] = field(default_factory=list)  # keys whose code is another than the recorded one
-    _found: dict[str, ModuleType] = field(default_factory=dict)
+    found: dict[str, ModuleType] = field(default_factory=dict)  # modules that were loaded
 
     def value(self, text: str, field_: str) -> Any:
         """Returns what a reference of the run stands for.
@@ -213,48 +254,57 @@ class Loader:
             UserCodeError: when its code raises.
         """
         key, _, name = text.rpartition(":")
+        if _is_elsewhere(key) and key not in self.recorded:
+            return _value_of_others(text, field_)
         if key not in self.recorded:
             raise FieldError(field_, text, "the run does not record this code, so it is not imported")
-        if key not in self._found:
-            self._found[key] = self._module(key, field_)
-        return attribute(self._found[key], name, text, field_)
+        if key not in self.found:
+            self.found[key] = self._module(key, field_)
+        return attribute(self.found[key], name, text, field_)
 
     def _module(self, key: str, field_: str) -> ModuleType:
         origin = self.recorded[key]
         loaded = _loaded(key, origin)
         place = self._place(key, origin, loaded is not None)
         if place is None and loaded is None:
-            raise FieldError(field_, key, self._remedy(origin), link=": ")
+            raise FieldError(field_, key, self._remedy(key, origin), link=": ")
         self._compare(key, origin, place)
         if loaded is not None and self.folder is None:
             return loaded
         assert place is not None
-        return load_file(place)
+        return _execute(key, place)
 
     def _place(self, key: str, origin: Origin, loaded: bool) -> Path | None:
         """Returns the file that the user allows to be executed, None where there is none."""
         if self.folder is not None:
-            if self.folder.is_file() and (key in (_MAIN, self.folder.name)):
+            if not self.folder.exists():
+                raise FieldError("code", self.folder, "there is no such file or folder")
+            if self.folder.is_file() and self._stands_for(key, origin, self.folder):
                 return self.folder.resolve()
-            file = self.folder / _file_name(key)
+            file = self.folder / file_name(key, origin.path)
             if file.is_file():
                 return file.resolve()
         if origin.path is not None and Path(origin.path).is_file() and (loaded or origin.path in _remembered()):
             return Path(origin.path)
-        copy = None if self.copies is None else self.copies / _file_name(key)
+        copy = None if self.copies is None else self.copies / file_name(key, origin.path)
         return copy.resolve() if self.trust and copy is not None and copy.is_file() else None
+
+    def _stands_for(self, key: str, origin: Origin, file: Path) -> bool:
+        """Returns whether a file is meant as the code of a key: by its name, its content, or because there is no other."""
+        single = key.endswith(".py") and (len(self.recorded) == 1 or files.sha256(file.read_bytes()) == origin.sha256)
+        return single or key in (_MAIN, file.name)
 
     def _compare(self, key: str, origin: Origin, place: Path | None) -> None:
         for name, recorded in self.recorded.items():
-            beside = place.parent / name if place is not None and name != key else place
+            beside = _root(key, place) / name if place is not None and name != key else place
             belongs = name == key or (origin.path is not None and recorded.path is not None and
-                                      Path(recorded.path) == Path(origin.path).parent / name)  # fmt: skip
+                                      Path(recorded.path) == _root(key, Path(origin.path)) / name)  # fmt: skip
             if not belongs or recorded.sha256 is None or beside is None:
                 continue
             if not beside.is_file() or files.sha256(beside.read_bytes()) != recorded.sha256:
                 self.changed += [name] if name not in self.changed else []
 
-    def _remedy(self, origin: Origin) -> str:
+    def _remedy(self, key: str, origin: Origin) -> str:
         if origin.path is None:
             return (
                 "it was written in a notebook, so no other process can load it; put it into a file, and name that with "
@@ -262,7 +312,51 @@ class Loader:
             )
         gone = "its code is gone from" if not Path(origin.path).is_file() else "its code was not named on this machine yet:"
         trust = f", or --trust-run-code to execute the copy in {self.copies}" if self.copies is not None else ""
-        return f"{gone} {origin.path}; name its folder with --code DIR{trust}"
+        if self.folder is not None:
+            gone = f"it is not in {self.folder}, and {gone}"
+        folder = "its folder" if key.endswith(".py") else f"the folder that holds {file_name(key, origin.path)}"
+        return f"{gone} {origin.path}; name {folder} with --code DIR{trust}"
+
+
+def _value_of_others(text: str, field_: str) -> Any:
+    """Returns a class or function of this library or of a package in common use, from a module that is loaded already.
+
+    Raises:
+        FieldError: when there is none, or the name leads to something else.
+    """
+    key, _, name = text.rpartition(":")
+    found = _global(key, name)
+    if found is None or not _is_elsewhere(getattr(found, "__module__", None) or ""):
+        raise FieldError(field_, text, "no such value is loaded, and none is imported for a run")
+    return found
+
+
+def _execute(key: str, place: Path) -> ModuleType:
+    """Executes the code of a run: a file on its own, or a module of a package, which may import others of it."""
+    if key.endswith(".py") or key == _MAIN:
+        return load_file(place)
+    _make_importable(_root(key, place))
+    module = load_module(key)
+    if _file(module) != place:
+        raise FieldError("code", key, f"it is in {place}, but another package of this name was imported: {module.__file__}")
+    return module
+
+
+def _make_importable(folder: Path) -> None:
+    """Lets modules beside a file be imported: before others, unless one would then stand for a package that is needed."""
+    if str(folder) in sys.path:
+        return
+    names = {*_COMMON, *sys.stdlib_module_names, "jaxgan"}
+    found = (each for each in folder.iterdir() if each.stem in names)
+    shadows = any(each.suffix == ".py" or (each / "__init__.py").is_file() for each in found)
+    sys.path.insert(len(sys.path) if shadows else 0, str(folder))
+
+
+def _root(key: str, place: Path) -> Path:
+    """Returns the folder that a key's file is found from: its own, or the one that holds the package."""
+    if key.endswith(".py") or key == _MAIN:
+        return place.parent
+    return place.parents[key.count(".") + (place.name == "__init__.py")]
 
 
 def is_literal(value: Any) -> bool:
@@ -299,7 +393,16 @@ def _candidates(value: Any) -> Iterator[ModuleType]:
 
 
 def _is_ours(module: ModuleType) -> bool:
-    return module.__name__ == "jaxgan" or module.__name__.startswith("jaxgan.")
+    return _top(module.__name__) == "jaxgan"
+
+
+def _is_elsewhere(key: str) -> bool:
+    """Returns whether a module is this library's or of a package in common use, so that it is no code of the user's."""
+    return not key.endswith(".py") and (_top(key) == "jaxgan" or _top(key) in _COMMON)
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _follow(module: ModuleType, name: str) -> Any:
@@ -324,6 +427,8 @@ def _key(module: ModuleType) -> str:
 
 
 def _by_key(key: str) -> ModuleType | None:
+    if key in _referred:
+        return _referred[key]
     return next((module for module in _candidates(None) if _key(module) == key), None)
 
 
@@ -336,32 +441,50 @@ def _loaded(key: str, origin: Origin) -> ModuleType | None:
     return next((module for module in _candidates(None) if _file(module) == path), None)
 
 
-def _file_name(key: str) -> str:
-    return key if key.endswith(".py") else f"{key.replace('.', '/')}.py"
+def file_name(key: str, path: str | None = None) -> str:
+    """Returns the relative path of a key's code: in the folder that holds it, and among a run's copies."""
+    if key.endswith(".py"):
+        return key
+    inner = "/__init__.py" if path is not None and Path(path).name == "__init__.py" else ".py"
+    return f"{key.replace('.', '/')}{inner}"
 
 
-def _beside(file: Path) -> list[Path]:
-    """Returns the files in a file's folder that it imports, and those that these import."""
-    loaded = {place: module for module in list(sys.modules.values()) if isinstance(module, ModuleType)
-              and (place := _file(module)) is not None and place.is_relative_to(file.parent)}  # fmt: skip
-    by_name = {module.__name__: place for place, module in loaded.items() if not _is_ours(module)}
+def _beside(file: Path, root: Path) -> list[Path]:
+    """Returns the files below `root` that a file imports, and those that these import, packages' `__init__.py` included."""
+    names = {place: module.__name__ for module in list(sys.modules.values()) if isinstance(module, ModuleType)
+             and (place := _file(module)) is not None and place.is_relative_to(root) and not _is_ours(module)
+             and "site-packages" not in place.relative_to(root).parts}  # fmt: skip
+    by_name = {name: place for place, name in names.items()}
     waiting, found = [file], [file]
     while waiting:
-        for name in _imports(waiting.pop()):
-            place = by_name.get(name)
-            if place is not None and place not in found and "site-packages" not in place.parts:
-                found.append(place)
-                waiting.append(place)
+        place = waiting.pop()
+        for name in _imports(place, names.get(place, "")):
+            there = by_name.get(name)
+            if there is not None and there not in found:
+                found.append(there)
+                waiting.append(there)
     return found[1:]
 
 
-def _imports(file: Path) -> Iterator[str]:
+def _imports(file: Path, name: str) -> Iterator[str]:
+    """Yields the names of modules that a file may import, and of the packages that hold them and itself."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    yield from _and_above(package)
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            for alias in node.names:
+                yield from _and_above(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            whole = ".".join([*base, *([node.module] if node.module else [])])
+            yield from _and_above(whole)
+            yield from (f"{whole}.{alias.name}" for alias in node.names)
+
+
+def _and_above(name: str) -> Iterator[str]:
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
 
 
 Resolve = Callable[[str, str], Any]  # (reference, field) -> what it stands for: `named`, or a loader's `value`

@@ -1,12 +1,16 @@
 """Recipes as nested dicts of plain values, ready for JSON, and back; readers of earlier formats.
 
 A part is `{"type": NAME, FIELD: VALUE, ..}`, with the short name of one of ours or the reference of one of yours. A value of
-yours is its reference: as a text where a recipe's own field holds it, as `{"value": REFERENCE}` within a part.
+yours is its reference: as a text where a recipe's own field holds it, as `{"value": REFERENCE}` within a part. A path within a
+part is `{"path": TEXT}`.
 """
 
 import dataclasses
+import enum
 import sys
+import typing
 from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
 from jaxgan.recipes import code, fields
@@ -44,16 +48,17 @@ def _field(recipe: Recipe, name: str) -> Any:
     if name == "loss":
         return _named(value, name, LOSSES)
     if name == "eval_metrics":
-        return [each if isinstance(each, str) else code.reference(each, name) for each in value]
+        return [_named(each, name, {}) for each in value]
     if name in ("augment", "eval_features"):
-        return value if isinstance(value, str) else code.reference(value, name)
+        return _named(value, name, {})
     return _plain(value, name)
 
 
 def _named(value: Any, field: str, names: Mapping[str, str]) -> str:
     """Returns the short name of a value of ours, or the reference of one of yours."""
     if isinstance(value, str):
-        return value
+        # As the user wrote it, from the folder that the user is in; it is recorded by the file's own name.
+        return code.reference(code.named(value, field), field) if code.is_reference(value) else value
     for short, where in names.items():
         module, _, name = where.partition(":")
         if module in sys.modules and getattr(sys.modules[module], name) is value:
@@ -89,6 +94,12 @@ def _part(value: Any, player: str) -> Any:
 def _plain(value: Any, field: str) -> Any:
     if isinstance(value, (tuple, list)):
         return [_plain(each, field) for each in value]
+    if isinstance(value, enum.Enum):
+        return {"value": f"{code.reference(type(value), field)}.{value.name}"}
+    if isinstance(value, PurePath):
+        return {"path": str(value)}
+    if isinstance(value, dict) and code.is_literal(value):
+        return {key: _plain(each, field) for key, each in value.items()}
     if code.is_literal(value):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -181,9 +192,12 @@ def _kind(name: str, type_: str, resolve: code.Resolve) -> Any:
         return at(names[type_])
     if not code.is_reference(type_):
         raise not_one_of(f"{name}.type", type_, names)
-    kind = resolve(type_, f"{name}.type")
+    return _dataclass(resolve(type_, f"{name}.type"), type_, name)
+
+
+def _dataclass(kind: Any, reference: str, name: str) -> Any:
     if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
-        raise FieldError(f"{name}.type", type_, "it must be a frozen dataclass with a method build")
+        raise FieldError(f"{name}.type", reference, "it must be a frozen dataclass with a method build")
     return kind
 
 
@@ -194,19 +208,30 @@ def _fields(kind: type, content: Any, prefix: str, resolve: code.Resolve) -> dic
     for name in content:
         if name not in known:
             raise no_such_field(f"{prefix}{name}", known)
-    return {name: _decoded(value, f"{prefix}{name}", resolve) for name, value in content.items()}
+    return {
+        name: _decoded(value, f"{prefix}{name}", resolve, list if _is_list(known[name]) else tuple)
+        for name, value in content.items()
+    }
 
 
-def _decoded(value: Any, field: str, resolve: code.Resolve) -> Any:
+def _is_list(annotation: Any) -> bool:
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return annotation is list or typing.get_origin(annotation) is list
+
+
+def _decoded(value: Any, field: str, resolve: code.Resolve, series: type = tuple) -> Any:
     if isinstance(value, list):
-        return tuple(_decoded(each, field, resolve) for each in value)  # JSON knows no tuples
+        return series(_decoded(each, field, resolve, series) for each in value)  # JSON knows no tuples
     if isinstance(value, dict):
         if set(value) == {"value"} and code.is_reference(value["value"]):
             return resolve(value["value"], field)
+        if set(value) == {"path"} and isinstance(value["path"], str):
+            return Path(value["path"])
         if code.is_reference(value.get("type")):
-            kind = resolve(value["type"], f"{field}.type")
+            kind = _dataclass(resolve(value["type"], f"{field}.type"), value["type"], field)
             return kind(**_fields(kind, {key: each for key, each in value.items() if key != "type"}, f"{field}.", resolve))
-        return {key: _decoded(each, f"{field}.{key}", resolve) for key, each in value.items()}
+        return {key: _decoded(each, f"{field}.{key}", resolve, list) for key, each in value.items()}
     return value
 
 

@@ -20,6 +20,12 @@ EVAL_EVERY = 200_000  # images shown
 # Figures that are looked at in any case, by which one state may be better than another.
 LOOKED_AT = ("reach", "nearest_real", "overlap", "modes", "high_quality", "reverse_kl")
 # What `stop_on` may name, and the verdict it means.
+# Columns of a row of metrics that are not a metric's.
+COLUMNS = (
+    "step", "images", "seconds", "verdict", "evidence", "definitions", "real", "members", "standard_error", "d_loss", "g_loss",
+    "d_real", "d_fake", "real_logits", "fake_logits", "real_sign", "penalty", "path_length", "augment_strength",
+    "d_grad_norm", "g_grad_norm", "diversity", "duplicates", *LOOKED_AT,
+)  # fmt: skip
 STOP_WORDS = {
     "collapse": "mode collapse",
     "diverged": "diverged",
@@ -147,7 +153,9 @@ class Recipe:
         penalty: Any = self.penalty
         if not isinstance(penalty, Penalty):
             object.__setattr__(self, "penalty", Penalty(penalty))
-        object.__setattr__(self, "eval_metrics", tuple(self.eval_metrics))
+        metrics: Any = self.eval_metrics
+        one = isinstance(metrics, str) or not hasattr(metrics, "__iter__")
+        object.__setattr__(self, "eval_metrics", (metrics,) if one else tuple(metrics))
 
 
 PARTS = ("data", "generator", "discriminator", "g_optimizer", "d_optimizer")

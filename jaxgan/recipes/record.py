@@ -106,8 +106,18 @@ def recipe_of(record: Record, allowed: Allowed) -> tuple[Recipe, list[str]]:
         FieldError: when code is not at hand, with the remedy.
         UserCodeError: when it raises.
     """
+    recipe, loader = loaded(record, allowed)
+    return recipe, loader.changed
+
+
+def loaded(record: Record, allowed: Allowed) -> tuple[Recipe, Loader]:
+    """Returns a run's recipe, and what loaded the code of the user's that it names.
+
+    Raises:
+        FieldError, UserCodeError: as `recipe_of`.
+    """
     loader = Loader(record.code, record.path / "code", allowed.folder, allowed.trust)
-    return formats.from_dict(record.recipe, resolve=loader.value), loader.changed
+    return formats.from_dict(record.recipe, resolve=loader.value), loader
 
 
 def code_as_json(code: Mapping[str, Origin]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from jaxgan.recipes import code, record
+from jaxgan.recipes.checks import check_parts
 from jaxgan.recipes.presets import NAMES, preset
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.system.messages import FieldError, did_you_mean
@@ -21,7 +22,7 @@ class Found(NamedTuple):
     changed: tuple[str, ...] = ()  # code of the run that has changed
 
 
-def find(text: str | Path, allowed: record.Allowed | None = None) -> Found:
+def find(text: Any, allowed: record.Allowed | None = None) -> Found:
     """Returns the recipe that a text means: a name, `my.py`, `my.py:other`, `package.module:other`, or a run's folder.
 
     Args:
@@ -33,6 +34,9 @@ def find(text: str | Path, allowed: record.Allowed | None = None) -> Found:
         FileNotFoundError: when it is a folder but no run.
         UserCodeError: when the file raises.
     """
+    if not isinstance(text, (str, Path)):
+        kinds = "it must be a jaxgan.Recipe, a name, a file my.py or my.py:NAME, or the folder of a run"
+        raise FieldError("recipe", f"a {type(text).__name__}", kinds)
     text = str(text)
     if text in NAMES:
         return Found(preset(text), text)
@@ -59,6 +63,7 @@ def _from_module(module: ModuleType, file: str, name: str, called: str) -> Found
     recipe = getattr(module, name)
     if not isinstance(recipe, Recipe):
         raise FieldError("recipe", f"{name} of {file} is a {type(recipe).__name__}", "it must be a jaxgan.Recipe")
+    check_parts(recipe)
     called = called if name == "recipe" else f"{called}-{name}" if called != name else name
     return Found(recipe, called, None, _tuple(module, "callbacks", file), _tuple(module, "writers", file))
 
@@ -71,5 +76,10 @@ def _tuple(module: ModuleType, name: str, file: str) -> tuple[Any, ...]:
 
 
 def _from_run(path: Path, allowed: record.Allowed) -> Found:
-    recipe, changed = record.recipe_of(record.read(path), allowed)
-    return Found(recipe, path.name, path, changed=tuple(changed))
+    recipe, loader = record.loaded(record.read(path), allowed)
+    # The file of the recipe is one of those that were loaded, if it has a part of its own.
+    own = [(module, key) for key, module in loader.found.items() if any(isinstance(v, Recipe) for v in vars(module).values())]
+    callbacks, writers = (
+        tuple(each for module, key in own for each in _tuple(module, name, key)) for name in ("callbacks", "writers")
+    )
+    return Found(recipe, path.name, path, callbacks, writers, changed=tuple(loader.changed))

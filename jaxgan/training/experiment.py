@@ -29,6 +29,7 @@ from jaxgan.core.types import (
     Weights,
 )
 from jaxgan.evaluation.metric import Metric
+from jaxgan.nets.nested import words
 from jaxgan.nets.transforms import at_precision, rematerialised, stages
 from jaxgan.nets.transforms import pack as packed
 from jaxgan.recipes import Data, Recipe, Schedules, code, members
@@ -159,6 +160,8 @@ def build(
     if dataset is not None:
         shape, class_names = shape_of(recipe, dataset), dataset.class_names if is_conditional(recipe, dataset) else ()
     assert shape is not None
+    if recipe.pack > 1 and shape.classes:
+        raise FieldError("pack", recipe.pack, f"a pack has no label of its own, and the data have {shape.classes} classes")
     loss = _loss(recipe)
     pair = _network("generator", recipe, shape), _network("discriminator", recipe, _packed(recipe, shape))
     pair = pair[0], packed(pair[1], recipe.pack)
@@ -239,8 +242,24 @@ def rows(recipe: Recipe, loss: Loss) -> int:
 
 
 def metrics_of(asked: Sequence[str | Metric]) -> list[str | Metric]:
-    """Returns metrics, those of the user's under the names by which they stand in their file."""
-    return [each if isinstance(each, str) else each.named(metric_name(each)) for each in asked]
+    """Returns metrics, those of the user's under the names by which they stand in their file, references resolved."""
+    return [_metric(each) for each in asked]
+
+
+def _metric(asked: str | Metric) -> str | Metric:
+    if isinstance(asked, str) and not code.is_reference(asked):
+        return asked
+    name = metric_name(asked)
+    found = code.named(asked, "eval_metrics") if isinstance(asked, str) else asked
+    if not isinstance(found, Metric):
+        raise FieldError("eval_metrics", asked, "it must be a jaxgan.Metric")
+    return found.named(name)
+
+
+def features_of(recipe: Recipe) -> Any:
+    """Returns the features that a recipe's metrics compare, a reference resolved; None for those that suit the data."""
+    asked: Any = recipe.eval_features or None
+    return code.named(asked, "eval_features") if code.is_reference(asked) else asked
 
 
 def own_metrics(recipe: Recipe) -> list[Metric]:
@@ -304,11 +323,14 @@ def _network(player: str, recipe: Recipe, shape: Shape) -> Network:
 
 def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network) -> None:
     """Refuses parts and values of the user's whose results have the wrong shapes, by their shapes alone."""
+    _check_latent(recipe)
     own = [player for player in ("generator", "discriminator") if not _is_ours(type(getattr(recipe, player)))]
     count = 4 * recipe.pack
     sample = jax.ShapeDtypeStruct((count, *shape.sample), jnp.float32)
     labels = jax.ShapeDtypeStruct((count,), jnp.int32)
-    z = jax.ShapeDtypeStruct((count, recipe.generator.latent_dim), jnp.float32)
+    if not isinstance(recipe.augment, str):
+        _check_augment(recipe.augment, sample)
+    z = jax.eval_shape(lambda: latent_of(recipe)(jax.random.key(0), (count, recipe.generator.latent_dim)))
     if "generator" in own:
         made = _traced("generator", recipe.generator, g, z, labels)
         if made != sample.shape:
@@ -323,9 +345,8 @@ def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network
     logits = jax.ShapeDtypeStruct((4,), jnp.float32)
     for player in ("d", "g") if not isinstance(recipe.loss, str) else ():
         value = _user("loss", functools.partial(jax.eval_shape, getattr(loss, player), logits, logits))
-        if getattr(value, "shape", None) != (4,):
-            got = _shape(getattr(value, "shape", ()))
-            raise FieldError(f"loss.{player}", f"it maps logits (4,) to {got}", "it must return one value each")
+        if not _is_real(value, (4,)):
+            raise FieldError(f"loss.{player}", f"it maps logits (4,) to {_told(value)}", "it must return one real number each")
     if not isinstance(recipe.penalty.name, str):
         _check_penalty(recipe, sample)
 
@@ -338,18 +359,73 @@ def _check_penalty(recipe: Recipe, sample: jax.ShapeDtypeStruct) -> None:
         return recipe.penalty.name(critic, real, fake, jax.random.key(0))
 
     value = _user("penalty", lambda: jax.eval_shape(use, sample, sample))
-    if getattr(value, "shape", None) != (4,):
-        got = f"it returns {_shape(getattr(value, 'shape', ()))} for {sample.shape[0]} samples"
-        raise FieldError("penalty.name", got, "it must return one value for each logit, (4,)")
+    if not _is_real(value, (4,)):
+        got = f"it returns {_told(value)} for {sample.shape[0]} samples"
+        raise FieldError("penalty.name", got, "it must return one real number for each logit, (4,)")
+
+
+def _check_latent(recipe: Recipe) -> None:
+    latent, length = latent_of(recipe), recipe.generator.latent_dim
+    if isinstance(getattr(recipe.generator, "latent", "normal"), str):
+        return
+    for shape in ((4, length), (length,)):
+        draw = functools.partial(_drawn, latent, shape)
+        z = _user("generator.latent", functools.partial(jax.eval_shape, draw))
+        if getattr(z, "shape", None) != shape:
+            raise FieldError("generator.latent", f"it returns {_told(z)} for the shape {_shape(shape)}", "it must be of that")
+
+
+def _drawn(latent: Callable[[Key, tuple[int, ...]], Any], shape: tuple[int, ...]) -> Any:
+    return latent(jax.random.key(0), shape)
+
+
+def _check_augment(augment: Augment, sample: jax.ShapeDtypeStruct) -> None:
+    def use(images: jax.Array) -> Any:
+        return augment(jax.random.key(0), images, jnp.zeros(()))
+
+    value = _user("augment", lambda: jax.eval_shape(use, sample))
+    if not _is_real(value, sample.shape):
+        raise FieldError("augment", f"it maps {_shape(sample.shape)} to {_told(value)}", "it must return images of that shape")
+
+
+def _is_real(value: Any, shape: tuple[int, ...]) -> bool:
+    return getattr(value, "shape", None) == shape and jnp.issubdtype(value.dtype, jnp.floating)
+
+
+def _told(value: Any) -> str:
+    """Returns a result of the user's as a message names it: its shape, its type where that is what is wrong."""
+    if not hasattr(value, "shape"):
+        return f"a {type(value).__name__}"
+    real = jnp.issubdtype(value.dtype, jnp.floating)
+    return _shape(value.shape) if real else f"{value.dtype} {_shape(value.shape)}"
 
 
 def _traced(player: str, part: Any, network: Network, x: Any, labels: Any) -> tuple[int, ...]:
     def run(x: jax.Array, labels: jax.Array) -> Any:
         params, stats = network.init(jax.random.key(0))
-        return network.apply(params, stats, x, labels, jax.random.key(1), train=True)[0]
+        y, after = network.apply(params, stats, x, labels, jax.random.key(1), train=True)
+        return params, stats, y, after
 
-    made = _user(f"{player}: {type(part).__name__}", lambda: jax.eval_shape(run, x, labels))
+    params, stats, made, after = _user(f"{player}: {type(part).__name__}", lambda: jax.eval_shape(run, x, labels))
+    for path, leaf in jax.tree.leaves_with_path(params):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            name = "/".join(words(path))
+            raise FieldError(player, f"parameter {name} is {leaf.dtype}", "gradients need real numbers; others belong to stats")
+    if jax.tree.map(_form, stats) != jax.tree.map(_form, after):
+        before, now = (_forms(tree) for tree in (stats, after))
+        raise FieldError(player, f"its stats go from {before} to {now}", "they must keep their names, shapes and dtypes")
+    if not hasattr(made, "shape"):
+        raise FieldError(player, f"it returns a {type(made).__name__}", "apply must return (array, stats)")
     return tuple(made.shape)
+
+
+def _form(leaf: Any) -> tuple[tuple[int, ...], str]:
+    return tuple(leaf.shape), str(leaf.dtype)
+
+
+def _forms(tree: Any) -> str:
+    found = [f"{'/'.join(words(path))} {leaf.dtype}{list(leaf.shape)}" for path, leaf in jax.tree.leaves_with_path(tree)]
+    return ", ".join(found[:4] + (["..."] if len(found) > 4 else [])) or "none"
 
 
 def _user(field: str, act: Callable[[], Any]) -> Any:

@@ -35,6 +35,9 @@ def truncating(experiment: Experiment, truncation: float | None) -> tuple[Callab
     if truncation is None:
         return lambda z: z, None
     if experiment.generator.map is None:
+        z = jax.eval_shape(lambda: experiment.latent(jax.random.key(0), (experiment.latent_dim,)))
+        if not jnp.issubdtype(z.dtype, jnp.floating):
+            raise FieldError("truncation", truncation, f"latents of {z.dtype} have no threshold")
         return lambda z: latents.truncate(z, truncation), None
     if not 0.0 <= truncation <= 2.0:
         raise FieldError("truncation", truncation, "of styles it must be from 0 to 2; 1 for none")

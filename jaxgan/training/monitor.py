@@ -15,9 +15,9 @@ from jaxgan.core.types import Dataset, GANState, Weights
 from jaxgan.evaluation import quality, settings, verdict, watching
 from jaxgan.evaluation.features import real
 from jaxgan.evaluation.features.real import Real
-from jaxgan.recipes import Data, Recipe, evaluation
+from jaxgan.recipes import Data, Recipe, code, evaluation
 from jaxgan.system.messages import FieldError
-from jaxgan.training.experiment import Experiment, metrics_of, open_data
+from jaxgan.training.experiment import Experiment, features_of, metrics_of, open_data
 from jaxgan.training.generate import drawn, over_devices, sampler
 
 log = logging.getLogger("jaxgan")
@@ -126,10 +126,11 @@ def examiner(experiment: Experiment) -> Examiner | None:
         asked = settings.settings(
             real_samples(recipe, experiment.dataset),
             metrics=metrics_of(metrics),
-            features=recipe.eval_features or None,
+            features=features_of(recipe),
             n=recipe.eval_n,
         )
-        against = quality.evaluator(asked, placement=over_devices(), begin=_told)
+        checksum = code.source_sha256(asked.features) if callable(asked.features) else None
+        against = quality.evaluator(asked, placement=over_devices(), checksum=checksum, begin=_told)
     except FieldError as error:
         raise error.renamed(f"eval_{error.field}") from error
     of_real, measured = watching.targets(against, recipe.keep_best), watching.watcher(against)

@@ -432,7 +432,7 @@ def _write(run: Run, content: dict[str, Any]) -> None:
         content |= {"changes": before} if before else {}
     for key, origin in content["code"].items():
         if origin["path"] is not None:
-            copy = run.path / "code" / (key if key.endswith(".py") else f"{key.replace('.', '/')}.py")
+            copy = run.path / "code" / code.file_name(key, origin["path"])
             copy.parent.mkdir(parents=True, exist_ok=True)
             files.write(copy, Path(origin["path"]).read_bytes())
     files.write(file, json.dumps(content, indent=2) + "\n")

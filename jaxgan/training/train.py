@@ -195,6 +195,8 @@ def _prepared(
 
 def _check_hooks(writers: Sequence[Writer], callbacks: Sequence[Callback]) -> None:
     for name, given_, fine in (("writers", writers, callable), ("callbacks", callbacks, lambda x: isinstance(x, Callback))):
+        if not isinstance(given_, Sequence):
+            raise FieldError(name, f"a {type(given_).__name__}", "they must be a list or a tuple")
         for each in given_:
             if not fine(each):
                 allowed = "a writer is a function of a row" if name == "writers" else "it must be a jaxgan.Callback"
@@ -415,7 +417,7 @@ def _guarded(field: str, act: Callable[[], Any], failed: list[recipes.UserCodeEr
     """Returns what a function of the user's returns; what it raises is kept until the state is saved."""
     try:
         return act()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         failed.append(recipes.UserCodeError(field, error))
         return None
 

@@ -16,12 +16,15 @@ from jaxgan import recipes
 from jaxgan.commands.evaluate import coverage
 from jaxgan.commands.evaluate.made import Made
 from jaxgan.commands.evaluate.targets import Asked, Target, check, file_for, modes_n, target_of
+from jaxgan.data import as_dataset
 from jaxgan.evaluation import comparison, quality, report, settings
 from jaxgan.evaluation.comparison import Compared, Comparison
+from jaxgan.evaluation.features import real
 from jaxgan.evaluation.features.statistics import in_batches
 from jaxgan.evaluation.metric import Metric
 from jaxgan.evaluation.report import Result, Value
 from jaxgan.recipes import Data, Recipe
+from jaxgan.recipes.code import source_sha256
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError
@@ -56,6 +59,7 @@ def compare(
     features: settings.Asked = None,
     weights: str | Path | None = None,
     data: str | None = None,
+    dataset: Any = None,
     split: str | None = None,
     seed: int = 0,
     batch: int = 500,
@@ -79,6 +83,7 @@ def compare(
             by default that which suits the data.
         weights: file of a published network's weights, where it is not in the cache.
         data: the real images, as a recipe's `data.name`; by default what a run was trained on. Images need it.
+        dataset: the real samples themselves, as `train` takes them: for a run that was trained on data given in Python.
         split: of the real images; by default that trained on, or `train`.
         seed: of the latents, 0 to 2^32 - 1.
         batch: samples generated at a time; it does not change them.
@@ -108,7 +113,9 @@ def compare(
     for target in targets:
         if "modes" in target.metrics:
             modes_n(target, asked)
-    against = _against([target for target in targets if set(target.metrics) != {"modes"}], asked)
+    if dataset is not None and (data is not None or split is not None):
+        raise FieldError("dataset", f"a {type(dataset).__name__}", "data and split name others; give one of them")
+    against = _against([target for target in targets if set(target.metrics) != {"modes"}], asked, dataset)
     results = []
     for i, target in enumerate(targets):
         beside = out.with_name(f"{out.stem}{'' if len(targets) == 1 else f'-{i}'}-nearest.png")
@@ -119,7 +126,7 @@ def compare(
     return out, results
 
 
-def _against(targets: Sequence[Target], asked: Asked) -> Comparison | None:
+def _against(targets: Sequence[Target], asked: Asked, dataset: Any) -> Comparison | None:
     """Returns the real images that all of these are compared with, when there are any to compare."""
     if not targets:
         return None
@@ -130,7 +137,10 @@ def _against(targets: Sequence[Target], asked: Asked) -> Comparison | None:
             raise ValueError(
                 f"data: {first.path.name} is compared with {_data(wanted)}, but {others}; name one for all of them"
             )
-    real_ = real_samples(replace(Recipe(), data=wanted), None)
+    if dataset is None and isinstance(wanted, Data) and wanted.name == "given":
+        told = "they were given in Python: name them with --data npz:FILE, or give them again: jaxgan.evaluate(run, dataset=..)"
+        raise FieldError("data", "those of the run", told)
+    real_ = real_samples(replace(Recipe(), data=wanted), None) if dataset is None else real.given(as_dataset(dataset))
     return comparison.comparison(
         real_,
         [name for name in first.metrics if name != "modes"],
@@ -138,6 +148,7 @@ def _against(targets: Sequence[Target], asked: Asked) -> Comparison | None:
         given=[len(target.images) for target in targets if target.images is not None],
         features=first.features,
         weights=asked.weights,
+        checksum=source_sha256(first.features) if callable(first.features) else None,
         placement=over_devices(),
         begin=_bar,
     )
