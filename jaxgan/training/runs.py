@@ -297,6 +297,32 @@ def generators(
     return experiment.weights_apart(weights), found
 
 
+def load_generator(
+    path: str | Path, *, step: int | None = None, member: int = 0, strict: bool = False, allowed: Allowed | None = None
+) -> tuple[Run, GAN, Weights]:
+    """Loads the averaged generator of a run, and nothing else of its state.
+
+    Args:
+        path: the run directory.
+        step: which checkpoint; the latest when None.
+        member: of a run of several GANs, the one to take.
+        strict: refuse a damaged checkpoint rather than fall back to the one before.
+        allowed: what its own code may do, where it has any.
+
+    Returns:
+        `(run, gan, weights)`: `gan.sample(weights, key, labels)` draws from it.
+
+    Raises:
+        FileNotFoundError, CheckpointError: as `load`.
+        FieldError: when there is no such member.
+    """
+    run = read(path, allowed)
+    experiment = run.experiment()
+    alone = experiment.member(member)
+    every, _ = generators(run, experiment, step=step, strict=strict)
+    return run, alone.gan, every[member]
+
+
 def best_step(run: Run) -> int:
     """Returns the step of the checkpoint that `keep_best` keeps.
 
