@@ -24,6 +24,7 @@ FORMAT = 2
 FREE = (
     "steps", "log_interval", "sample_interval", "checkpoint_interval", "keep_checkpoints", "keep_best", "stop_on",
     "eval_every", "eval_metrics", "eval_features", "eval_n", "remat", "shard", "init_from",
+    "on_nan", "rollback_factor", "rollbacks",
 )  # fmt: skip
 # Fields of a recipe whose text may be a reference to code.
 _OPEN = ("data", "loss", "penalty.name", "augment", "eval_metrics", "eval_features")

@@ -145,6 +145,13 @@ class Recipe:
     """Images measured each time; by default 10,000 or as many as there are real ones."""
     stop_on: str = ""
     """Verdicts to stop at, with commas between: collapse, diverged, discriminator, converged."""
+    on_nan: Literal["stop", "rollback"] = "stop"
+    """What to do when a loss or gradient is not finite: stop, or go back to the last good checkpoint and on from there with
+    smaller learning rates and another seed."""
+    rollback_factor: Annotated[float, Within(0, 1)] = 0.5
+    """What the learning rates are multiplied by at each rollback."""
+    rollbacks: Annotated[int, Within(1, 100)] = 3
+    """Rollbacks in a run; the next divergence stops it."""
 
     def __post_init__(self) -> None:
         """Puts parts in the place of their short names."""

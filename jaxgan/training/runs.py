@@ -86,6 +86,7 @@ class Wish(NamedTuple):
     overwrite: bool = False  # remove what an earlier training left
     change: bool = False  # go on with another recipe
     accept_code: bool = False  # go on with code that has changed
+    rollback: bool = False  # the change is not the user's, but that of a rollback
 
 
 def counted_from(path: str | Path, recipe: Recipe) -> tuple[int, int]:
@@ -158,7 +159,7 @@ def _check_there(run: Run, wish: Wish) -> bool:
     return there
 
 
-def changed(run: Run, experiment: Experiment, step: int) -> list[str]:
+def changed(run: Run, experiment: Experiment, step: int, wish: Wish) -> list[str]:
     """Writes the recipe of a run that goes on with another one, and records what changed at which step.
 
     Returns:
@@ -171,7 +172,8 @@ def changed(run: Run, experiment: Experiment, step: int) -> list[str]:
     if not found and not files_:
         return []
     entry = {"step": step, "images": experiment.images(step), "fields": {path: list(pair) for path, pair in found.items()}}
-    content["changes"] = [*old.changes, entry | ({"code": files_} if files_ else {})]
+    entry |= ({"code": files_} if files_ else {}) | ({"rollback": True} if wish.rollback else {})
+    content["changes"] = [*old.changes, entry]
     _write(run, content)
     return [*formats.told(found), *(f"code: {name}" for name in files_)]
 

@@ -25,7 +25,7 @@ from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import devices, hosts
 from jaxgan.system.messages import FieldError, say
-from jaxgan.training import checkpoint, initial, loop, monitor, runs
+from jaxgan.training import checkpoint, initial, loop, monitor, rollback, runs
 from jaxgan.training.callbacks import Callback, Moment, Writer
 from jaxgan.training.experiment import Experiment, build, given, open_data, own_metrics
 
@@ -89,7 +89,7 @@ def train(
         ValueError, FileNotFoundError: when something asked for cannot be; nothing is written then.
         UserCodeError: when code of the user's raises; what was trained is saved.
         CheckpointError: when `strict` and the latest checkpoint is damaged, or none can be read.
-        Diverged: when a loss is not finite; the last good checkpoint stays.
+        Diverged: when a loss or gradient is not finite, and `on_nan` stops then; the last good checkpoint stays.
         Stopped: on a verdict that the recipe stops on, other than converged; the state is saved.
         Interrupted: after SIGTERM, SIGHUP or Ctrl-C; the state is saved.
         SaveError: when a checkpoint cannot be written at the end, or three times in turn; those before are intact.
@@ -101,9 +101,33 @@ def train(
         path = path or found.run or Path("runs", found.name)
     if path is None:
         raise FieldError("run", None, "a recipe given as a value needs the folder of its run")
-    wish, target = runs.Wish(overwrite, change, accept_code), path
-    experiment, prepared, init = hosts.together(lambda: _prepared(recipe, target, dataset, wish, tensorboard))
+    recipe = recipe if overwrite or change else rollback.replayed(Path(path).expanduser(), recipe)
     _check_hooks(writers, callbacks)
+    wish, target, hooks = runs.Wish(overwrite, change, accept_code), path, (writers, callbacks)
+    while True:
+        try:
+            return _trained(recipe, target, dataset, wish, tensorboard, strict, *hooks)
+        except Diverged as error:
+            made = rollback.count(Path(target).expanduser())
+            if recipe.on_nan == "stop" or made >= recipe.rollbacks:
+                raise
+            log.warning("%s; rollback %d of %d", error, made + 1, recipe.rollbacks)
+            recipe = rollback.after(recipe)
+            wish = runs.Wish(change=True, accept_code=accept_code, rollback=True)
+
+
+def _trained(
+    recipe: Recipe,
+    target: str | Path,
+    dataset: Any,
+    wish: runs.Wish,
+    tensorboard: bool,
+    strict: bool,
+    writers: Sequence[Writer],
+    callbacks: Sequence[Callback],
+) -> runs.Run:
+    """Trains a recipe in a run directory to its end, or until something stops it."""
+    experiment, prepared, init = hosts.together(lambda: _prepared(recipe, target, dataset, wish, tensorboard))
     examiner = hosts.on_main_process(lambda: monitor.examiner(experiment))
     with contextlib.ExitStack() as holding:
         hosts.on_main_process(lambda: runs.start(target, experiment, wish, holding))
@@ -139,7 +163,7 @@ def _train(
         if init is not None and not start:
             checkpoints.save(state, wait=True)  # from here on the run needs the weights it began with no more
         if change:
-            _tell_changes(hosts.on_main_process(lambda: runs.changed(run, experiment, start)), start)
+            _tell_changes(hosts.on_main_process(lambda: runs.changed(run, experiment, start, wish)), start)
         hosts.on_main_process(lambda: runs.forget_after(run, start))
         rows = runs.history(run, until=start)
         found_best = _best(rows, recipe)
@@ -183,6 +207,7 @@ def _prepared(
         recipes.check(recipe)
     else:
         found = open_data(recipes.check(recipe))
+    rollback.check(recipe)
     begun = (0, 0) if wish.overwrite else runs.counted_from(path, recipe)
     experiment = build(recipe, dataset=found, counted_from=begun)
     if recipe.keep_best in ("modes", "high_quality", "reverse_kl") and experiment.density is None:
