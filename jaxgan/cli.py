@@ -145,6 +145,7 @@ def main(argv: list[str] | None = None) -> None:
     if argv is not None:
         _command_of(argv)
         return
+    messages.occupy_standard_streams()
     out, err = messages.Unfailing(sys.stdout), messages.Unfailing(sys.stderr)
     sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
     status: Any = 0

@@ -13,7 +13,10 @@ if version("jaxlib").startswith("0.10."):  # XLA refuses to start with a flag th
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK} --xla_force_host_platform_device_count=2"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -30,6 +33,31 @@ def _caches(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("cache")
     os.environ["JAXGAN_CACHE"] = str(folder)
     os.environ["TFDS_DATA_DIR"] = str(folder / "tensorflow_datasets")
+
+
+_started: list["subprocess.Popen[Any]"] = []
+
+
+class _Noted(subprocess.Popen):
+    """A child process that is known, so that none outlives the test that started it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        _started.append(self)
+
+
+vars(subprocess)["Popen"] = _Noted
+
+
+@pytest.fixture(autouse=True)
+def _no_child_outlives_its_test() -> Iterator[None]:
+    """Kills what a test that failed or timed out left running: it would slow and break those after it."""
+    yield
+    for process in _started:
+        if process.poll() is None:
+            process.kill()
+            process.wait(20)
+    _started.clear()
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def test_killed_at_random_moments(tiny_recipe: Recipe, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_saves_and_says_so(tiny_recipe: Recipe, tmp_path: Path, number: int, status: int) -> None:
     run = tmp_path / "run"
     words = kill_and_resume.command(run, options(dataclasses.replace(tiny_recipe, steps=100_000, checkpoint_interval=90_000)))

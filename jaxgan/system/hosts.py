@@ -11,6 +11,7 @@ missing heartbeats after 100 seconds, and ends the others.
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,12 +43,14 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
     Raises:
         ValueError: when it is not known who the others are, or they are not found within five minutes.
     """
-    if coordinator is not None and not coordinator.rpartition(":")[2].isdecimal():
-        raise ValueError(f"coordinator: {coordinator}, but it must be HOST:PORT")
+    if coordinator is not None:
+        _check_address(coordinator)
     if processes is not None and processes < 1:
         raise ValueError(f"processes: {processes}, but it must be at least 1")
     if process is not None and not 0 <= process < (processes or 2**31):
         raise ValueError(f"process: {process}, but it must be from 0 to {(processes or 2**31) - 1}")
+    if coordinator is not None:
+        logging.getLogger("jaxgan").info("looking for the others at %s, for five minutes at most", coordinator)
     try:
         jax.distributed.initialize(coordinator, processes, process)
     except ValueError as error:  # which of the three is missing
@@ -59,6 +62,21 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
         raise ValueError(f"coordinator: {coordinator}, but joining there failed: {str(error).splitlines()[0]}") from error
     if jax.process_index():
         logging.getLogger("jaxgan").setLevel(logging.CRITICAL)
+
+
+def _check_address(coordinator: str) -> None:
+    """Refuses an address at which nobody can ever be found.
+
+    Raises:
+        ValueError: in one line.
+    """
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ValueError(f"coordinator: {coordinator}, but it must be HOST:PORT, a port from 1 to 65535")
+    try:
+        socket.getaddrinfo(host.strip("[]"), int(port))
+    except OSError as error:
+        raise ValueError(f"coordinator: {coordinator}, but no host of that name is known ({error.strerror})") from error
 
 
 def is_first() -> bool:
@@ -150,15 +168,16 @@ def signals() -> Iterator[Signals]:
 
     One process: the first signal is noted, the second ends the process at once. Several: JAX's own handler has SIGTERM (one
     of Python's would switch it off without a word); from any process it reaches all within seconds, and they agree on a
-    dispatch after which all of them hear of it. The others are passed on as that. A signal that is ignored already, as
-    SIGHUP under nohup, stays so. In a thread other than the main one Python takes no handlers: nothing is watched there.
+    dispatch after which all of them hear of it. The others are passed on as that. SIGHUP that is ignored already,
+    as under nohup, stays so. In a thread other than the main one Python takes no handlers: nothing is watched there.
     """
     found = Signals()
     names = ("SIGINT", "SIGHUP") if jax.process_count() > 1 else ("SIGTERM", "SIGINT", "SIGHUP")
     watched = [getattr(signal, name) for name in names if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         watched = []
-    watched = [number for number in watched if signal.getsignal(number) != signal.SIG_IGN]
+    hangup = getattr(signal, "SIGHUP", None)
+    watched = [number for number in watched if number != hangup or signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, found.handle) for number in watched}
     try:
         yield found

@@ -2,6 +2,8 @@
 
 import contextlib
 import difflib
+import io
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
@@ -55,12 +57,23 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
+class _Nothing(io.RawIOBase):
+    """Takes everything and keeps nothing."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        return len(content)
+
+
 class Unfailing:
     """A text stream that drops what it cannot write: a log on a full disk or a closed pipe must not end the work."""
 
     def __init__(self, stream: TextIO | None) -> None:
-        """Keeps the stream; None, which stands for one that was closed before the program began, drops everything."""
-        self._stream, self.broken = stream, False
+        """Keeps the stream; None stands for one that was closed before the program began, and drops everything."""
+        self._stream = stream if stream is not None else io.TextIOWrapper(io.BufferedWriter(_Nothing()))
+        self.broken = False
 
     def __getattr__(self, name: str) -> Any:
         """Returns everything else that the stream has."""
@@ -69,15 +82,13 @@ class Unfailing:
     def write(self, text: str) -> int:
         """Writes what can be written."""
         with self._noticed():
-            if self._stream is not None:
-                self._stream.write(text)
+            self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         """Flushes what can be flushed."""
         with self._noticed():
-            if self._stream is not None:
-                self._stream.flush()
+            self._stream.flush()
 
     @contextlib.contextmanager
     def _noticed(self) -> Iterator[None]:
@@ -85,3 +96,15 @@ class Unfailing:
             yield
         except (OSError, ValueError):
             self.broken = True
+
+
+def occupy_standard_streams() -> None:
+    """Opens the null device in place of each standard stream that was closed before the program began.
+
+    Otherwise the next file to be opened would get its number, and what libraries write to stderr would go into that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one

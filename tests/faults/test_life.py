@@ -1,0 +1,322 @@
+"""A run under faults while it lives: two of everything, full disks, signals, streams that are gone, NaN."""
+
+import dataclasses
+import errno
+import itertools
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxgan
+from jaxgan.recipes import MLP, Adam, Data, MLPDiscriminator, Penalty, Recipe
+from jaxgan.system import hosts, lock
+from jaxgan.system.messages import FieldError
+from jaxgan.training import checkpoint, loop, rollback, runs
+from jaxgan.training.train import Diverged, Interrupted, train
+
+TINY = Recipe(
+    data=Data("digits"),
+    generator=MLP(width=8, depth=1, latent_dim=8),
+    discriminator=MLPDiscriminator(width=8, depth=1),
+    penalty=Penalty("none", 0.0),
+    batch_size=8,
+    steps=12,
+    log_interval=2,
+    sample_interval=100,
+    checkpoint_interval=2,
+)
+WORDS = [
+    "--generator",
+    "mlp",
+    "--generator.width",
+    "8",
+    "--generator.depth",
+    "1",
+    "--generator.latent-dim",
+    "8",
+    "--discriminator",
+    "mlp",
+    "--discriminator.width",
+    "8",
+    "--discriminator.depth",
+    "1",
+    "--penalty.name",
+    "none",
+    "--penalty.gamma",
+    "0",
+    "--batch-size",
+    "8",
+    "--sample-interval",
+    "100000",
+    "--data.no-conditional",
+]
+HOLDER = """
+import sys, time, pathlib
+from jaxgan.system import lock
+with lock.held(pathlib.Path(sys.argv[1])):
+    print(1, flush=True)
+    time.sleep(99)
+"""
+WEIGHTS = {"w": jnp.ones(3)}
+PLAYER = jaxgan.Player(WEIGHTS, {}, {})
+SMALL = jaxgan.GANState(jnp.int32(0), PLAYER, PLAYER, jaxgan.Weights(WEIGHTS, {}), {})
+
+
+def command(run: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "jaxgan", "train", "digits", "--run", str(run), *WORDS, *words]
+
+
+def no_room(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def rows_of(run: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+# ------------------------------------------------------------------------------------------------------------ two of everything
+
+
+def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline()
+        with (
+            pytest.raises(lock.Held, match=rf"^process {other.pid} on \S+ has been writing to it since \d"),
+            lock.held(tmp_path),
+        ):
+            pass
+        other.kill()
+    for _ in range(2):
+        with lock.held(tmp_path), pytest.raises(lock.Held, match=f"process {os.getpid()} "), lock.held(tmp_path):
+            pass
+
+
+@pytest.mark.slow
+def test_while_one_trains_others_read_and_none_writes_and_a_kill_costs_one_interval(tmp_path: Path) -> None:
+    run, interval = tmp_path / "run", 3
+    words = f"--steps 1000000 --log-interval 1 --checkpoint-interval {interval} --keep-checkpoints 1".split()
+    with subprocess.Popen(command(run, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as trainer:
+        try:
+            waited = time.monotonic()
+            while len(checkpoint.saved_steps(run / "checkpoints")) == 0 or len(rows_of(run)) < 9:
+                assert trainer.poll() is None
+                assert time.monotonic() - waited < 90
+                time.sleep(0.05)
+            recipe = runs.read(run).recipe
+            for wish in ({}, {"overwrite": True}):
+                with pytest.raises(FieldError, match=f"^run: {run}, but process {trainer.pid} on "):
+                    train(recipe, run, **wish)
+            for _ in range(8):
+                jaxgan.runs.load_generator(run)
+        finally:
+            trainer.kill()
+            trainer.wait(20)
+    reached, (saved,) = rows_of(run)[-1], checkpoint.saved_steps(run / "checkpoints")
+    assert reached - saved <= interval
+    train(dataclasses.replace(recipe, steps=saved + 2), run)
+    assert rows_of(run) == list(range(1, saved + 3))
+
+
+# ------------------------------------------------------------------------------------------------------------ saves and disks
+
+
+def test_saves_leave_no_thread_and_no_descriptor_behind(tmp_path: Path) -> None:
+    state = SMALL
+
+    def count() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+    seen = {}
+    with checkpoint.open_checkpoints(tmp_path) as checkpoints:
+        for step in range(1, 101):
+            checkpoints.save(state._replace(step=jnp.int32(step)), wait=step % 2 == 0)
+            seen[step] = count()
+    descriptors, threads = np.subtract(seen[100], seen[20])
+    assert descriptors <= 2
+    assert threads <= 8  # a pool grows a little; before, each save left one thread and three descriptors
+
+
+def test_a_save_that_fails_midway_leaves_nothing_and_the_next_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = SMALL
+    monkeypatch.setattr(checkpoint, "failed", [])
+    with checkpoint.open_checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state._replace(step=jnp.int32(1)), wait=True)
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "rename", no_room)  # the last thing of a save: the folder takes its name
+            with pytest.raises(checkpoint.SaveError, match=r"^checkpoint 2 in .* was not written: OSError: .*No space left"):
+                checkpoints.save(state._replace(step=jnp.int32(2)), wait=True)
+        assert [path.name for path in tmp_path.iterdir()] == ["1"]
+        checkpoints.save(state._replace(step=jnp.int32(3)), wait=True)
+        assert checkpoints.steps() == [1, 3]
+    assert checkpoint.failed == [2]
+
+
+@pytest.mark.parametrize(
+    ("full", "saved", "ends"), [({4, 6}, [2, 8, 10, 12], None), ({4, 6, 8}, [2], 8), ({12}, [6, 8, 10], 12)]
+)
+def test_on_a_full_disk_training_goes_on_and_gives_up_the_third_time(
+    full: set[int],
+    saved: list[int],
+    ends: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    room = checkpoint._check_room
+    monkeypatch.setattr(checkpoint, "failed", [])
+    monkeypatch.setattr(
+        checkpoint, "_check_room", lambda where, state: (no_room if int(state.step) in full else room)(where, state)
+    )
+    recipe = dataclasses.replace(TINY, keep_checkpoints=4 if ends is None else 3)
+    if ends is None:
+        train(recipe, tmp_path)
+    else:
+        last = f"the last good checkpoint is {saved[-1]}; once there is room the same command goes on from it"
+        with pytest.raises(checkpoint.SaveError, match=f"^checkpoint {ends} in .*No space left on device; {last}$"):
+            train(recipe, tmp_path)
+    assert checkpoint.saved_steps(tmp_path / "checkpoints") == saved
+    told = [record.getMessage() for record in caplog.records if "training goes on" in record.getMessage()]
+    assert len(told) == len(full) - (ends is not None)
+
+
+def test_rows_wait_for_room_and_pictures_are_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = train(TINY, tmp_path)
+    metrics = run.metrics.read_bytes()
+    run.metrics.unlink()
+    run.metrics.symlink_to("/dev/full")
+    write = runs.jsonl_writer(run)
+    write({"step": 1})
+    run.metrics.unlink()
+    run.metrics.write_bytes(metrics)
+    write({"step": 2})
+    assert run.metrics.read_bytes() == metrics + b'{"step": 1}\n{"step": 2}\n'
+    monkeypatch.setattr(jaxgan.pictures, "write", no_room)
+    monkeypatch.setattr(jaxgan.pictures, "curves", no_room)
+    train(TINY, tmp_path, overwrite=True)
+    assert not list(run.samples.iterdir())
+    assert rows_of(tmp_path) == [2, 4, 6, 8, 10, 12]
+
+
+# ---------------------------------------------------------------------------------------------------- signals, streams, clocks
+
+
+def test_a_signal_ends_an_evaluation(tmp_path: Path) -> None:
+    calls = itertools.count()
+
+    def slow(real: Any, _: Any) -> float:
+        if next(calls):  # the first is a trial on real samples
+            signal.raise_signal(signal.SIGTERM)
+            time.sleep(60)
+        return float(len(real))
+
+    metric = jaxgan.Metric(slow, better="lower", definition="slow", of="samples")
+    globals()["METRIC"] = metric
+    recipe = dataclasses.replace(TINY, eval_metrics=(metric,), eval_every=8 * 4, eval_n=50)
+    began = time.monotonic()
+    with pytest.raises(Interrupted, match=r"^stopped at step 5 and saved; the same command goes on$") as caught:
+        train(recipe, tmp_path)
+    assert caught.value.status == 143
+    assert time.monotonic() - began < 50
+    assert checkpoint.saved_steps(tmp_path / "checkpoints")[-1] == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "streams", ["2>/dev/full >&- <&-", "2>&- >/dev/full", "2>&1 | head -2 >/dev/null; exit ${PIPESTATUS[0]}"]
+)
+def test_streams_that_are_gone_end_nothing(streams: str, tmp_path: Path) -> None:
+    words = " ".join(f"'{word}'" for word in command(tmp_path / "run", "--steps", "8", "--log-interval", "1"))
+    ended = subprocess.run(["bash", "-c", f"{words} {streams}"], capture_output=True, timeout=120)
+    assert ended.returncode == 0
+    assert checkpoint.saved_steps(tmp_path / "run" / "checkpoints") == [8]
+
+
+def test_a_thread_that_is_not_the_main_one_trains_while_the_clock_jumps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jumps = itertools.cycle([0.0, 1e9, -1e9, 5.0])
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(jumps)))
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=train, args=(TINY, tmp_path))
+    thread.start()
+    thread.join(120)
+    assert checkpoint.saved_steps(tmp_path / "checkpoints")[-1] == 12
+    assert rows_of(tmp_path) == [2, 4, 6, 8, 10, 12]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with hosts.signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert stop() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("address", ["nobody.invalid:1234", "localhost:0", "localhost:99999", ":1234"])
+def test_an_address_at_which_nobody_can_be_is_refused_at_once(address: str) -> None:
+    with pytest.raises(ValueError, match=f"^coordinator: {address}, but "):
+        hosts.join(address, 2, 1)
+
+
+# -------------------------------------------------------------------------------------------------------------------- NaN
+
+
+WILD = dataclasses.replace(
+    TINY,
+    loss="wasserstein",
+    discriminator=MLPDiscriminator(width=8, depth=12),
+    g_optimizer=Adam(learning_rate=5.0),
+    d_optimizer=Adam(learning_rate=5.0),
+    steps=60,
+    log_interval=4,
+    checkpoint_interval=4,
+)
+
+
+def test_a_divergence_says_what_can_be_gone_back_to(tmp_path: Path) -> None:
+    with pytest.raises(
+        Diverged, match=r"^diverged before step \d+: \w+ is (inf|nan|-inf); (the last good|there is no) checkpoint"
+    ):
+        train(WILD, tmp_path)
+    for step in checkpoint.saved_steps(tmp_path / "checkpoints"):
+        _, state = jaxgan.load(tmp_path, step=step)
+        assert all(
+            np.isfinite(leaf).all() for leaf in (*state.g.params["hidden_0"].values(), *state.d.params["hidden_0"].values())
+        )
+
+
+def test_a_rollback_goes_on_with_smaller_steps_and_is_recorded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recipe = dataclasses.replace(WILD, on_nan="rollback", rollback_factor=1e-5, rollbacks=1)
+    train(recipe, tmp_path)
+    (change,) = json.loads((tmp_path / "recipe.json").read_text())["changes"]
+    assert change["rollback"] is True
+    assert change["fields"]["g_optimizer.learning_rate"] == [5.0, 5.0 * 1e-5]
+    assert change["fields"]["seed"] == [0, 1]
+    assert "rollback 1 of 1" in caplog.text
+    assert rollback.replayed(tmp_path, recipe).seed == 1
+    steps = checkpoint.saved_steps(tmp_path / "checkpoints")
+    with caplog.at_level(logging.INFO):
+        train(recipe, tmp_path)  # the same recipe again: it is the run's own
+    assert "is finished" in caplog.text
+    assert checkpoint.saved_steps(tmp_path / "checkpoints") == steps
+    with pytest.raises(Diverged):
+        train(dataclasses.replace(recipe, rollback_factor=1.0), tmp_path / "again")
+    with pytest.raises(FieldError, match=r"^on_nan: rollback, but g_optimizer has no field learning_rate"):
+        train(dataclasses.replace(recipe, g_optimizer=optax.sgd(0.1)), tmp_path / "own")
