@@ -1,7 +1,6 @@
 """The command line. Recipes and tyro load at once; everything heavier loads when a command runs."""
 
 import dataclasses
-import json
 import logging
 import os
 import sys
@@ -233,7 +232,7 @@ def _write_json(content: dict[str, Any], out: Path | None) -> Path | None:
     from jaxgan.system import files
 
     if out is not None:
-        files.write(out.absolute(), json.dumps(content, indent=2) + "\n")
+        files.write_json(out.absolute(), content)
     return out
 
 

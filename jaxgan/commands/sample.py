@@ -197,7 +197,7 @@ def _check_labels(labels: Sequence[int] | None, run: runs.Run) -> list[int]:
 
 
 def _check_out(out: str | Path, suffixes: tuple[str, ...]) -> Path:
-    out = Path(out).expanduser().absolute()
+    out = files.home_expanded(out).absolute()
     if out.suffix not in suffixes:
         raise ValueError(
             f"out: {out.name} ends in {out.suffix!r}, but it must be one of {', '.join(s or 'a folder' for s in suffixes)}"

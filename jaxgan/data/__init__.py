@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxgan.core.types import Dataset
 from jaxgan.data.source import Arrays, Source
+from jaxgan.system.files import home_expanded
 from jaxgan.system.messages import FieldError, did_you_mean
 
 __all__ = ["NAMES", "arrays", "as_dataset", "from_array", "from_source", "load", "prepare"]
@@ -207,7 +208,7 @@ def _only_train(name: str, split: str) -> None:
 def _nearest(name: str) -> str:
     import tensorflow_datasets
 
-    if name and Path(name).expanduser().is_dir():
+    if name and home_expanded(name).is_dir():
         return f"; did you mean {f'folder:{name}'!r}?"
     builders = tensorflow_datasets.list_builders(with_community_datasets=False)
     if name in builders:

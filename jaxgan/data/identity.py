@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from jaxgan.data import cache, tfds
+from jaxgan.system.files import home_expanded
 
 
 def fingerprint(
@@ -25,7 +26,7 @@ def fingerprint(
     """
     kind, _, rest = name.partition(":")
     if kind in ("folder", "npz") or name.endswith(".npz"):
-        root = Path(rest if kind in ("folder", "npz") and rest else name).expanduser().absolute()
+        root = home_expanded(rest if kind in ("folder", "npz") and rest else name).absolute()
     else:
         if name == "digits":
             data_dir = cache.directory(cache_dir) / "tensorflow_datasets"

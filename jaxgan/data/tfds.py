@@ -1,6 +1,5 @@
 """Image sets that TensorFlow Datasets has prepared, read without TensorFlow."""
 
-import io
 import logging
 import os
 import re
@@ -12,6 +11,8 @@ import numpy as np
 
 from jaxgan.data import cache, fit
 from jaxgan.data.source import Arrays, Source
+from jaxgan.system import files
+from jaxgan.system import images as pictures
 from jaxgan.system.messages import FieldError, did_you_mean
 
 _log = logging.getLogger("jaxgan")
@@ -22,7 +23,7 @@ _NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d.*]+)?")
 
 def directory(data_dir: str | os.PathLike[str] | None = None) -> Path:
     """Returns where prepared sets live: `data_dir`, else TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return files.home_expanded(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def prepared(name: str, data_dir: str | os.PathLike[str] | None = None) -> Any:
@@ -172,9 +173,7 @@ def _records(builder: Any, split: str, image_key: str) -> Any:
 
 
 def _picture(encoded: bytes, native: tuple[int | None, ...], image_size: int | None, channels: int) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(encoded)) as image:
+    with pictures.opened(encoded) as image:
         if image_size == 32 and native[:2] == (28, 28):
             return fit.arrays(fit.picture(image, None, channels)[None], 32, channels)[0]
         return fit.picture(image, image_size, channels)

@@ -8,7 +8,6 @@ A run or a file of weights that came from elsewhere never makes its copy of the 
 import ast
 import importlib
 import importlib.util
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -59,7 +58,7 @@ def load_file(path: str | Path) -> ModuleType:
         FieldError: when it is not there, or is no Python file.
         UserCodeError: when it raises.
     """
-    place = Path(path).expanduser().resolve()
+    place = files.home_expanded(path).resolve()
     if place in _executed:
         return _executed[place]
     if not place.is_file():
@@ -174,7 +173,7 @@ def origins(references: Iterable[str]) -> dict[str, Origin]:
             continue
         for place in (file, *_beside(file)):
             name = key if place == file else str(place.relative_to(file.parent))
-            found[name] = Origin(str(place), files.sha256(place.read_bytes()))
+            found[name] = Origin(str(place), files.sha256(files.read(place)))
     return found
 
 
@@ -185,7 +184,7 @@ def remember(place: Path) -> None:
     try:
         store = _store()
         store.parent.mkdir(parents=True, exist_ok=True)
-        files.write(store, json.dumps(sorted({*_remembered(), str(place)}), indent=0) + "\n")
+        files.write_json(store, sorted({*_remembered(), str(place)}))
     except OSError:  # then it has to be named again
         return
 
@@ -251,7 +250,7 @@ class Loader:
                                       Path(recorded.path) == Path(origin.path).parent / name)  # fmt: skip
             if not belongs or recorded.sha256 is None or beside is None:
                 continue
-            if not beside.is_file() or files.sha256(beside.read_bytes()) != recorded.sha256:
+            if not beside.is_file() or files.sha256(files.read(beside)) != recorded.sha256:
                 self.changed += [name] if name not in self.changed else []
 
     def _remedy(self, origin: Origin) -> str:
@@ -280,8 +279,8 @@ def _store() -> Path:
 
 def _remembered() -> set[str]:
     try:
-        content = json.loads(_store().read_text())
-    except (OSError, ValueError, RecursionError):
+        content = files.read_json(_store())
+    except files.Unreadable:
         return set()
     return {each for each in content if isinstance(each, str)} if isinstance(content, list) else set()
 
@@ -356,7 +355,7 @@ def _beside(file: Path) -> list[Path]:
 
 
 def _imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(ast.parse(files.read(file))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from jaxgan.recipes import code, record
 from jaxgan.recipes.presets import NAMES, preset
 from jaxgan.recipes.recipe import Recipe
+from jaxgan.system import files
 from jaxgan.system.messages import FieldError, did_you_mean
 
 
@@ -39,7 +40,7 @@ def find(text: str | Path, allowed: record.Allowed | None = None) -> Found:
     place, _, name = text.partition(":") if text.endswith(".py") or ".py:" in text else (text, "", "")
     if place.endswith(".py"):
         return _from_module(code.load_file(place), Path(place).name, name or "recipe", Path(place).stem)
-    path = Path(text).expanduser()
+    path = files.home_expanded(text)
     if record.is_run(path):
         return _from_run(path, allowed or record.Allowed())
     if code.is_reference(text):

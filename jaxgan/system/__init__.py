@@ -5,9 +5,13 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
+        "arrays",
+        "debris",
         "devices",
+        "files",
         "host_memory",
         "hosts",
+        "images",
         "messages",
     ),
 )

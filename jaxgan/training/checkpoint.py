@@ -27,7 +27,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from jaxgan.core.types import GANState, PyTree, Weights
-from jaxgan.system import hosts
+from jaxgan.system import files, hosts
 
 _log = logging.getLogger("jaxgan")
 
@@ -289,7 +289,7 @@ def _load(directory: Path, step: int, item: str, prefix: str, abstract: PyTree) 
 
     def table() -> dict[str, list[Any]]:
         # Not by Orbax's own reader, which opens every item's arrays as well, damaged or not.
-        metadata = json.loads((path / "_CHECKPOINT_METADATA").read_text())["custom_metadata"]
+        metadata = files.read_json(path / "_CHECKPOINT_METADATA")["custom_metadata"]
         if _digest(metadata["leaves"]) != metadata["digest"]:
             raise ValueError("its table of checksums has changed")
         return {name.removeprefix(prefix): row for name, row in metadata["leaves"].items() if name.startswith(prefix)}

@@ -1,6 +1,5 @@
 """A run directory: the recipe, the checkpoints and the logs of one training. The one door to it."""
 
-import json
 import logging
 import math
 import shutil
@@ -21,7 +20,7 @@ from jaxgan.recipes import Recipe, code, formats, record
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import files, hosts
 from jaxgan.system.messages import FieldError
-from jaxgan.training import checkpoint
+from jaxgan.training import checkpoint, metrics
 from jaxgan.training.callbacks import Writer
 from jaxgan.training.experiment import Experiment, Shape, build, own_metrics
 
@@ -90,7 +89,7 @@ def counted_from(path: str | Path, recipe: Recipe) -> tuple[int, int]:
 
     Where a step shows as many images as before, that is as it was; where not, counting starts anew at the latest checkpoint.
     """
-    path = Path(path).expanduser().absolute()
+    path = files.home_expanded(path).absolute()
     if not record.is_run(path):
         return 0, 0
     old = record.read(path)
@@ -170,7 +169,7 @@ def join(path: str | Path, experiment: Experiment) -> Run:
     run = _run(path, experiment)
     file = run.path / "recipe.json"
     if jax.process_count() > 1:
-        content = file.read_bytes() if file.is_file() else b""
+        content = files.read(file) if record.is_run(run.path) else b""
         if zlib.crc32(content) != int(hosts.told(np.uint32(zlib.crc32(content)))):
             raise FieldError(
                 "run",
@@ -183,7 +182,7 @@ def join(path: str | Path, experiment: Experiment) -> Run:
 
 def _run(path: str | Path, experiment: Experiment) -> Run:
     return Run(
-        Path(path).expanduser().absolute(),
+        files.home_expanded(path).absolute(),
         experiment.recipe,
         experiment.shape,
         experiment.class_names,
@@ -296,22 +295,24 @@ def best_step(run: Run) -> int:
 
 
 def history(run: Run, *, until: int | None = None) -> list[dict[str, Any]]:
-    """Returns the rows of `metrics.jsonl` up to step `until`; a last line that a kill cut short is left out."""
-    rows = []
-    for line in run.metrics.read_text().splitlines() if run.metrics.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if until is None or row["step"] <= until:
-            rows.append(row)
-    return rows
+    """Returns the rows of `metrics.jsonl` up to step `until`.
+
+    A last line that a kill cut short is left out, and so are lines that are no rows: a warning says which.
+
+    Raises:
+        Unreadable: when it is no file.
+    """
+    rows, left_out = metrics.read(run.metrics)
+    if left_out:
+        shown = "; ".join(left_out[:3]) + (f" and {len(left_out) - 3} more" if len(left_out) > 3 else "")
+        log.warning("%s: %d of %d lines are left out: %s", run.metrics, len(left_out), len(left_out) + len(rows), shown)
+    return rows if until is None else [row for row in rows if row["step"] <= until]
 
 
 def forget_after(run: Run, step: int) -> list[dict[str, Any]]:
     """Drops the metrics and samples after a step, which the resumed run makes again; returns the rows kept."""
     rows = history(run, until=step)
-    files.write(run.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+    metrics.write(run.metrics, rows)
     for file in run.samples.glob("*.png"):
         if file.stem.isdigit() and int(file.stem) > step:
             file.unlink()
@@ -322,8 +323,7 @@ def jsonl_writer(run: Run) -> Writer:
     """Returns a writer that appends each row to `metrics.jsonl` as one JSON object."""
 
     def write(row: dict[str, Any]) -> None:
-        with run.metrics.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        metrics.append(run.metrics, row)
 
     return write
 
@@ -400,8 +400,8 @@ def _write(run: Run, content: dict[str, Any]) -> None:
         if origin["path"] is not None:
             copy = run.path / "code" / (key if key.endswith(".py") else f"{key.replace('.', '/')}.py")
             copy.parent.mkdir(parents=True, exist_ok=True)
-            files.write(copy, Path(origin["path"]).read_bytes())
-    files.write(file, json.dumps(content, indent=2) + "\n")
+            files.write(copy, files.read(origin["path"]))
+    files.write_json(file, content)
 
 
 def _check_same(old: record.Record, new: Run, wish: Wish) -> None:

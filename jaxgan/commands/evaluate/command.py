@@ -1,6 +1,5 @@
 """Measures runs and sets of images: figures, each with how it was obtained and with the figure of real images."""
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -103,7 +102,7 @@ def compare(
     check(asked)
     if not paths:
         raise FieldError("RUN", "missing", "one or more are required")
-    targets = [target_of(Path(path).expanduser().absolute(), asked) for path in paths]
+    targets = [target_of(files.home_expanded(path).absolute(), asked) for path in paths]
     out = file_for(out, targets)
     for target in targets:
         if "modes" in target.metrics:
@@ -115,7 +114,7 @@ def compare(
         measured = _of_images(target, against, beside) if target.run is None else _of_run(target, against, asked, beside)
         results.append(measured._replace(file=out))
     content = results[0].content() if len(results) == 1 else report.together(results)
-    files.write(out, json.dumps(content, indent=2) + "\n")
+    files.write_json(out, content)
     return out, results
 
 
