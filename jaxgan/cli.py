@@ -149,7 +149,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         arguments, extra = _arguments(command, kind, words)
     except (options.Mistake, ValueError, OSError) as error:
-        _fail(command, str(error))
+        _fail(command, _words(error))
     except UserCodeError as error:
         _fail_in_user_code(command, error)
     if argv is None and (kind is of.Bench or hasattr(arguments, "compile_cache")):  # a process of its own, that computes
@@ -193,9 +193,16 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
         status = 2 if isinstance(error, (ValueError, OSError)) else status
         if isinstance(error, hosts.Elsewhere) or not (isinstance(error, (ValueError, OSError)) or hosts.is_first()):
             sys.exit(status)  # it is told by another process
-        _fail(command, str(error), status)
+        _fail(command, _words(error), status)
     if made is not None:
         print(made)
+
+
+def _words(error: BaseException) -> str:
+    """Returns an error's message; of one of the system's `FILE: REASON`, without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
 
 
 def _out_of_memory(arguments: Any) -> str:

@@ -9,20 +9,22 @@ import shutil
 import time
 from pathlib import Path
 
-_NAME = re.compile(r"\.(?:.+\.)?(?:([0-9a-f]{8})-)?(\d+)-[0-9a-f]{8}\.part")
+_NAME = re.compile(r"\..+-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.part", re.DOTALL)
+# Of earlier versions: their maker, where it is told, ran on any machine.
+_EARLIER = re.compile(r"\..+\.\d+(-[0-9a-f]{8}\.part|\.tmp)|\.jaxgan-[a-z0-9_]{8}", re.DOTALL)
 _OLD = 86_400  # seconds after which what another machine made is taken for left
 _cleared: set[Path] = set()  # folders that this process has looked through
 
 
-def name(of: str = "") -> str:
-    """Returns a new name for a temporary file, beside the file `of` or for a folder: `.OF.MACHINE-PID-RANDOM.part`."""
-    return f".{of[:100]}{'.' if of else ''}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part"
+def name(of: str = "jaxgan") -> str:
+    """Returns a new name for a temporary file, which is to take the name `of`: `.OF-MACHINE-PID-RANDOM.part`."""
+    return f".{of.encode()[:100].decode(errors='ignore')}-{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part"
 
 
 def clear(folder: Path, *, again: bool = False) -> None:
     """Removes temporary files and folders that a process left in a folder when it was killed.
 
-    What another machine made is removed after a day, since its processes cannot be asked.
+    What another machine or an earlier version made is removed after a day, since its maker cannot be asked for.
 
     Args:
         folder: where to look, not below it.
@@ -42,11 +44,10 @@ def clear(folder: Path, *, again: bool = False) -> None:
 
 def _is_left(entry: "os.DirEntry[str]") -> bool:
     found = _NAME.fullmatch(entry.name)
-    if found is None:
+    if found is None and not _EARLIER.fullmatch(entry.name):
         return False
-    machine, process = found[1], int(found[2])
-    if machine is None or machine == _machine():
-        return not _is_alive(process)
+    if found is not None and found[1] == _machine():
+        return not _is_alive(int(found[2]))
     with contextlib.suppress(OSError):
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD
     return False
