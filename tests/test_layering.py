@@ -154,6 +154,7 @@ LIGHT = (
     "jaxgan.commands.options",
     "jaxgan.system.messages",
     "jaxgan.system.files",
+    "jaxgan.system.environment",
 )
 
 

@@ -10,12 +10,13 @@ from jaxgan.core import sweep
 from jaxgan.core.types import Weights
 from jaxgan.recipes import record
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import files
+from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 from jaxgan.training import tensors as weights
 
 
+@environment.fixed()
 def export(
     path: str | Path,
     *,

@@ -16,7 +16,7 @@ from jaxgan.core.types import Batch, GANState, Info, Key, PyTree
 from jaxgan.evaluation import verdict
 from jaxgan.recipes import Data, Recipe, check, check_divides, divides, members, sources
 from jaxgan.recipes.data import NOT_AT_HAND, UNCONDITIONAL
-from jaxgan.system import files
+from jaxgan.system import environment, files
 from jaxgan.system.devices import cut as laid_out
 from jaxgan.system.messages import FieldError
 from jaxgan.training.experiment import Experiment, Shape, build, open_data, shape_of
@@ -80,6 +80,7 @@ class Plan(NamedTuple):
         return self.needs.total <= self.memory
 
 
+@environment.fixed()
 def plan(
     recipe: Recipe | str | Path,
     shape: Shape | None = None,

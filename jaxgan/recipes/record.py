@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jaxgan.recipes import formats
 from jaxgan.recipes.code import Loader, Origin
 from jaxgan.recipes.recipe import Recipe
-from jaxgan.system import files
+from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
 
 FILE = "recipe.json"
@@ -63,6 +63,7 @@ def read(path: str | Path) -> Record:
 
 def _parsed(path: Path, content: dict[str, Any]) -> Record:
     version, data = content.get("format", 1), content["data"]
+    environment.check(content.get("environment", {}))
     step, images = (_count("counted_from", number, 2**63) for number in content.get("counted_from", (0, 0)))
     return Record(
         path=path,

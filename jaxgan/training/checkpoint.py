@@ -304,7 +304,8 @@ def _load(directory: Path, step: int, item: str, prefix: str, abstract: PyTree) 
     newer: list[Any] = []
     saved = _read(where, table)
     if newer:
-        raise FieldError("format", newer[0], f"{where} is of it, and this version of jaxgan reads 1 to {FORMAT}; a newer wrote it")
+        allowed = f"this version of jaxgan reads 1 to {FORMAT}; a newer one wrote {where}"
+        raise FieldError("format", repr(newer[0])[:40], allowed)
     _check_same(where, {name: kind for name, (kind, _) in saved.items()}, _kinds(abstract))
     tree = _read(where, lambda: ocp.load_checkpointables(path, {item: abstract})[item])
     found = _table(tree)

@@ -18,7 +18,7 @@ from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, code, formats, record
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import files, hosts
+from jaxgan.system import environment, files, hosts
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, metrics
 from jaxgan.training.callbacks import Writer
@@ -147,6 +147,7 @@ def changed(run: Run, experiment: Experiment, step: int) -> list[str]:
     old = record.read(run.path)
     content = _content(run, experiment)
     found = formats.differences(old.recipe, content["recipe"])
+    found |= _other_environment(old, content["environment"])
     files_ = _changed_code(old.code, content["code"])
     if not found and not files_:
         return []
@@ -210,6 +211,7 @@ def read(path: str | Path, allowed: Allowed | None = None) -> Run:
     return Run(found.path, recipe, shape, found.class_names, found.counted_from)
 
 
+@environment.fixed()
 def load(
     path: str | Path,
     *,
@@ -379,7 +381,8 @@ def _content(run: Run, experiment: Experiment) -> dict[str, Any]:
             "size": None if dataset is None else dataset.size,
         },
         "code": record.code_as_json(origins),
-        "versions": {"python": python_version()} | {name: version(name) for name in _PACKAGES},
+        "environment": environment.recorded(),
+        "versions": _versions(),
         "device": {
             "kind": device.device_kind,
             "platform": device.platform,
@@ -415,10 +418,33 @@ def _check_same(old: record.Record, new: Run, wish: Wish) -> None:
     if found and not wish.change:
         remedy = "name another folder with --run, go on with it by --change, or start anew with --overwrite"
         raise FieldError("run", f"{old.path} was trained with another recipe ({'; '.join(found)})", remedy, link=": ")
+    others = _other_environment(old, environment.recorded())
+    if others and not wish.change:
+        remedy = "set JAX_DEFAULT_MATMUL_PRECISION as it was, or go on by --change"
+        raise FieldError("run", f"{old.path} was trained with another {formats.told(others)[0]}", remedy, link=": ")
+    _tell_versions(old)
     files_ = _changed_code(old.code, record.code_as_json(code.origins(formats.references(recipe))))
     if files_ and not wish.accept_code and not wish.change:
         remedy = "go on with --accept-code, or start anew with --overwrite"
         raise FieldError("code", f"{', '.join(files_)} changed since {old.path} was trained", remedy, link=": ")
+
+
+def _other_environment(old: record.Record, now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Returns the settings of JAX that differ from those recorded, where they are: `{"environment.NAME": (old, new)}`."""
+    was = old.content.get("environment", {})
+    return {f"environment.{name}": (was[name], now[name]) for name in now if name in was and was[name] != now[name]}
+
+
+def _tell_versions(old: record.Record) -> None:
+    was, now = old.content.get("versions", {}), _versions()
+    was = was if isinstance(was, dict) else {}
+    others = [f"{name} {was[name]} -> {now[name]}" for name in now if was.get(name, now[name]) != now[name]]
+    if others:
+        log.warning("%s: %s: going on, but no longer bit for bit as it would have been", old.path, ", ".join(others))
+
+
+def _versions() -> dict[str, str]:
+    return {"python": python_version()} | {name: version(name) for name in _PACKAGES}
 
 
 def _changed_code(old: dict[str, code.Origin], new: dict[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, sources
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
-from jaxgan.system import devices, files, hosts
+from jaxgan.system import devices, environment, files, hosts
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, initial, loop, monitor, runs
 from jaxgan.training.callbacks import Callback, Moment, Writer
@@ -46,6 +46,7 @@ class Interrupted(RuntimeError):
         self.status = 128 + number
 
 
+@environment.fixed()
 def train(
     recipe: Recipe | str | Path,
     path: str | Path | None = None,

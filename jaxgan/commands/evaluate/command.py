@@ -22,7 +22,7 @@ from jaxgan.evaluation.metric import Metric
 from jaxgan.evaluation.report import Result, Value
 from jaxgan.recipes import Data, Recipe
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import files
+from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 from jaxgan.training.generate import over_devices
@@ -47,6 +47,7 @@ def evaluate(run: str | Path, **options: Any) -> Result:
     return compare([run], **options)[1][0]
 
 
+@environment.fixed()
 def compare(
     paths: Sequence[str | Path],
     *,
