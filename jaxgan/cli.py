@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -246,10 +247,16 @@ def _write_json(content: dict[str, Any], out: Path | None) -> Path | None:
 def _use_compile_cache() -> None:
     import jax
 
-    from jaxgan.system.files import cache_folder
+    from jaxgan.system import files
 
+    # One that cannot be written costs JAX a warning for each program.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+        folder = files.cache_folder() / "xla"
+        if not files.is_usable(folder):
+            jax.config.update("jax_enable_compilation_cache", False)
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

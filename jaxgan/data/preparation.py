@@ -24,6 +24,14 @@ _ORIGINALS = ("mnist", "fashion_mnist", "cifar10")
 _Examples = Iterator[tuple[int, dict[str, Any]]]
 
 
+class Unwritable(ValueError):
+    """The folder of prepared sets cannot be written."""
+
+    def __init__(self, root: Path, cause: str) -> None:
+        super().__init__(f"data_dir: cannot write {root}: {cause}")
+        self.cause = cause
+
+
 def prepare(name: str, *, source: str | os.PathLike[str] | None = None, data_dir: str | os.PathLike[str] | None = None) -> Path:
     """Prepares a data set for reading; one that is prepared already is left as it is.
 
@@ -154,7 +162,7 @@ def _written(builder_class: Any, root: Path) -> Path:
             final = root / made.relative_to(folder)
             _moved(made, final, builder.name, root)
     except OSError as error:
-        raise ValueError(f"data_dir: cannot write {root}: {error.strerror or error}") from None
+        raise Unwritable(root, files.told(error)) from None
     return final
 
 

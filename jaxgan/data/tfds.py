@@ -41,12 +41,14 @@ def prepared(name: str, data_dir: str | os.PathLike[str] | None = None) -> Any:
 
     if not _NAME.fullmatch(name):
         raise ValueError(f"tfds: {name!r} is not a name such as mnist, NAME/CONFIG or NAME:VERSION")
+    root = directory(data_dir)
     try:
-        builder = read_only_builder.builder_from_files(name, data_dir=str(directory(data_dir)))
+        _check_files(root / re.split("[/:]", name)[0])
+        builder = read_only_builder.builder_from_files(name, data_dir=str(root))
     except registered.DatasetNotFoundError:
         raise FileNotFoundError(_not_prepared(name, data_dir)) from None
     except Exception as error:  # a damaged features.json makes TFDS raise nearly anything
-        raise ValueError(f"tfds:{name} in {directory(data_dir)} cannot be read: {one_line(error)}") from None
+        raise ValueError(f"tfds:{name} in {root} cannot be read: {one_line(error)}") from None
     formats = {kind.value for kind in builder.info.available_file_formats()}
     if formats and "array_record" not in formats:
         held = ", ".join(sorted(formats))
@@ -54,6 +56,17 @@ def prepared(name: str, data_dir: str | os.PathLike[str] | None = None) -> Any:
     if not builder.info.splits:
         raise FileNotFoundError(_not_prepared(name, data_dir))
     return builder
+
+
+def _check_files(folder: Path) -> None:
+    """Refuses a prepared set in which something is no file: TFDS would wait for a named pipe for ever.
+
+    Raises:
+        Unreadable: naming it.
+    """
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            files.check_kind(os.path.join(inside, name))
 
 
 def source(
@@ -108,7 +121,7 @@ def source(
         resized = "x".join(map(str, shape))
         safe = re.sub(r"[^\w.-]", lambda found: f"%{ord(found[0]):02X}", split)
         folder = cache.directory(cache_dir) / "arrays" / builder.info.full_name / f"{safe}-{resized}"
-        return cache.arrays(folder, _fingerprint(Path(builder.data_path)), decode)
+        return cache.arrays(folder, fingerprint(Path(builder.data_path)), decode)
 
     return Source(f"tfds:{name}", split, size, shape, class_names, read, everything)
 
@@ -179,7 +192,7 @@ def _picture(encoded: bytes, native: tuple[int | None, ...], image_size: int | N
         return fit.picture(image, image_size, channels)
 
 
-def _fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path) -> str:
     """Changes whenever the set is prepared anew."""
-    files = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.iterdir())
-    return f"{zlib.crc32(repr(files).encode()):08x}"
+    seen = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.iterdir())
+    return f"{zlib.crc32(repr(seen).encode()):08x}"

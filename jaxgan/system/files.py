@@ -86,6 +86,22 @@ def without_cache(folder: Path, error: BaseException | str) -> None:
         _log.warning("cache: %s cannot be written (%s): going on without; JAXGAN_CACHE names another folder", folder, words)
 
 
+def is_usable(folder: Path) -> bool:
+    """Tells whether a folder of caches can be made and written to and holds only files and folders; if not, says so, once."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with scratch(folder) as probe, open(probe / "probe", "wb") as file:
+            file.write(bytes(4096))
+        with os.scandir(folder) as entries:
+            odd = next((each.name for each in entries if not each.is_dir() and not each.is_file()), None)
+    except OSError as error:
+        without_cache(folder.parent, error)
+        return False
+    if odd is not None:
+        without_cache(folder, f"{odd} in it is no file")
+    return odd is None
+
+
 def check_kind(path: str | os.PathLike[str]) -> os.stat_result:
     """Refuses what is no regular file, without opening it: a pipe would wait for a writer, a device may never end.
 

@@ -111,7 +111,7 @@ def classifier(name: str, *, seed: int = 0, data_dir: _Path | None = None, cache
     try:
         cache.write(path, content, checksum)
     except OSError as error:  # costs minutes next time, not this result
-        _log.warning("cache: cannot write %s: %s", path, error.strerror or error)
+        files.without_cache(path, error)
     _log.info("classifier %s: %.2f %% of the %s split right, %s", name, 100 * accuracy, test_split, path)
     return trained._replace(accuracy=accuracy, checksum=checksum)
 

@@ -107,7 +107,7 @@ def load(
     try:
         cache.write(path, content, checksum)
     except OSError as error:  # costs a conversion next time, not this result
-        _log.warning("cache: cannot write %s: %s", path, error.strerror or error)
+        files.without_cache(path, error)
     return cache.Kept(params, about, checksum)
 
 
