@@ -43,7 +43,7 @@ def prepared(name: str, data_dir: str | os.PathLike[str] | None = None) -> Any:
         raise ValueError(f"tfds: {name!r} is not a name such as mnist, NAME/CONFIG or NAME:VERSION")
     root = directory(data_dir)
     try:
-        _check_files(root / re.split("[/:]", name)[0])
+        files.check_folder(root / re.split("[/:]", name)[0])  # or TFDS would wait for a named pipe for ever
         builder = read_only_builder.builder_from_files(name, data_dir=str(root))
     except registered.DatasetNotFoundError:
         raise FileNotFoundError(_not_prepared(name, data_dir)) from None
@@ -56,17 +56,6 @@ def prepared(name: str, data_dir: str | os.PathLike[str] | None = None) -> Any:
     if not builder.info.splits:
         raise FileNotFoundError(_not_prepared(name, data_dir))
     return builder
-
-
-def _check_files(folder: Path) -> None:
-    """Refuses a prepared set in which something is no file: TFDS would wait for a named pipe for ever.
-
-    Raises:
-        Unreadable: naming it.
-    """
-    for inside, _, names in os.walk(folder):
-        for name in names:
-            files.check_kind(os.path.join(inside, name))
 
 
 def source(

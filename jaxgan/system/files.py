@@ -118,6 +118,17 @@ def check_kind(path: str | os.PathLike[str]) -> os.stat_result:
     return _regular(path, found)
 
 
+def check_folder(folder: str | os.PathLike[str]) -> None:
+    """Refuses a folder in which something is neither file nor folder, before another library reads it.
+
+    Raises:
+        Unreadable: naming it.
+    """
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            check_kind(os.path.join(inside, name))
+
+
 @contextlib.contextmanager
 def opened(path: str | os.PathLike[str], *, most: int | None = None) -> Iterator[BufferedReader]:
     """Opens a regular file for reading.
