@@ -226,7 +226,7 @@ def write(path: str | os.PathLike[str], content: bytes | str | Callable[[IO[byte
         OSError: when it cannot be written; what was there is intact and nothing is left beside it.
     """
     target = Path(os.path.realpath(path))
-    mode = _replaceable(target)
+    mode = _replaceable(path, target)
     debris.clear(target.parent)
     part = target.with_name(debris.name(target.name))
     try:
@@ -265,7 +265,7 @@ def append(path: str | os.PathLike[str], line: str) -> None:
         OSError: when it cannot be written.
     """
     target = Path(os.path.realpath(path))
-    new = _replaceable(target) is None
+    new = _replaceable(path, target) is None
     with target.open("ab") as file:
         file.write(line.encode() + b"\n")
         file.flush()
@@ -335,7 +335,7 @@ def _regular(path: str | os.PathLike[str], found: os.stat_result) -> os.stat_res
     raise Missing(path, words) if stat.S_ISDIR(found.st_mode) else Unreadable(path, f"{words}, not a file")
 
 
-def _replaceable(target: Path) -> int | None:
+def _replaceable(path: str | os.PathLike[str], target: Path) -> int | None:
     """Returns the mode of a file that is there, None where none is; a folder, pipe or device is not to be replaced."""
     try:
         found = os.lstat(target)  # what is a link after all links are followed leads to itself
@@ -343,7 +343,7 @@ def _replaceable(target: Path) -> int | None:
         return None
     if not stat.S_ISREG(found.st_mode):
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "a link that leads to itself")
-        raise OSError(errno.EEXIST, f"it is {kind}, not a file", str(target))
+        raise OSError(errno.EEXIST, f"it is {kind}, not a file", str(path))
     return stat.S_IMODE(found.st_mode)
 
 
