@@ -142,7 +142,7 @@ def words_of(verb: str, run_: Path, out: Path) -> list[object]:
         "export": ["export", run_, "--out", out / "g.safetensors", "--no-compile-cache"],
         "train": ["train", run_, "--no-compile-cache"],
         "plan": ["plan", run_],
-        "init": ["train", "digits", "--init-from", run_, "--run", out / "r", "--steps", 1, "--no-compile-cache"],
+        "init": ["train", "digits", "--init-from", run_, "--run", out / "r", *TINY.split()],
     }[verb]
 
 
@@ -155,13 +155,15 @@ def test_a_damaged_file_of_a_run(file: str, damage: Callable[[Path], None], run:
     (path / "samples").mkdir()
     damage(next(path.glob(file)))
     for verb, needed in NEEDS.items():
+        if file not in needed and damage not in (deleted, a_pipe) and file != "metrics.jsonl":
+            continue  # what does not read the file does not see the damage
         ended = run(*words_of(verb, path, tmp_path))
         check_told(ended, verb)
         if file not in needed and not (file == "metrics.jsonl" and verb == "train"):
             assert ended[0] == 0, (verb, ended[1])
         if file in needed and damage in (deleted, a_folder, a_loop, a_pipe, emptied):
             assert ended[0] == 2, (verb, file)
-    if damage is a_pipe:
+    if damage is a_pipe and file == "recipe.json":
         for verb in ("interpolate", "evaluate", "init"):
             check_told(run(*words_of(verb, path, tmp_path)), "train" if verb == "init" else verb)
 
@@ -195,7 +197,6 @@ def digits_cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.nda
 OF_THE_CACHE = (
     "tensorflow_datasets/digits/1.0.0/dataset_info.json",
     "tensorflow_datasets/digits/1.0.0/features.json",
-    "tensorflow_datasets/digits/1.0.0/label.labels.txt",
     "tensorflow_datasets/digits/1.0.0/digits-train.array_record*",
     "arrays/digits/1.0.0/train-8x8x1/seal.json",
     "arrays/digits/1.0.0/train-8x8x1/images.npy",
