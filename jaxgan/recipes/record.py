@@ -1,5 +1,6 @@
 """recipe.json: what a run says of itself, read without loading JAX or any code of others."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
 
 FILE = "recipe.json"
+_MOST = 2**27  # numbers in a sample
 
 
 class Allowed(NamedTuple):
@@ -64,18 +66,31 @@ def read(path: str | Path) -> Record:
 def _parsed(path: Path, content: dict[str, Any]) -> Record:
     version, data = content.get("format", 1), content["data"]
     environment.check(content.get("environment", {}))
+    sample, classes = shape_of(data["shape"], data["classes"])
     step, images = (_count("counted_from", number, 2**63) for number in content.get("counted_from", (0, 0)))
     return Record(
         path=path,
         content=content,
         recipe=canonical(content["recipe"], version),
-        sample=tuple(_count("data.shape", side, 2**31) for side in data["shape"]),
-        classes=_count("data.classes", data["classes"], 2**31),
+        sample=sample,
+        classes=classes,
         class_names=tuple(map(str, data["class_names"])),
         code=code_of(content.get("code", {})),
         changes=list(content.get("changes", [])),
         counted_from=(step, images),
     )
+
+
+def shape_of(sample: Any, classes: Any) -> tuple[tuple[int, ...], int]:
+    """Returns the shape of a sample and the number of classes that a file tells of, before anything of that size is made.
+
+    Raises:
+        FieldError: when they are no such numbers, or beyond any data.
+    """
+    sides = tuple(_count("data.shape", side, 2**31) for side in sample)
+    if not sides or not 0 < math.prod(sides) <= _MOST:
+        raise FieldError("data.shape", repr(sides)[:80], f"a sample is (H, W, C) or (F,), of 1 to {_MOST:,} numbers")
+    return sides, _count("data.classes", classes, 2**20 + 1)
 
 
 def _count(field: str, number: Any, end: int) -> int:

@@ -119,14 +119,16 @@ def check_kind(path: str | os.PathLike[str]) -> os.stat_result:
 
 
 def check_folder(folder: str | os.PathLike[str]) -> None:
-    """Refuses a folder in which something is neither file nor folder, before another library reads it.
+    """Refuses a folder in which something is a pipe, socket or device, before another library waits for it.
 
     Raises:
         Unreadable: naming it.
     """
     for inside, _, names in os.walk(folder):
         for name in names:
-            check_kind(os.path.join(inside, name))
+            path = os.path.join(inside, name)
+            if os.path.exists(path):  # a link that leads nowhere is not waited for
+                check_kind(path)
 
 
 @contextlib.contextmanager

@@ -291,7 +291,7 @@ def _load(directory: Path, step: int, item: str, prefix: str, abstract: PyTree) 
     where, path = f"checkpoint {step} in {directory}", directory / str(step)
 
     def table() -> dict[str, list[Any]]:
-        files.check_folder(path / item)
+        files.check_folder(path)
         # Not by Orbax's own reader, which opens every item's arrays as well, damaged or not.
         metadata = files.read_json(path / "_CHECKPOINT_METADATA")["custom_metadata"]
         format_, leaves = metadata.get("format", 1), metadata["leaves"]

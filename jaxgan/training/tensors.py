@@ -102,15 +102,14 @@ def load(path: str | Path, allowed: Allowed | None = None) -> Loaded:
         written, fields, of_data = words["format"], files.parse_json(words["recipe"]), files.parse_json(words["shape"])
         names = tuple(map(str, files.parse_json(words.get("class_names", "[]"))))
         code = record.code_of(files.parse_json(words.get("code", "{}")))
-        shape = Shape(tuple(int(side) for side in of_data["sample"]), int(of_data["classes"]))
+        sample, classes = of_data["sample"], of_data["classes"]
         tensors = safetensors.numpy.load(content)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: it is no file of weights that jaxgan wrote, or damaged") from error
     try:
         if written not in ("1", FORMAT):
             raise FieldError("format", repr(written), f"this version of jaxgan reads '1' to {FORMAT!r}")
-        if not shape.sample or min(shape.sample) < 1 or shape.classes < 0:
-            raise FieldError("shape", f"{shape.sample} and {shape.classes} classes", "it is (H, W, C) or (F,), and 0 or more")
+        shape = Shape(*record.shape_of(sample, classes))
         loader = Loader(code, None, None if allowed is None else allowed.folder)
         recipe = recipes.from_dict(fields, version=int(written), resolve=loader.value)
         generator, discriminator = _fitted(tensors, build(recipe, shape=shape, class_names=names))

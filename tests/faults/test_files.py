@@ -159,7 +159,7 @@ def test_a_damaged_file_of_a_run(file: str, damage: Callable[[Path], None], run:
             continue  # what does not read the file does not see the damage
         ended = run(*words_of(verb, path, tmp_path))
         check_told(ended, verb)
-        if file not in needed and not (file == "metrics.jsonl" and verb == "train"):
+        if file not in needed and damage is not a_pipe and not (file == "metrics.jsonl" and verb == "train"):
             assert ended[0] == 0, (verb, ended[1])
         if file in needed and damage in (deleted, a_folder, a_loop, a_pipe, emptied):
             assert ended[0] == 2, (verb, file)
