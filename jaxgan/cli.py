@@ -1,11 +1,11 @@
 """The command line. Recipes and tyro load at once; everything heavier loads when a command runs."""
 
 import dataclasses
-import json
 import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
@@ -179,7 +179,7 @@ def _command_of(words: list[str], *, own: bool = False) -> None:
     try:
         arguments, extra = _arguments(command, kind, words)
     except (options.Mistake, ValueError, OSError) as error:
-        _fail(command, str(error))
+        _fail(command, _words(error))
     except UserCodeError as error:
         _fail_in_user_code(command, error)
     if own and (kind is of.Bench or hasattr(arguments, "compile_cache")):  # a process of its own, that computes
@@ -224,9 +224,16 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
         status = 2 if isinstance(error, (ValueError, OSError)) and not isinstance(error, SaveError) else status
         if isinstance(error, hosts.Elsewhere) or not (isinstance(error, (ValueError, OSError)) or hosts.is_first()):
             sys.exit(status)  # it is told by another process
-        _fail(command, str(error), status)
+        _fail(command, _words(error), status)
     if made is not None:
         print(made)
+
+
+def _words(error: BaseException) -> str:
+    """Returns an error's message; of one of the system's `FILE: REASON`, without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
 
 
 def _out_of_memory(arguments: Any) -> str:
@@ -263,17 +270,23 @@ def _write_json(content: dict[str, Any], out: Path | None) -> Path | None:
     from jaxgan.system import files
 
     if out is not None:
-        files.write(out.absolute(), json.dumps(content, indent=2) + "\n")
+        files.write_json(out.absolute(), content)
     return out
 
 
 def _use_compile_cache() -> None:
     import jax
 
-    from jaxgan.system.files import cache_folder
+    from jaxgan.system import files
 
+    # One that cannot be written costs JAX a warning for each program.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+        folder = files.cache_folder() / "xla"
+        if not files.is_usable(folder):
+            jax.config.update("jax_enable_compilation_cache", False)
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

@@ -3,9 +3,10 @@
 Everything here returns a picture or writes one file; nothing is shown, and no global state of matplotlib is touched.
 """
 
+import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from jaxgan.system import files, images
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_log = logging.getLogger("jaxgan")
 STILL = (".png", ".webp", ".gif")
 MOVING = (".webp", ".gif")
 _VISIBLE = 48  # pixels: smaller images are enlarged by a whole factor, until their longer side is at least this
@@ -238,6 +242,20 @@ def curves(
     write(_rendered(figure), path)
 
 
+def frames(paths: Iterable[Path]) -> list[Image.Image]:
+    """Returns the pictures of these files that are of the last one's size; what cannot be read is left out with a warning."""
+    found, bad = [], []
+    for path in paths:
+        try:
+            with images.opened(path) as image:
+                found.append(image.copy())
+        except Exception:  # a damaged file makes Pillow raise nearly anything
+            bad.append(path.name)
+    if bad:
+        _log.warning("%s: %d left out, which cannot be read as pictures: %s", path.parent, len(bad), ", ".join(bad[:5]))
+    return [image for image in found if image.size == found[-1].size]
+
+
 def animation(frames: Iterable[Image.Image], path: str | os.PathLike[str], *, milliseconds: int = 80) -> None:
     """Writes pictures as an endless animation.
 
@@ -262,7 +280,7 @@ def animation(frames: Iterable[Image.Image], path: str | os.PathLike[str], *, mi
         frames = frames if grey else _share_palette([frame.convert("RGB") for frame in frames])
     else:
         options |= {"lossless": True, "method": 2} if grey else {"quality": 90, "method": 4}
-    _save(path, lambda file: frames[0].save(file, _format(path), append_images=frames[1:], **options))
+    files.write(path, lambda file: frames[0].save(file, _format(path), append_images=frames[1:], **options))
 
 
 def write(picture: Image.Image, path: str | os.PathLike[str]) -> None:
@@ -277,7 +295,7 @@ def write(picture: Image.Image, path: str | os.PathLike[str]) -> None:
         FileNotFoundError: when the folder does not exist.
     """
     path = check_path(path, STILL)
-    _save(path, lambda file: picture.save(file, _format(path), **({"lossless": True} if _format(path) == "WEBP" else {})))
+    files.write(path, lambda file: picture.save(file, _format(path), **({"lossless": True} if _format(path) == "WEBP" else {})))
 
 
 def check_path(path: str | os.PathLike[str], suffixes: Sequence[str] = STILL) -> Path:
@@ -295,15 +313,6 @@ def check_path(path: str | os.PathLike[str], suffixes: Sequence[str] = STILL) ->
     if path.is_dir():
         raise ValueError(f"path: {path}, but that is a folder")
     return path
-
-
-def _save(path: Path, save: Callable[[Path], None]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _format(path: Path) -> str:

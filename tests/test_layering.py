@@ -154,6 +154,7 @@ LIGHT = (
     "jaxgan.commands.options",
     "jaxgan.system.messages",
     "jaxgan.system.files",
+    "jaxgan.system.environment",
 )
 
 
@@ -210,6 +211,100 @@ def test_nothing_untrusted_is_unpickled(source):
             assert node.value.value is False, source.at(node.value.lineno)
         if isinstance(node, ast.Call):
             assert dotted(node.func) not in ("eval", "exec"), source.at(node.lineno)
+
+
+# One writer, and one way to open: `system.files`; on top of it a reader for each format.
+OPENERS = {"system/files.py", "system/debris.py"}
+FORMATS = {
+    "system/arrays.py": {"archive.open", "zipfile.ZipFile"},
+    "system/images.py": {"Image.open"},
+    "data/originals.py": {"tarfile.open"},  # of what `files.opened` yields
+    "weights/torch_file/containers.py": {"zipfile.ZipFile"},  # of bytes
+    "data/cache.py": {"np.save"},  # into what `files.write` hands over; likewise the next two
+    "commands/sample.py": {"np.savez_compressed"},
+    "pictures.py": {"frames[0].save", "picture.save"},
+    "data/preparation.py": {"Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save"},  # into memory
+    "training/checkpoint.py": {"(directory / str(other)).rename", "tempfile.TemporaryFile"},  # of Orbax's folders
+}
+SAVERS = {
+    "files.read_text",
+    "safetensors.numpy.save",
+    "checkpoints.save",
+    "weights.save",
+    "checkpointer.save",
+}  # of bytes, or of the library
+TOUCH = {"open", "write_text", "write_bytes", "read_text", "read_bytes", "rename", "move", "savefig", "fromfile", "tofile"}
+TOUCH |= {
+    "memmap",
+    "save",
+    "savez",
+    "savez_compressed",
+    "savetxt",
+    "loadtxt",
+    "genfromtxt",
+    "save_file",
+    "safe_open",
+}
+TOUCH |= {
+    "ZipFile",
+    "TarFile",
+    "copyfile",
+    "copytree",
+    "NamedTemporaryFile",
+    "TemporaryFile",
+    "TemporaryDirectory",
+    "mkdtemp",
+    "mkstemp",
+}
+WHOLE = {
+    "json.load",
+    "json.loads",
+    "json.dump",
+    "np.load",
+    "os.replace",
+    "os.rename",
+    "os.fdopen",
+    "io.open",
+    "shutil.copy",
+    "shutil.move",
+}
+
+
+def touched(call: ast.Call) -> str | None:
+    """The name of a call that opens, reads or writes a file, else None."""
+    called = ast.unparse(call.func)
+    plain = called.rpartition(".")[2]
+    paths_replace = plain == "replace" and len(call.args) == 1 and not call.keywords  # a str's takes two
+    return called if called in WHOLE or plain in TOUCH or paths_replace else None
+
+
+@every_source
+def test_files_are_read_and_written_in_one_place(source):
+    file = str(source.path.relative_to(PACKAGE))
+    if file in OPENERS:
+        return
+    allowed = SAVERS | FORMATS.get(file, set())
+    found = {touched(node): node.lineno for node in ast.walk(source.tree) if isinstance(node, ast.Call)}
+    for called, line in found.items():
+        assert called is None or called in allowed, f"{source.at(line)} calls {called}; system/files.py is for it"
+    unused = FORMATS.get(file, set()) - set(found)
+    assert not unused, f"{file} does not call {unused} any more"
+
+
+def test_what_touches_files_is_known():
+    calls = [
+        "open(x)",
+        "path.open('rb')",
+        "np.load(x)",
+        "part.replace(path)",
+        "json.loads(x)",
+        "image.save(path)",
+        "shutil.move(a, b)",
+    ]
+    assert all(touched(ast.parse(each, mode="eval").body) for each in calls)
+    assert not any(
+        touched(ast.parse(each, mode="eval").body) for each in ("text.replace('a', 'b')", "replace(x, y=1)", "json.dumps(x)")
+    )
 
 
 @every_source

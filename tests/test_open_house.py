@@ -22,7 +22,7 @@ from jaxgan.commands.arguments import Train
 from jaxgan.recipes import MLP, Recipe, UserCodeError, code, formats, sources
 from jaxgan.recipes.recipe import COLUMNS
 from jaxgan.system.messages import FieldError
-from jaxgan.training import runs
+from jaxgan.training import checkpoint, runs
 
 EXAMPLES = Path(__file__).parent / "examples"
 
@@ -475,27 +475,31 @@ def test_begun_from_another_run_s_weights(home: Path, caplog: pytest.LogCaptureF
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
-def test_a_run_of_format_1_samples_and_goes_on(tmp_path: Path) -> None:
-    """Made before recipes were parts. Rows to 1e-4, for another processor or version may round otherwise."""
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_run_of_each_format_samples_and_goes_on(number: int, tmp_path: Path) -> None:
+    """Format 1 was before recipes were parts. Rows to 1e-4, for another processor or version may round otherwise."""
     run = tmp_path / "run"
-    shutil.copytree(FIXTURES / "run_format_1", run)
+    shutil.copytree(FIXTURES / f"run_format_{number}", run)
     with (
         np.load(jaxgan.sample(run, n=20, out=tmp_path / "s.npz")) as found,
-        np.load(FIXTURES / "run_format_1_samples.npz") as before,
+        np.load(FIXTURES / f"run_format_{number}_samples.npz") as before,
     ):
         assert (np.abs(found["images"].astype(int) - before["images"]) <= 1).all()
     recipe = runs.read(run).recipe
     assert type(recipe.generator) is MLP
     jaxgan.train(dataclasses.replace(recipe, steps=12), run)
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()][-2:]
-    for row, line in zip(rows, (FIXTURES / "run_format_1_rows.jsonl").read_text().splitlines(), strict=True):
+    for row, line in zip(rows, (FIXTURES / f"run_format_{number}_rows.jsonl").read_text().splitlines(), strict=True):
         for name, value in json.loads(line).items():
             if isinstance(value, float) and name != "seconds":
                 assert row[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
-    assert json.loads((run / "recipe.json").read_text())["format"] == 2
+    written = json.loads((run / "recipe.json").read_text())
+    assert written["format"] == 2
+    random = {"prng_impl": "threefry2x32", "threefry_partitionable": True, "seed_offset": 0}
+    assert written["environment"] == random | {"x64": False, "matmul_precision": None}
     from jaxgan.training import tensors
 
-    assert tensors.load(FIXTURES / "format_1.safetensors").recipe.generator == recipe.generator
+    assert tensors.load(FIXTURES / f"format_{number}.safetensors").recipe.generator == recipe.generator
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
@@ -665,3 +669,45 @@ def test_a_sample_that_cannot_be_read_is_named() -> None:
 
     with pytest.raises(FieldError, match="data: element 3 of mine raised OSError: bad sector"):
         jaxgan.data.as_dataset(Broken(np.zeros((8, 2), np.float32)), name="mine")
+
+
+def test_a_newer_format_of_a_checkpoint_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / "run_format_2", tmp_path / "run")
+    file = tmp_path / "run" / "checkpoints" / "6" / "_CHECKPOINT_METADATA"
+    content = json.loads(file.read_text())
+    kept = content["custom_metadata"]
+    kept["format"] = 3
+    file.write_text(json.dumps(content))
+    with pytest.raises(checkpoint.CheckpointError, match="damaged"):  # the digest covers the number
+        jaxgan.sample(tmp_path / "run", out=tmp_path / "s.npz")
+    kept["digest"] = checkpoint._digest([3, kept["leaves"]])
+    file.write_text(json.dumps(content))
+    with pytest.raises(FieldError, match="format: 3, but this version of jaxgan reads 1 to 2; a newer one wrote checkpoint 6"):
+        jaxgan.sample(tmp_path / "run", out=tmp_path / "s.npz")
+
+
+def test_the_environment_does_not_change_a_seed(tmp_path: Path) -> None:
+    """Neither the caller's settings of JAX nor those that a run says it was made with."""
+    run, file = tmp_path / "run", tmp_path / "run" / "recipe.json"
+    shutil.copytree(FIXTURES / "run_format_2", run)
+    jax.config.update("jax_default_prng_impl", "rbg")
+    try:
+        with jax.enable_x64(True), jax.threefry_partitionable(False):
+            jaxgan.sample(run, n=20, out=tmp_path / "s.npz")
+            assert (jax.config.jax_enable_x64, jax.config.jax_threefry_partitionable) == (True, False)
+        assert jax.config.jax_default_prng_impl == "rbg"
+    finally:
+        jax.config.update("jax_default_prng_impl", "threefry2x32")
+    with np.load(tmp_path / "s.npz") as found, np.load(FIXTURES / "run_format_2_samples.npz") as before:
+        assert (np.abs(found["images"].astype(int) - before["images"]) <= 1).all()
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"environment": {"x64": True}}))
+    with pytest.raises(FieldError, match=r"environment\.x64: True, but this version of jaxgan"):
+        jaxgan.load(run)
+    file.write_text(json.dumps(content))
+    recipe = runs.read(run).recipe
+    with (
+        jax.default_matmul_precision("bfloat16"),
+        pytest.raises(FieldError, match=r"environment\.matmul_precision: None -> bfl"),
+    ):
+        jaxgan.train(recipe, run)

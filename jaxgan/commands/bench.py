@@ -22,6 +22,7 @@ from jaxgan.commands.plan import Plan, gib
 from jaxgan.core.types import GAN, Batch, Dataset, GANState, Key, Weights
 from jaxgan.recipes import Data, Recipe, check, check_divides, members, sources
 from jaxgan.recipes.table import MIXTURES
+from jaxgan.system import environment
 from jaxgan.system.messages import FieldError
 from jaxgan.training import loop
 from jaxgan.training.experiment import Shape, build, open_data
@@ -80,6 +81,7 @@ class Bench(NamedTuple):
         return jax.default_backend() == "cpu" and self.step.cores < BUSY * _cores()
 
 
+@environment.fixed()
 def bench(recipe: Recipe | str | Path, *, steps: int = 100) -> Bench:
     """Times training and sampling on synthetic data of the recipe's shape.
 

@@ -23,6 +23,7 @@ from jaxgan.recipes import (
     StyleGAN2,
     StyleGAN2Discriminator,
 )
+from jaxgan.system import environment
 from jaxgan.system.messages import did_you_mean
 from jaxgan.training import checkpoint, runs
 from jaxgan.training.experiment import Shape, build
@@ -45,6 +46,7 @@ KINDS: dict[str, Callable[..., Net]] = {
 _GENERATORS = (dcgan.Generator, sngan.Generator, r3gan.Generator, stylegan2.Generator)
 
 
+@environment.fixed()
 def convert(
     file: str | Path,
     kind: str,

@@ -1,6 +1,5 @@
 """Weights out of a run, for whoever has safetensors and not this library."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,15 @@ import jax
 from jaxgan import recipes
 from jaxgan.core import sweep
 from jaxgan.core.types import Weights
+from jaxgan.recipes import record
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import files
+from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 from jaxgan.training import tensors as weights
 
 
+@environment.fixed()
 def export(
     path: str | Path,
     *,
@@ -53,13 +54,13 @@ def export(
     generator, discriminator, saved = jax.device_get((state.ema, Weights(state.d.params, state.d.stats), state.step))
     about: dict[str, Any] = {"recipe": recipe, "shape": run.shape, "class_names": run.class_names}
     weights.save(out, generator=generator, discriminator=discriminator, **about)
-    content = json.loads((run.path / "recipe.json").read_text()) | {"recipe": recipes.to_dict(recipe), "step": int(saved)}
-    files.write(out.with_suffix(".recipe.json"), json.dumps(content, indent=2) + "\n")
+    content = record.read(run.path).content | {"recipe": recipes.to_dict(recipe), "step": int(saved)}
+    files.write_json(out.with_suffix(".recipe.json"), content)
     return out
 
 
 def _check_out(out: str | Path) -> Path:
-    out = Path(out).expanduser().absolute()
+    out = files.home_expanded(out).absolute()
     if out.suffix != ".safetensors":
         raise FieldError("out", f"{out.name} ends in {out.suffix!r}", "it must be .safetensors")
     if not out.parent.is_dir():

@@ -2,7 +2,6 @@
 
 import functools
 import math
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from jaxgan.core.types import Batch, GANState, Info, Key, PyTree
 from jaxgan.evaluation import verdict
 from jaxgan.recipes import Data, Recipe, check, check_divides, divides, members, sources
 from jaxgan.recipes.data import NOT_AT_HAND, UNCONDITIONAL
+from jaxgan.system import environment, files
 from jaxgan.system.devices import cut as laid_out
 from jaxgan.system.messages import FieldError
 from jaxgan.training.experiment import Experiment, Shape, build, open_data, shape_of
@@ -80,6 +80,7 @@ class Plan(NamedTuple):
         return self.needs.total <= self.memory
 
 
+@environment.fixed()
 def plan(
     recipe: Recipe | str | Path,
     shape: Shape | None = None,
@@ -208,10 +209,7 @@ def of_device() -> int:
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"])
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.is_file() else ""
-    return min(machine, int(text)) if text.isdigit() else machine
+    return files.memory()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxgan import pictures
 from jaxgan.core import latents
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import files
+from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 from jaxgan.training.experiment import Experiment
@@ -24,6 +24,7 @@ PATHS = {"slerp": latents.slerp, "lerp": latents.lerp}
 _MOST_IN_A_GRID = 10_000
 
 
+@environment.fixed()
 def sample(
     path: str | Path,
     *,
@@ -95,6 +96,7 @@ def sample(
     return out
 
 
+@environment.fixed()
 def interpolate(
     path: str | Path,
     *,
@@ -198,7 +200,7 @@ def _check_labels(labels: Sequence[int] | None, run: runs.Run) -> list[int]:
 
 
 def _check_out(out: str | Path, suffixes: tuple[str, ...]) -> Path:
-    out = Path(out).expanduser().absolute()
+    out = files.home_expanded(out).absolute()
     if out.suffix not in suffixes:
         raise ValueError(
             f"out: {out.name} ends in {out.suffix!r}, but it must be one of {', '.join(s or 'a folder' for s in suffixes)}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxgan.core.types import Dataset
 from jaxgan.data.source import Arrays, Source
+from jaxgan.system.files import home_expanded
 from jaxgan.system.messages import FieldError, did_you_mean
 
 __all__ = ["NAMES", "arrays", "as_dataset", "from_array", "from_source", "load", "prepare"]
@@ -173,7 +174,7 @@ def _open(
     name: str, split: str, image_size: int | None, channels: int | None, data_dir: _Path | None, cache_dir: _Path | None
 ) -> Source | tuple[Arrays, tuple[str, ...]]:
     """Returns what the name stands for: something to read from, or for an .npz the arrays and class names at once."""
-    from jaxgan.data import array, cache, fit, folder, stacked, tfds
+    from jaxgan.data import array, digits, fit, folder, stacked, tfds
 
     fit.check(image_size, channels)
     kind, _, rest = name.partition(":")
@@ -184,14 +185,13 @@ def _open(
         _only_train(name, split)
         return array.npz(name.removeprefix("npz:"), image_size, channels)
     if name == "digits":
-        data_dir = cache.directory(cache_dir) / "tensorflow_datasets"
-        prepare("digits", data_dir=data_dir)
+        data_dir = digits.folder(cache_dir)
     elif name == "stacked_mnist":
         stacked.sizes(split)
         if channels not in (None, 3):
             raise FieldError("channels", channels, "stacked_mnist has 3")
-        digits = tfds.source("mnist", split=split, image_size=image_size, channels=None, data_dir=data_dir, cache_dir=cache_dir)
-        return stacked.source(digits.everything(), split)
+        ones = tfds.source("mnist", split=split, image_size=image_size, channels=None, data_dir=data_dir, cache_dir=cache_dir)
+        return stacked.source(ones.everything(), split)
     elif name not in _SHORTHANDS and not (kind == "tfds" and rest):
         raise FieldError("name", repr(name), f"{', '.join(NAMES)}{_nearest(name)}", link=" is not one of ")
     plain = name.removeprefix("tfds:")
@@ -207,7 +207,7 @@ def _only_train(name: str, split: str) -> None:
 def _nearest(name: str) -> str:
     import tensorflow_datasets
 
-    if name and Path(name).expanduser().is_dir():
+    if name and home_expanded(name).is_dir():
         return f"; did you mean {f'folder:{name}'!r}?"
     builders = tensorflow_datasets.list_builders(with_community_datasets=False)
     if name in builders:

@@ -1,15 +1,13 @@
 """Images that are arrays already: in memory or in an .npz file."""
 
 import os
-import zipfile
-import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxgan.data import fit
 from jaxgan.data.source import Arrays
+from jaxgan.system import arrays, files
 from jaxgan.system.messages import FieldError
 
 _IMAGE_KEYS = ("images", "image", "x")
@@ -78,19 +76,13 @@ def npz(path: str | os.PathLike[str], image_size: int | None, channels: int | No
         FileNotFoundError: when there is no such file.
         ValueError: when it is damaged or its arrays have another form.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"npz: {path} does not exist" if not path.exists() else f"npz: {path} is not a file")
+    path = files.home_expanded(path)
     try:
-        # Opened here, because np.load leaves a damaged file open.
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("not an archive")
-            found = {key: file[key] for key in (*_IMAGE_KEYS, *_LABEL_KEYS) if key in file.files}
-            keys = file.files
-    except (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"npz: {path} is damaged or no .npz of plain arrays: {reason}") from None
+        found, keys = arrays.npz(path, (*_IMAGE_KEYS, *_LABEL_KEYS))
+    except files.Missing:
+        raise FileNotFoundError(f"npz: {path} does not exist") from None
+    except files.Unreadable as error:
+        raise ValueError(f"npz: {path} is damaged or no .npz of plain arrays: {error.cause}") from None
     image_key = next((key for key in _IMAGE_KEYS if key in found), None)
     label_key = next((key for key in _LABEL_KEYS if key in found), None)
     if image_key is None:

@@ -1,6 +1,5 @@
 """Arrays that took long to read, kept as .npy files."""
 
-import json
 import logging
 import os
 import zlib
@@ -10,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from jaxgan.data.source import Arrays
+from jaxgan.system import arrays as stored
 from jaxgan.system import files
 
 _log = logging.getLogger("jaxgan")
+_FORMAT = 1  # of what is kept; arrays of another are read anew
 
 
 def directory(cache_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -40,24 +41,24 @@ def arrays(folder: Path, origin: str, read: Callable[[], Arrays]) -> Arrays:
         files.write(folder / "images.npy", lambda file: np.save(file, images, allow_pickle=False))
         files.write(folder / "labels.npy", lambda file: np.save(file, labels, allow_pickle=False))
         # Written last: until it is there the arrays do not count.
-        seal = json.dumps({"origin": origin, "images": _checksum(images), "labels": _checksum(labels)})
-        files.write(folder / "seal.json", seal)
+        seal = {"format": _FORMAT, "origin": origin, "images": _checksum(images), "labels": _checksum(labels)}
+        files.write_json(folder / "seal.json", seal)
     except OSError as error:
-        _log.warning("cache: cannot write %s: %s", folder, error.strerror or error)
+        files.without_cache(folder, error)
     return images, labels
 
 
 def _load(folder: Path, origin: str) -> Arrays | None:
     try:
-        seal = json.loads((folder / "seal.json").read_text())
-        if seal["origin"] != origin:
+        seal = files.read_json(folder / "seal.json")
+        if seal["origin"] != origin or seal.get("format", _FORMAT) != _FORMAT:
             return None
-        images, labels = (np.load(folder / name, allow_pickle=False) for name in ("images.npy", "labels.npy"))
+        images, labels = (stored.npy(folder / name) for name in ("images.npy", "labels.npy"))
         if (_checksum(images), _checksum(labels)) == (seal["images"], seal["labels"]):
             return images, labels
-    except FileNotFoundError:
+    except files.Missing:
         return None
-    except (OSError, ValueError, KeyError, TypeError, EOFError):  # whatever a damaged file leads to
+    except (ValueError, KeyError, TypeError, AttributeError):  # of a file, or of a seal of another form
         pass
     _log.warning("cache: %s is damaged and is read anew", folder)
     return None

@@ -13,10 +13,11 @@ from PIL import Image
 
 from jaxgan.data import fit
 from jaxgan.data.source import Arrays, Source
+from jaxgan.system import images as pictures
+from jaxgan.system.files import home_expanded
 from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
-_FORMATS = ("PNG", "JPEG", "WEBP")
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 exchange height and width
 
 
@@ -46,7 +47,7 @@ def source(path: str | os.PathLike[str], *, image_size: int | None, channels: in
         FileNotFoundError: when there is no such folder.
         ValueError: when it is a file, holds no readable picture, or several sizes without an `image_size`.
     """
-    root = Path(path).expanduser()
+    root = home_expanded(path)
     if not root.exists():
         raise FileNotFoundError(f"folder: {root} does not exist")
     if not root.is_dir():
@@ -126,7 +127,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _header(path: Path, oriented: bool) -> _Header | None:
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with pictures.opened(path) as image:
             width, height = image.size
             # Pillow decodes a whole PNG to look for its orientation, so look only where it matters.
             if oriented and image.getexif().get(_ORIENTATION, 1) >= 5:
@@ -138,7 +139,7 @@ def _header(path: Path, oriented: bool) -> _Header | None:
 
 def _decode(path: Path, image_size: int | None, channels: int) -> np.ndarray | None:
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with pictures.opened(path) as image:
             return fit.picture(image, image_size, channels)
     except Exception:  # as above
         return None

@@ -4,7 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from jaxgan.data import cache, tfds
+from jaxgan.data import digits, tfds
+from jaxgan.system.files import home_expanded
 
 
 def fingerprint(
@@ -25,10 +26,10 @@ def fingerprint(
     """
     kind, _, rest = name.partition(":")
     if kind in ("folder", "npz") or name.endswith(".npz"):
-        root = Path(rest if kind in ("folder", "npz") and rest else name).expanduser().absolute()
+        root = home_expanded(rest if kind in ("folder", "npz") and rest else name).absolute()
     else:
         if name == "digits":
-            data_dir = cache.directory(cache_dir) / "tensorflow_datasets"
+            data_dir = digits.folder(cache_dir)
         plain = "mnist" if name == "stacked_mnist" else name.removeprefix("tfds:")
         root = Path(tfds.prepared(plain, data_dir).data_path)
     files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]

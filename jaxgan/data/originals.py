@@ -1,8 +1,10 @@
 """The files in which MNIST, Fashion-MNIST and CIFAR-10 were published."""
 
+import functools
 import gzip
 import hashlib
 import logging
+import shutil
 import tarfile
 import urllib.error
 import urllib.request
@@ -15,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgan.data.source import Arrays
+from jaxgan.system import files
 
 _log = logging.getLogger("jaxgan")
 _TIMEOUT = 10.0  # seconds without an answer
@@ -56,9 +59,8 @@ def download(recorded: Mapping[str, Recorded], folder: Path) -> None:
     for name, wanted in recorded.items():
         _log.info("downloading %s, %.1f MB", wanted.url, wanted.size / 1e6)
         try:
-            with urllib.request.urlopen(wanted.url, timeout=_TIMEOUT) as answer, open(folder / name, "wb") as file:
-                while chunk := answer.read(1 << 20):
-                    file.write(chunk)
+            with urllib.request.urlopen(wanted.url, timeout=_TIMEOUT) as answer:
+                files.write(folder / name, functools.partial(shutil.copyfileobj, answer, length=1 << 20))
         except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors
             reason = getattr(error, "reason", None) or error
             raise ValueError(f"cannot download {wanted.url}: {reason}; the original files can be given instead") from None
@@ -97,11 +99,11 @@ def _idx_array(folder: Path, name: str, shape: tuple[int, ...], recorded: Mappin
     if packed.is_file():
         _check_original(packed, recorded)
         try:
-            content = gzip.decompress(packed.read_bytes())
+            content = gzip.decompress(files.read(packed))
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"{packed} is damaged: {error}") from None
     elif plain.is_file():
-        content = plain.read_bytes()
+        content = files.read(plain)
     else:
         raise FileNotFoundError(f"{folder} holds neither {packed.name} nor {plain.name}")
     # IDX: two zero bytes, 8 for unsigned bytes, the number of axes, then each axis as a big-endian 32-bit integer.
@@ -120,7 +122,8 @@ def _cifar(name: str, folder: Path, recorded: Mapping[str, Recorded]) -> Origina
     if archive.is_file():
         _check_original(archive, recorded)
         try:
-            with tarfile.open(archive, "r:gz") as tar:  # members are read, never extracted
+            # Members are read, never extracted.
+            with files.opened(archive) as raw, tarfile.open(fileobj=raw, mode="r:gz") as tar:
                 return _cifar_splits(name, archive, lambda file: _member(tar, f"{_CIFAR_FOLDER}/{file}"))
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             if isinstance(error, FileNotFoundError):
@@ -131,7 +134,7 @@ def _cifar(name: str, folder: Path, recorded: Mapping[str, Recorded]) -> Origina
         raise FileNotFoundError(f"{folder} holds neither {archive.name} nor {_CIFAR_FOLDER}")
 
     def content(file: str) -> bytes | None:
-        return (inner / file).read_bytes() if (inner / file).is_file() else None
+        return files.read(inner / file) if (inner / file).is_file() else None
 
     return _cifar_splits(name, inner, content)
 
@@ -146,9 +149,9 @@ def _cifar_splits(name: str, where: Path, content: Callable[[str], bytes | None]
         return found
 
     splits = {}
-    for split, files in _CIFAR_FILES.items():
-        count, parts = _SIZES[name][split] // len(files), []
-        for file in files:
+    for split, names in _CIFAR_FILES.items():
+        count, parts = _SIZES[name][split] // len(names), []
+        for file in names:
             records = np.frombuffer(required(file), np.uint8)
             if records.size != count * 3073:
                 raise ValueError(f"{where / file} holds {records.size} bytes, but {count} records of 3073 are wanted")
@@ -178,7 +181,7 @@ def _check_original(path: Path, recorded: Mapping[str, Recorded]) -> None:
     wanted, size = recorded[path.name], path.stat().st_size
     if size != wanted.size:
         raise ValueError(f"{path} holds {size} bytes, but the original has {wanted.size}: truncated or another file")
-    with open(path, "rb") as file:
+    with files.opened(path) as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != wanted.sha256:
             raise ValueError(f"{path} has another sha256 than the original: damaged or another file")
 

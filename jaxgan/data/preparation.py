@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import sys
-import tempfile
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,20 @@ import numpy as np
 
 from jaxgan.data import originals, tfds
 from jaxgan.data.source import Arrays
+from jaxgan.system import files
 from jaxgan.system.messages import did_you_mean
 
 _log = logging.getLogger("jaxgan")
 _ORIGINALS = ("mnist", "fashion_mnist", "cifar10")
 _Examples = Iterator[tuple[int, dict[str, Any]]]
+
+
+class Unwritable(ValueError):
+    """The folder of prepared sets cannot be written."""
+
+    def __init__(self, root: Path, cause: str) -> None:
+        super().__init__(f"data_dir: cannot write {root}: {cause}")
+        self.cause = cause
 
 
 def prepare(name: str, *, source: str | os.PathLike[str] | None = None, data_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -63,11 +71,11 @@ def prepare(name: str, *, source: str | os.PathLike[str] | None = None, data_dir
         os.path.basename(url): originals.Recorded(url, int(info.size), info.checksum) for url, info in stock.url_infos.items()
     }
     if source is not None:
-        original = originals.read(name, Path(source).expanduser(), recorded)
+        original = originals.read(name, files.home_expanded(source), recorded)
     else:
-        with tempfile.TemporaryDirectory(prefix="jaxgan-") as folder:
-            originals.download(recorded, Path(folder))
-            original = originals.read(name, Path(folder), recorded)
+        with files.scratch(root) as folder:
+            originals.download(recorded, folder)
+            original = originals.read(name, folder, recorded)
     return _written(_encoded(stock, original), root)
 
 
@@ -145,24 +153,22 @@ def _written(builder_class: Any, root: Path) -> Path:
 
     tensorflow_datasets.disable_progress_bar()
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".jaxgan-", dir=root) as folder:
-            builder = builder_class(data_dir=folder, file_format="array_record")
+        with files.scratch(root) as folder:
+            builder = builder_class(data_dir=str(folder), file_format="array_record")
             # Its own download folder: TFDS confuses two sets whose files have the same names.
             with contextlib.redirect_stdout(io.StringIO()):
                 builder.download_and_prepare(download_dir=os.path.join(folder, "downloads"))
             made = Path(builder.data_path)
             final = root / made.relative_to(folder)
-            final.parent.mkdir(parents=True, exist_ok=True)
             _moved(made, final, builder.name, root)
     except OSError as error:
-        raise ValueError(f"data_dir: cannot write {root}: {error.strerror or error}") from None
+        raise Unwritable(root, files.told(error)) from None
     return final
 
 
 def _moved(made: Path, final: Path, name: str, root: Path) -> None:
     try:
-        os.replace(made, final)
+        files.place(made, final)
     except OSError:
         # Another process may have been first; anything else in that place is not ours to remove.
         with contextlib.suppress(FileNotFoundError):

@@ -1,6 +1,5 @@
 """Image sets that TensorFlow Datasets has prepared, read without TensorFlow."""
 
-import io
 import logging
 import os
 import re
@@ -12,6 +11,8 @@ import numpy as np
 
 from jaxgan.data import cache, fit
 from jaxgan.data.source import Arrays, Source
+from jaxgan.system import files
+from jaxgan.system import images as pictures
 from jaxgan.system.messages import FieldError, did_you_mean
 
 _log = logging.getLogger("jaxgan")
@@ -22,7 +23,7 @@ _NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d.*]+)?")
 
 def directory(data_dir: str | os.PathLike[str] | None = None) -> Path:
     """Returns where prepared sets live: `data_dir`, else TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return files.home_expanded(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def prepared(name: str, data_dir: str | os.PathLike[str] | None = None) -> Any:
@@ -40,12 +41,14 @@ def prepared(name: str, data_dir: str | os.PathLike[str] | None = None) -> Any:
 
     if not _NAME.fullmatch(name):
         raise ValueError(f"tfds: {name!r} is not a name such as mnist, NAME/CONFIG or NAME:VERSION")
+    root = directory(data_dir)
     try:
-        builder = read_only_builder.builder_from_files(name, data_dir=str(directory(data_dir)))
+        files.check_folder(root / re.split("[/:]", name)[0])  # or TFDS would wait for a named pipe for ever
+        builder = read_only_builder.builder_from_files(name, data_dir=str(root))
     except registered.DatasetNotFoundError:
         raise FileNotFoundError(_not_prepared(name, data_dir)) from None
     except Exception as error:  # a damaged features.json makes TFDS raise nearly anything
-        raise ValueError(f"tfds:{name} in {directory(data_dir)} cannot be read: {one_line(error)}") from None
+        raise ValueError(f"tfds:{name} in {root} cannot be read: {one_line(error)}") from None
     formats = {kind.value for kind in builder.info.available_file_formats()}
     if formats and "array_record" not in formats:
         held = ", ".join(sorted(formats))
@@ -107,7 +110,7 @@ def source(
         resized = "x".join(map(str, shape))
         safe = re.sub(r"[^\w.-]", lambda found: f"%{ord(found[0]):02X}", split)
         folder = cache.directory(cache_dir) / "arrays" / builder.info.full_name / f"{safe}-{resized}"
-        return cache.arrays(folder, _fingerprint(Path(builder.data_path)), decode)
+        return cache.arrays(folder, fingerprint(Path(builder.data_path)), decode)
 
     return Source(f"tfds:{name}", split, size, shape, class_names, read, everything)
 
@@ -172,15 +175,13 @@ def _records(builder: Any, split: str, image_key: str) -> Any:
 
 
 def _picture(encoded: bytes, native: tuple[int | None, ...], image_size: int | None, channels: int) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(encoded)) as image:
+    with pictures.opened(encoded) as image:
         if image_size == 32 and native[:2] == (28, 28):
             return fit.arrays(fit.picture(image, None, channels)[None], 32, channels)[0]
         return fit.picture(image, image_size, channels)
 
 
-def _fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path) -> str:
     """Changes whenever the set is prepared anew."""
-    files = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.iterdir())
-    return f"{zlib.crc32(repr(files).encode()):08x}"
+    seen = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.iterdir())
+    return f"{zlib.crc32(repr(seen).encode()):08x}"

@@ -8,7 +8,6 @@ A run or a file of weights that came from elsewhere never makes its copy of the 
 import ast
 import importlib
 import importlib.util
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -63,7 +62,7 @@ def load_file(path: str | Path) -> ModuleType:
         FieldError: when it is not there, or is no Python file.
         UserCodeError: when it raises.
     """
-    place = Path(path).expanduser().resolve()
+    place = files.home_expanded(path).resolve()
     if place in _executed:
         return _executed[place]
     if not place.is_file():
@@ -205,7 +204,7 @@ def origins(references: Iterable[str]) -> dict[str, Origin]:
         root = _root(key, file)
         for place in (file, *_beside(file, root)):
             name = key if place == file else place.relative_to(root).as_posix()
-            found[name] = Origin(str(place), files.sha256(place.read_bytes()))
+            found[name] = Origin(str(place), files.sha256(files.read(place)))
     return found
 
 
@@ -226,7 +225,7 @@ def remember(place: Path) -> None:
     try:
         store = _store()
         store.parent.mkdir(parents=True, exist_ok=True)
-        files.write(store, json.dumps(sorted({*_remembered(), str(place)}), indent=0) + "\n")
+        files.write_json(store, sorted({*_remembered(), str(place)}))
     except OSError:  # then it has to be named again
         return
 
@@ -291,7 +290,7 @@ class Loader:
 
     def _stands_for(self, key: str, origin: Origin, file: Path) -> bool:
         """Returns whether a file is meant as the code of a key: by its name, its content, or because there is no other."""
-        single = key.endswith(".py") and (len(self.recorded) == 1 or files.sha256(file.read_bytes()) == origin.sha256)
+        single = key.endswith(".py") and (len(self.recorded) == 1 or files.sha256(files.read(file)) == origin.sha256)
         return single or key in (_MAIN, file.name)
 
     def _compare(self, key: str, origin: Origin, place: Path | None) -> None:
@@ -301,7 +300,7 @@ class Loader:
                                       Path(recorded.path) == _root(key, Path(origin.path)) / name)  # fmt: skip
             if not belongs or recorded.sha256 is None or beside is None:
                 continue
-            if not beside.is_file() or files.sha256(beside.read_bytes()) != recorded.sha256:
+            if not beside.is_file() or files.sha256(files.read(beside)) != recorded.sha256:
                 self.changed += [name] if name not in self.changed else []
 
     def _remedy(self, key: str, origin: Origin) -> str:
@@ -374,8 +373,8 @@ def _store() -> Path:
 
 def _remembered() -> set[str]:
     try:
-        content = json.loads(_store().read_text())
-    except (OSError, ValueError, RecursionError):
+        content = files.read_json(_store())
+    except files.Unreadable:
         return set()
     return {each for each in content if isinstance(each, str)} if isinstance(content, list) else set()
 
@@ -470,7 +469,7 @@ def _imports(file: Path, name: str) -> Iterator[str]:
     """Yields the names of modules that a file may import, and of the packages that hold them and itself."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     yield from _and_above(package)
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(ast.parse(files.read(file))):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _and_above(alias.name)

@@ -1,6 +1,6 @@
 """recipe.json: what a run says of itself, read without loading JAX or any code of others."""
 
-import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 from jaxgan.recipes import formats
 from jaxgan.recipes.code import Loader, Origin
 from jaxgan.recipes.recipe import Recipe
+from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
 
 FILE = "recipe.json"
+_MOST = 2**27  # numbers in a sample
 
 
 class Allowed(NamedTuple):
@@ -47,41 +49,69 @@ def read(path: str | Path) -> Record:
         FileNotFoundError: when there is no run.
         FieldError: when it is damaged, or of a newer format.
     """
-    path = Path(path).expanduser().absolute()
+    path = files.home_expanded(path).absolute()
     file = path / FILE
     if not file.is_file():
         raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return _parsed(path, content)
+        return _parsed(path, files.read_json(file))
+    except files.Unreadable as error:
+        raise FieldError("run", f"{file} is damaged or of another version", error.cause, link=": ") from error
     except FieldError as error:
         raise FieldError("run", f"{file} is damaged or of another version", str(error), link=": ") from error
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, OverflowError, RecursionError) as error:
-        what = f"{type(error).__name__}: {error}" if isinstance(error, (KeyError, RecursionError)) else str(error)
-        raise FieldError("run", f"{file} is damaged or of another version", what, link=": ") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise FieldError("run", f"{file} is damaged or of another version", files.told(error), link=": ") from error
 
 
 def _parsed(path: Path, content: dict[str, Any]) -> Record:
     version, data = content.get("format", 1), content["data"]
-    code = {key: Origin(each["path"], each["sha256"]) for key, each in content.get("code", {}).items()}
-    step, images = content.get("counted_from", (0, 0))
+    environment.check(content.get("environment", {}))
+    sample, classes = shape_of(data["shape"], data["classes"])
+    step, images = (_count("counted_from", number, 2**63) for number in content.get("counted_from", (0, 0)))
     return Record(
         path=path,
         content=content,
         recipe=canonical(content["recipe"], version),
-        sample=tuple(_size(n) for n in data["shape"]),
-        classes=_size(data["classes"]),
+        sample=sample,
+        classes=classes,
         class_names=tuple(map(str, data["class_names"])),
-        code=code,
+        code=code_of(content.get("code", {})),
         changes=list(content.get("changes", [])),
-        counted_from=(int(step), int(images)),
+        counted_from=(step, images),
     )
 
 
-def _size(number: Any) -> int:
-    if not isinstance(number, int) or not 0 <= number < 2**31:
-        raise FieldError("data.shape", number, "it must hold whole numbers")
+def shape_of(sample: Any, classes: Any) -> tuple[tuple[int, ...], int]:
+    """Returns the shape of a sample and the number of classes that a file tells of, before anything of that size is made.
+
+    Raises:
+        FieldError: when they are no such numbers, or beyond any data.
+    """
+    sides = tuple(_count("data.shape", side, 2**31) for side in sample)
+    if not sides or not 0 < math.prod(sides) <= _MOST:
+        raise FieldError("data.shape", repr(sides)[:80], f"a sample is (H, W, C) or (F,), of 1 to {_MOST:,} numbers")
+    return sides, _count("data.classes", classes, 2**20 + 1)
+
+
+def _count(field: str, number: Any, end: int) -> int:
+    if type(number) is not int or not 0 <= number < end:
+        raise FieldError(field, repr(number)[:40], f"it must hold whole numbers from 0 to {end - 1:,}")
     return number
+
+
+def code_of(content: Any) -> dict[str, Origin]:
+    """Returns the origins of code that recipe.json or a file of weights holds.
+
+    Raises:
+        FieldError: when they are of another form.
+    """
+    if not isinstance(content, dict) or not all(isinstance(each, dict) for each in content.values()):
+        raise FieldError("code", repr(content)[:40], "it must name files, each with path and sha256")
+    found = {key: Origin(each.get("path"), each.get("sha256")) for key, each in content.items()}
+    for key, origin in found.items():
+        if not all(each is None or isinstance(each, str) for each in origin):
+            raise FieldError(f"code.{key}", repr(origin)[:40], "its path and sha256 must be texts")
+    return found
 
 
 def canonical(recipe: Any, version: Any) -> dict[str, Any]:

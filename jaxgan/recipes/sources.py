@@ -8,6 +8,7 @@ from jaxgan.recipes import code, record
 from jaxgan.recipes.checks import check_parts
 from jaxgan.recipes.presets import NAMES, preset
 from jaxgan.recipes.recipe import Recipe
+from jaxgan.system import files
 from jaxgan.system.messages import FieldError, did_you_mean
 
 
@@ -43,7 +44,7 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
     place, _, name = text.partition(":") if text.endswith(".py") or ".py:" in text else (text, "", "")
     if place.endswith(".py"):
         return _from_module(code.load_file(place), Path(place).name, name or "recipe", Path(place).stem)
-    path = Path(text).expanduser()
+    path = files.home_expanded(text)
     if record.is_run(path):
         return _from_run(path, allowed or record.Allowed())
     if code.is_reference(text):

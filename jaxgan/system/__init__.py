@@ -5,9 +5,14 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
+        "arrays",
+        "debris",
         "devices",
+        "environment",
+        "files",
         "host_memory",
         "hosts",
+        "images",
         "messages",
     ),
 )

@@ -28,9 +28,11 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from jaxgan.core.types import GANState, PyTree, Weights
-from jaxgan.system import hosts
+from jaxgan.system import files, hosts
+from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
+FORMAT = 2  # of what is kept beside the arrays; 1, which named no format, is read too
 
 
 class CheckpointError(ValueError):
@@ -154,7 +156,7 @@ class _Writer:
                 self._checkpointer.reload()
             if step not in saved_steps(self._directory):
                 items, table = {"state": state, "generator": state.ema}, _table(state)
-                metadata = {"leaves": table, "digest": _digest(table)}
+                metadata = {"format": FORMAT, "leaves": table, "digest": _digest([FORMAT, table])}
                 self._pending = self._checkpointer.save_checkpointables_async(step, items, custom_metadata=metadata)
 
     def finish(self) -> None:
@@ -234,7 +236,8 @@ def restore(
     Raises:
         FileNotFoundError: when there is no such folder, no checkpoint or no such step in it.
         CheckpointError: when no checkpoint is good, or a damaged one is refused.
-        ValueError: when the checkpoint is sound but of another network or optimizer; names the first difference.
+        ValueError: when the checkpoint is sound but of a newer format, or of another network or optimizer: names the first
+            difference.
     """
     return _restore(directory, "state", "", abstract, step, strict, sharding)[0]
 
@@ -326,9 +329,9 @@ def _table(tree: PyTree) -> dict[str, list[Any]]:
     return {name: [kind, int(checksums[name])] for name, kind in _kinds(tree).items()}
 
 
-def _digest(table: dict[str, list[Any]]) -> int:
-    """Returns the digest of the table itself: without it a flipped bit in a shape would look like another network."""
-    return zlib.crc32(json.dumps(table, sort_keys=True).encode())
+def _digest(kept: Any) -> int:
+    """Returns the digest of format and table: without it a flipped bit would look like a newer version or another network."""
+    return zlib.crc32(json.dumps(kept, sort_keys=True).encode())
 
 
 def _restore(
@@ -372,13 +375,22 @@ def _load(directory: Path, step: int, item: str, prefix: str, abstract: PyTree) 
     where, path = f"checkpoint {step} in {directory}", directory / str(step)
 
     def table() -> dict[str, list[Any]]:
+        files.check_folder(path)
         # Not by Orbax's own reader, which opens every item's arrays as well, damaged or not.
-        metadata = json.loads((path / "_CHECKPOINT_METADATA").read_text())["custom_metadata"]
-        if _digest(metadata["leaves"]) != metadata["digest"]:
+        metadata = files.read_json(path / "_CHECKPOINT_METADATA")["custom_metadata"]
+        format_, leaves = metadata.get("format", 1), metadata["leaves"]
+        if _digest(leaves if format_ == 1 else [format_, leaves]) != metadata["digest"]:
             raise ValueError("its table of checksums has changed")
+        if format_ not in (1, FORMAT):
+            newer.append(format_)
+            return {}
         return {name.removeprefix(prefix): row for name, row in metadata["leaves"].items() if name.startswith(prefix)}
 
+    newer: list[Any] = []
     saved = _read(where, table)
+    if newer:
+        allowed = f"this version of jaxgan reads 1 to {FORMAT}; a newer one wrote {where}"
+        raise FieldError("format", repr(newer[0])[:40], allowed)
     _check_same(where, {name: kind for name, (kind, _) in saved.items()}, _kinds(abstract))
     tree = _read(where, lambda: ocp.load_checkpointables(path, {item: abstract})[item])
     found = _table(tree)

@@ -10,7 +10,7 @@ from jax.sharding import NamedSharding
 
 from jaxgan.core.types import GANState, PyTree, Weights
 from jaxgan.recipes import record
-from jaxgan.system import devices
+from jaxgan.system import devices, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs, tensors
 from jaxgan.training.experiment import Experiment
@@ -37,7 +37,7 @@ def find(source: str, experiment: Experiment) -> Found:
         FieldError: when it is neither, or none of its tensors has the name and shape of one here.
         FileNotFoundError: when it is not there.
     """
-    found, words = _from_run(Path(source)) if record.is_run(Path(source).expanduser()) else _from_file(Path(source))
+    found, words = _from_run(Path(source)) if record.is_run(files.home_expanded(source)) else _from_file(Path(source))
     here = experiment.abstract
     counts = []
     for player, there, wanted in (("G", found.average, here.ema), ("D", found.d, Weights(here.d.params, here.d.stats))):
@@ -67,7 +67,7 @@ def apply(found: Found, state: GANState) -> GANState:
 
 
 def _from_run(path: Path) -> tuple[Found, str]:
-    run = runs.read(path.expanduser())
+    run = runs.read(files.home_expanded(path))
     experiment = run.experiment()
     if experiment.several:
         raise FieldError("init_from", path, "it holds several GANs; export one, and begin from its file")
@@ -79,10 +79,10 @@ def _from_run(path: Path) -> tuple[Found, str]:
 
 def _from_file(path: Path) -> tuple[Found, str]:
     if path.suffix != ".safetensors":
-        if not path.expanduser().exists():
+        if not files.home_expanded(path).exists():
             raise FileNotFoundError(f"init_from: {path} does not exist")
         raise FieldError("init_from", path, "it must be a run or a .safetensors file")
-    loaded = tensors.load(path.expanduser())
+    loaded = tensors.load(files.home_expanded(path))
     average = _named(loaded.generator)
     return Found(average, average, {} if loaded.discriminator is None else _named(loaded.discriminator)), str(path)
 

@@ -1,11 +1,8 @@
 """A run directory: the recipe, the checkpoints and the logs of one training. The one door to it."""
 
 import contextlib
-import errno
-import json
 import logging
 import math
-import os
 import shutil
 import zlib
 from importlib.metadata import version
@@ -22,9 +19,9 @@ from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, code, formats, record
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import files, hosts, lock
+from jaxgan.system import environment, files, hosts, lock
 from jaxgan.system.messages import FieldError
-from jaxgan.training import checkpoint
+from jaxgan.training import checkpoint, metrics
 from jaxgan.training.callbacks import Writer
 from jaxgan.training.experiment import Experiment, Shape, build, own_metrics
 
@@ -94,7 +91,7 @@ def counted_from(path: str | Path, recipe: Recipe) -> tuple[int, int]:
 
     Where a step shows as many images as before, that is as it was; where not, counting starts anew at the latest checkpoint.
     """
-    path = Path(path).expanduser().absolute()
+    path = files.home_expanded(path).absolute()
     if not record.is_run(path):
         return 0, 0
     old = record.read(path)
@@ -168,6 +165,7 @@ def changed(run: Run, experiment: Experiment, step: int, wish: Wish) -> list[str
     old = record.read(run.path)
     content = _content(run, experiment)
     found = formats.differences(old.recipe, content["recipe"])
+    found |= _other_environment(old, content["environment"])
     files_ = _changed_code(old.code, content["code"])
     if not found and not files_:
         return []
@@ -191,7 +189,7 @@ def join(path: str | Path, experiment: Experiment) -> Run:
     run = _run(path, experiment)
     file = run.path / "recipe.json"
     if jax.process_count() > 1:
-        content = file.read_bytes() if file.is_file() else b""
+        content = files.read(file) if record.is_run(run.path) else b""
         if zlib.crc32(content) != int(hosts.told(np.uint32(zlib.crc32(content)))):
             raise FieldError(
                 "run",
@@ -204,7 +202,7 @@ def join(path: str | Path, experiment: Experiment) -> Run:
 
 def _run(path: str | Path, experiment: Experiment) -> Run:
     return Run(
-        Path(path).expanduser().absolute(),
+        files.home_expanded(path).absolute(),
         experiment.recipe,
         experiment.shape,
         experiment.class_names,
@@ -232,6 +230,7 @@ def read(path: str | Path, allowed: Allowed | None = None) -> Run:
     return Run(found.path, recipe, shape, found.class_names, found.counted_from)
 
 
+@environment.fixed()
 def load(
     path: str | Path,
     *,
@@ -343,22 +342,24 @@ def best_step(run: Run) -> int:
 
 
 def history(run: Run, *, until: int | None = None) -> list[dict[str, Any]]:
-    """Returns the rows of `metrics.jsonl` up to step `until`; a last line that a kill cut short is left out."""
-    rows = []
-    for line in run.metrics.read_text().splitlines() if run.metrics.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if until is None or row["step"] <= until:
-            rows.append(row)
-    return rows
+    """Returns the rows of `metrics.jsonl` up to step `until`.
+
+    A last line that a kill cut short is left out, and so are lines that are no rows: a warning says which.
+
+    Raises:
+        Unreadable: when it is no file.
+    """
+    rows, left_out = metrics.read(run.metrics)
+    if left_out:
+        shown = "; ".join(left_out[:3]) + (f" and {len(left_out) - 3} more" if len(left_out) > 3 else "")
+        log.warning("%s: %d of %d lines are left out: %s", run.metrics, len(left_out), len(left_out) + len(rows), shown)
+    return rows if until is None else [row for row in rows if row["step"] <= until]
 
 
 def forget_after(run: Run, step: int) -> list[dict[str, Any]]:
     """Drops the metrics and samples after a step, which the resumed run makes again; returns the rows kept."""
     rows = history(run, until=step)
-    files.write(run.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+    metrics.write(run.metrics, rows)
     for file in run.samples.glob("*.png"):
         if file.stem.isdigit() and int(file.stem) > step:
             file.unlink()
@@ -370,22 +371,16 @@ def jsonl_writer(run: Run) -> Writer:
 
     Rows that a full disk does not take are kept and written with the next: nothing of a row stands there unless all of it does.
     """
-    waiting: list[str] = []
+    waiting: list[dict[str, Any]] = []
 
     def write(row: dict[str, Any]) -> None:
-        waiting.append(json.dumps(row) + "\n")
-        with run.metrics.open("ab", buffering=0) as file:
-            end = file.seek(0, os.SEEK_END)
-            content = "".join(waiting).encode()
-            try:
-                if file.write(content) != len(content):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError as error:
-                with contextlib.suppress(OSError):
-                    file.truncate(end)
-                log.warning("%s: %s; %d rows wait for room", run.metrics, error.strerror, len(waiting))
-                return
-        waiting.clear()
+        waiting.append(row)
+        try:
+            metrics.append(run.metrics, waiting)
+        except OSError as error:
+            log.warning("%s: %s; %d rows wait for room", run.metrics, error.strerror or error, len(waiting))
+        else:
+            waiting.clear()
 
     return write
 
@@ -441,7 +436,8 @@ def _content(run: Run, experiment: Experiment) -> dict[str, Any]:
             "size": None if dataset is None else dataset.size,
         },
         "code": record.code_as_json(origins),
-        "versions": {"python": python_version()} | {name: version(name) for name in _PACKAGES},
+        "environment": environment.recorded(),
+        "versions": _versions(),
         "device": {
             "kind": device.device_kind,
             "platform": device.platform,
@@ -462,8 +458,8 @@ def _write(run: Run, content: dict[str, Any]) -> None:
         if origin["path"] is not None:
             copy = run.path / "code" / code.file_name(key, origin["path"])
             copy.parent.mkdir(parents=True, exist_ok=True)
-            files.write(copy, Path(origin["path"]).read_bytes())
-    files.write(file, json.dumps(content, indent=2) + "\n")
+            files.write(copy, files.read(origin["path"]))
+    files.write_json(file, content)
 
 
 def _check_same(old: record.Record, new: Run, wish: Wish) -> None:
@@ -477,10 +473,33 @@ def _check_same(old: record.Record, new: Run, wish: Wish) -> None:
     if found and not wish.change:
         remedy = "name another folder with --run, go on with it by --change, or start anew with --overwrite"
         raise FieldError("run", f"{old.path} was trained with another recipe ({'; '.join(found)})", remedy, link=": ")
+    others = _other_environment(old, environment.recorded())
+    if others and not wish.change:
+        remedy = "set JAX_DEFAULT_MATMUL_PRECISION as it was, or go on by --change"
+        raise FieldError("run", f"{old.path} was trained with another {formats.told(others)[0]}", remedy, link=": ")
+    _tell_versions(old)
     files_ = _changed_code(old.code, record.code_as_json(code.origins(formats.references(recipe))))
     if files_ and not wish.accept_code and not wish.change:
         remedy = "go on with --accept-code, or start anew with --overwrite"
         raise FieldError("code", f"{', '.join(files_)} changed since {old.path} was trained", remedy, link=": ")
+
+
+def _other_environment(old: record.Record, now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Returns the settings of JAX that differ from those recorded, where they are: `{"environment.NAME": (old, new)}`."""
+    was = old.content.get("environment", {})
+    return {f"environment.{name}": (was[name], now[name]) for name in now if name in was and was[name] != now[name]}
+
+
+def _tell_versions(old: record.Record) -> None:
+    was, now = old.content.get("versions", {}), _versions()
+    was = was if isinstance(was, dict) else {}
+    others = [f"{name} {was[name]} -> {now[name]}" for name in now if was.get(name, now[name]) != now[name]]
+    if others:
+        log.warning("%s: %s: going on, but no longer bit for bit as it would have been", old.path, ", ".join(others))
+
+
+def _versions() -> dict[str, str]:
+    return {"python": python_version()} | {name: version(name) for name in _PACKAGES}
 
 
 def _changed_code(old: dict[str, code.Origin], new: dict[str, Any]) -> list[str]:

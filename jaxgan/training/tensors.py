@@ -14,10 +14,11 @@ from safetensors import SafetensorError
 from jaxgan import recipes
 from jaxgan.core.types import Weights
 from jaxgan.evaluation.features import cache
-from jaxgan.recipes import Loader, Origin, Recipe
+from jaxgan.recipes import Loader, Recipe, record
 from jaxgan.recipes.code import origins
 from jaxgan.recipes.formats import references
-from jaxgan.recipes.record import Allowed, code_as_json
+from jaxgan.recipes.record import Allowed
+from jaxgan.system import arrays, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training.experiment import Experiment, Shape, build
 from jaxgan.weights import foreign
@@ -94,24 +95,21 @@ def load(path: str | Path, allowed: Allowed | None = None) -> Loaded:
             tensors are not the recipe's: every one that is missing, surplus, misshaped or not finite is named.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: {'it is a folder' if path.is_dir() else 'there is no such file'}")
-    content = path.read_bytes()
+    content = files.read(path)
     _check_seal(path, content)
     try:
-        words = _header(content)["__metadata__"]
-        written, fields, of_data = words["format"], json.loads(words["recipe"]), json.loads(words["shape"])
-        names = tuple(map(str, json.loads(words.get("class_names", "[]"))))
-        code = {key: Origin(each["path"], each["sha256"]) for key, each in json.loads(words.get("code", "{}")).items()}
-        shape = Shape(tuple(int(side) for side in of_data["sample"]), int(of_data["classes"]))
+        words = arrays.safetensors_header(content)["__metadata__"]
+        written, fields, of_data = words["format"], files.parse_json(words["recipe"]), files.parse_json(words["shape"])
+        names = tuple(map(str, files.parse_json(words.get("class_names", "[]"))))
+        code = record.code_of(files.parse_json(words.get("code", "{}")))
+        sample, classes = of_data["sample"], of_data["classes"]
         tensors = safetensors.numpy.load(content)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: it is no file of weights that jaxgan wrote, or damaged") from error
     try:
         if written not in ("1", FORMAT):
             raise FieldError("format", repr(written), f"this version of jaxgan reads '1' to {FORMAT!r}")
-        if not shape.sample or min(shape.sample) < 1 or shape.classes < 0:
-            raise FieldError("shape", f"{shape.sample} and {shape.classes} classes", "it is (H, W, C) or (F,), and 0 or more")
+        shape = Shape(*record.shape_of(sample, classes))
         loader = Loader(code, None, None if allowed is None else allowed.folder)
         recipe = recipes.from_dict(fields, version=int(written), resolve=loader.value)
         generator, discriminator = _fitted(tensors, build(recipe, shape=shape, class_names=names))
@@ -155,18 +153,13 @@ def _metadata(recipe: Recipe, shape: Shape, class_names: tuple[str, ...]) -> dic
         "recipe": json.dumps(fields),
         "shape": json.dumps({"sample": list(shape.sample), "classes": shape.classes}),
         "class_names": json.dumps(list(class_names)),
-        "code": json.dumps(code_as_json(origins(references(fields)))),
+        "code": json.dumps(record.code_as_json(origins(references(fields)))),
     }
-
-
-def _header(content: bytes) -> dict[str, Any]:
-    """The head of a safetensors file: the length of a JSON text, 8 bytes, and the text."""
-    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
 
 
 def _ordered(content: bytes) -> bytes:
     """The same file with its metadata in the order of their names: the library writes them in any, each time another."""
-    header = _header(content)
+    header = arrays.safetensors_header(content)
     body = content[8 + int.from_bytes(content[:8], "little") :]
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -176,9 +169,10 @@ def _ordered(content: bytes) -> bytes:
 
 def _check_seal(path: Path, content: bytes) -> None:
     seal = path.with_name(f"{path.name}.sha256")
-    if not seal.is_file():
+    try:
+        expected = files.read_text(seal, most=2**16).split(maxsplit=1)[:1]
+    except files.Missing:
         return
-    expected = seal.read_text(encoding="ascii", errors="replace").split(maxsplit=1)[:1]
     found = hashlib.sha256(content).hexdigest()
     if expected != [found]:
         raise ValueError(f"{path}: its sha256 must be {''.join(expected) or 'in ' + seal.name}, but it is {found}")

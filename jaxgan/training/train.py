@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from jaxgan import pictures, recipes
@@ -23,7 +22,7 @@ from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, sources
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
-from jaxgan.system import devices, hosts
+from jaxgan.system import devices, environment, files, hosts
 from jaxgan.system.messages import FieldError, say
 from jaxgan.training import checkpoint, initial, loop, monitor, rollback, runs
 from jaxgan.training.callbacks import Callback, Moment, Writer
@@ -48,6 +47,7 @@ class Interrupted(RuntimeError):
         self.status = 128 + number
 
 
+@environment.fixed()
 def train(
     recipe: Recipe | str | Path,
     path: str | Path | None = None,
@@ -213,7 +213,7 @@ def _prepared(
     if recipe.keep_best in ("modes", "high_quality", "reverse_kl") and experiment.density is None:
         raise FieldError("keep_best", recipe.keep_best, f"it is measured on {', '.join(MIXTURES)} only")
     init = None
-    if recipe.init_from and (wish.overwrite or not checkpoint.saved_steps(Path(path).expanduser() / "checkpoints")):
+    if recipe.init_from and (wish.overwrite or not checkpoint.saved_steps(files.home_expanded(path) / "checkpoints")):
         init = initial.find(recipe.init_from, experiment)
     return experiment, loop.prepare(experiment), init
 
@@ -545,12 +545,8 @@ def _draw_whole(run: runs.Run, equilibrium: float | None) -> None:
     rows = runs.history(run)
     if rows:
         pictures.curves(rows, run.path / "curves.png", equilibrium=equilibrium)
-    files = sorted(run.samples.glob("[0-9]*.png"))
-    if files:
-        frames = []
-        for file in files:
-            with Image.open(file) as image:
-                frames.append(image.copy())
+    frames = pictures.frames(sorted(run.samples.glob("[0-9]*.png")))
+    if frames:
         pictures.animation(frames, run.path / "progress.webp")
 
 

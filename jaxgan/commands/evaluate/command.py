@@ -1,6 +1,5 @@
 """Measures runs and sets of images: figures, each with how it was obtained and with the figure of real images."""
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ from jaxgan.evaluation.report import Result, Value
 from jaxgan.recipes import Data, Recipe
 from jaxgan.recipes.code import source_sha256
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import files
+from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 from jaxgan.training.generate import over_devices
@@ -51,6 +50,7 @@ def evaluate(run: str | Path, **options: Any) -> Result:
     return compare([run], **options)[1][0]
 
 
+@environment.fixed()
 def compare(
     paths: Sequence[str | Path],
     *,
@@ -108,7 +108,7 @@ def compare(
     check(asked)
     if not paths:
         raise FieldError("RUN", "missing", "one or more are required")
-    targets = [target_of(Path(path).expanduser().absolute(), asked) for path in paths]
+    targets = [target_of(files.home_expanded(path).absolute(), asked) for path in paths]
     out = file_for(out, targets)
     for target in targets:
         if "modes" in target.metrics:
@@ -122,7 +122,7 @@ def compare(
         measured = _of_images(target, against, beside) if target.run is None else _of_run(target, against, asked, beside)
         results.append(measured._replace(file=out))
     content = results[0].content() if len(results) == 1 else report.together(results)
-    files.write(out, json.dumps(content, indent=2) + "\n")
+    files.write_json(out, content)
     return out, results
 
 

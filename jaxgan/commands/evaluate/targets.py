@@ -15,6 +15,7 @@ from jaxgan.evaluation.metric import Metric
 from jaxgan.evaluation.metrics.named import NAMES
 from jaxgan.recipes import Data, code
 from jaxgan.recipes.record import Allowed
+from jaxgan.system import files
 from jaxgan.system.messages import FieldError, not_one_of
 from jaxgan.training import runs
 from jaxgan.training.experiment import Experiment, metrics_of, own_metrics
@@ -147,7 +148,7 @@ def file_for(out: str | Path | None, targets: Sequence[Target]) -> Path:
         FieldError: when it cannot be written.
     """
     if out is not None:
-        out = Path(out).expanduser().absolute()
+        out = files.home_expanded(out).absolute()
     elif len(targets) > 1:
         out = Path("evaluation.json").absolute()
     elif targets[0].run is not None:

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +11,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError
 
 from jaxgan.core.types import PyTree
+from jaxgan.system import arrays, files
+
+_SEAL_MOST = 2**16  # bytes
 
 
 class Damaged(ValueError):
@@ -47,8 +48,8 @@ def write(path: Path, content: bytes, checksum: str) -> None:
         OSError: when it cannot; what was there is intact.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, content)
-    _replace(_seal(path), f"{checksum}  {path.name}\n".encode())
+    files.write(path, content)
+    files.write(_seal(path), f"{checksum}  {path.name}\n")
 
 
 def read(path: Path) -> Kept:
@@ -58,17 +59,20 @@ def read(path: Path) -> Kept:
         FileNotFoundError: when there is no such file.
         Damaged: when its checksum is another than the one beside it, there is none, or it is no such file.
     """
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
     try:
-        expected = _seal(path).read_text(encoding="ascii", errors="replace").split(maxsplit=1)
-    except FileNotFoundError:
+        content = files.read(path)
+        found = hashlib.sha256(content).hexdigest()
+        expected = files.read_text(_seal(path), most=_SEAL_MOST).split(maxsplit=1)
+    except files.Missing as error:
+        if error.path == path:
+            raise
         raise Damaged(f"{path}: no {_seal(path).name} beside it, its sha256 is {found}") from None
+    except files.Unreadable as error:
+        raise Damaged(str(error)) from error
     if expected[:1] != [found]:
         raise Damaged(f"{path}: its sha256 must be {expected[0] if expected else 'empty'}, but it is {found}")
     try:
-        header = int.from_bytes(content[:8], "little")
-        about = json.loads(json.loads(content[8 : 8 + header])["__metadata__"]["jaxgan"])
+        about = files.parse_json(arrays.safetensors_header(content)["__metadata__"]["jaxgan"])
         tensors = safetensors.numpy.load(content)
     except (SafetensorError, ValueError, KeyError, TypeError):
         raise Damaged(f"{path}: its checksum is right, but it holds no classifier") from None
@@ -77,17 +81,3 @@ def read(path: Path) -> Kept:
 
 def _seal(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    # Not tempfile's, which only its owner could read.
-    temporary = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -20,6 +20,7 @@ from jaxgan.data.cache import directory
 from jaxgan.data.source import to_float
 from jaxgan.evaluation.features import cache
 from jaxgan.evaluation.features.training import Training, initial, network, train
+from jaxgan.system import files
 from jaxgan.system.messages import did_you_mean
 
 _log = logging.getLogger("jaxgan")
@@ -110,7 +111,7 @@ def classifier(name: str, *, seed: int = 0, data_dir: _Path | None = None, cache
     try:
         cache.write(path, content, checksum)
     except OSError as error:  # costs minutes next time, not this result
-        _log.warning("cache: cannot write %s: %s", path, error.strerror or error)
+        files.without_cache(path, error)
     _log.info("classifier %s: %.2f %% of the %s split right, %s", name, 100 * accuracy, test_split, path)
     return trained._replace(accuracy=accuracy, checksum=checksum)
 
@@ -205,7 +206,7 @@ def _kept(path: Path, name: str, seed: int, training: Training) -> tuple[cache.K
 
 
 def _identity(name: str, seed: int, training: Training) -> dict[str, Any]:
-    return json.loads(json.dumps({"name": name, "seed": seed, "training": training._asdict()}))
+    return files.parse_json(json.dumps({"name": name, "seed": seed, "training": training._asdict()}))
 
 
 def _versions() -> dict[str, str]:

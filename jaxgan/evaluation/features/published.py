@@ -3,19 +3,19 @@
 import hashlib
 import logging
 import os
-import secrets
 import sys
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from tqdm import tqdm
 
 from jaxgan.core.types import PyTree
 from jaxgan.data.cache import directory
 from jaxgan.evaluation.features import cache
+from jaxgan.system import files
 from jaxgan.weights import torch_file
 from jaxgan.weights.foreign import Arrays
 
@@ -90,7 +90,7 @@ def load(
         FileNotFoundError: one line, when the file is not here and cannot be fetched: which to put where.
         ValueError: one line, when a file has another sha256 than the published one, or its tensors do not fit.
     """
-    given = None if file is None else _verified(Path(file).expanduser(), published)
+    given = None if file is None else _verified(files.home_expanded(file), published)
     about = {"name": published.name, "source_sha256": published.sha256, "url": published.url, "conversion": conversion}
     path = directory(cache_dir) / "features" / f"{published.name}.safetensors"
     kept, damage = _kept(path, about, check)
@@ -107,7 +107,7 @@ def load(
     try:
         cache.write(path, content, checksum)
     except OSError as error:  # costs a conversion next time, not this result
-        _log.warning("cache: cannot write %s: %s", path, error.strerror or error)
+        files.without_cache(path, error)
     return cache.Kept(params, about, checksum)
 
 
@@ -140,9 +140,7 @@ def _found(published: Published, folder: Path) -> Path:
 
 def _verified(path: Path, published: Published) -> Path:
     """The path, if what lies there is the published file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: {'it is a folder' if path.is_dir() else 'there is no such file'}")
-    with path.open("rb") as file:
+    with files.opened(path) as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != published.sha256:
         raise ValueError(f"{path}: the sha256 of {published.file} is {published.sha256}, but this file's is {found}")
@@ -151,39 +149,34 @@ def _verified(path: Path, published: Published) -> Path:
 
 def _downloaded(published: Published, place: Path) -> Path:
     """Fetches the file; it gets its name only when it is whole and the right one."""
-    # Not one name for all: two processes may fetch at once.
-    part = place.with_name(f"{place.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     _log.info("downloading %s, %.1f MB", published.url, published.size / 1e6)
     try:
         with urllib.request.urlopen(published.url, timeout=_TIMEOUT) as answer:
             place.parent.mkdir(parents=True, exist_ok=True)
-            found, count = _streamed(answer, part, published)
-        if count < published.size:
-            raise ConnectionError(f"it ended after {count} of {published.size} bytes")
-        if found != published.sha256:
-            raise ValueError(f"{published.url}: its sha256 must be {published.sha256}, but what came has {found}")
-        part.replace(place)
+            files.write(place, lambda file: _stream(answer, file, published))
     except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors
         reason = " ".join(str(getattr(error, "reason", None) or error).split()) or type(error).__name__
         wanted = f"{place.name} with sha256 {published.sha256} must be put in {place.parent}"
         raise FileNotFoundError(f"{wanted}: cannot download {published.url}: {reason}") from None
-    finally:
-        part.unlink(missing_ok=True)
     return place
 
 
-def _streamed(answer: Any, part: Path, published: Published) -> tuple[str, int]:
-    """Writes what comes, at most a chunk more than the file has; its sha256 and how many bytes it were."""
+def _stream(answer: Any, file: IO[bytes], published: Published) -> None:
+    """Writes what comes, at most a chunk more than the file has, and refuses what is not the published file."""
     digest, count = hashlib.sha256(), 0
     # disable=None: a bar on a terminal, nothing elsewhere.
     bar = tqdm(total=published.size, desc=published.file, unit="B", unit_scale=True, disable=None, file=sys.stderr)
-    with bar, part.open("xb") as file:
+    with bar:
         while count <= published.size and (chunk := answer.read(_CHUNK)):
             file.write(chunk)
             digest.update(chunk)
             count += len(chunk)
             bar.update(len(chunk))
-    return digest.hexdigest(), count
+    if count < published.size:
+        raise ConnectionError(f"it ended after {count} of {published.size} bytes")
+    if digest.hexdigest() != published.sha256:
+        found = digest.hexdigest()
+        raise ValueError(f"{published.url}: its sha256 must be {published.sha256}, but what came has {found}")
 
 
 def _converted(source: Path, convert: Callable[[Arrays], PyTree], check: Callable[[PyTree], None] | None) -> PyTree:

@@ -21,6 +21,7 @@ from jaxgan.evaluation.features.real import Real
 from jaxgan.evaluation.features.statistics import Batches, features_of, gather, joined
 from jaxgan.evaluation.metric import Statistics
 from jaxgan.evaluation.metrics.moments import Moments
+from jaxgan.system import files
 from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
@@ -191,7 +192,7 @@ def _kept(path: Path, identity: dict[str, Any], compute: Callable[[], list[Stati
     try:
         cache.write(path, *cache.packed({str(i): _to_arrays(each) for i, each in enumerate(found)}, identity))
     except OSError as error:  # costs time next time, not this result
-        _log.warning("cache: cannot write %s: %s", path, error.strerror or error)
+        files.without_cache(path, error)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import safetensors
 
+from jaxgan.system import arrays, files
 from jaxgan.weights.torch_file.machine import Machine
 from jaxgan.weights.torch_file.names import Refused, Source, told
 
@@ -35,9 +36,7 @@ def read(path: str | Path) -> Any:
         ValueError: one line, when it is damaged, or names anything that weights do not need.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: {'it is a folder' if path.is_dir() else 'there is no such file'}")
-    content = path.read_bytes()
+    content = files.read(path)
     source = Source(_GROWTH * len(content), lambda inner: _plain(inner, source))
     try:
         if path.suffix == ".safetensors":
@@ -53,6 +52,7 @@ def read(path: str | Path) -> Any:
 def _flat(data: bytes) -> dict[str, np.ndarray]:
     """Arrays of a safetensors file, whose own reader for numpy knows no bfloat16."""
     found = {}
+    arrays.safetensors_header(data)
     for name, tensor in safetensors.deserialize(data):
         if tensor["dtype"] not in _SAFE:
             raise Refused(f"{told(name)} is of {told(tensor['dtype'])}, which is not one of {', '.join(_SAFE)}")
