@@ -247,9 +247,9 @@ def write(path: str | os.PathLike[str], content: bytes | str | Callable[[IO[byte
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         # Of a function that fetches what it writes, the connection's error stays as it is.
-        if isinstance(error, OSError) and not isinstance(error, ConnectionError) and error.errno:
-            if error.filename in (str(part), None):
-                raise OSError(error.errno, error.strerror, str(path)) from error
+        fetched = isinstance(error, ConnectionError)
+        if isinstance(error, OSError) and not fetched and error.errno and error.filename in (str(part), None):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _sync_folder(target.parent)
 
