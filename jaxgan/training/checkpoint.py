@@ -93,6 +93,7 @@ def open_checkpoints(
     wanted = directory
     directory = hosts.together(lambda: _writable(wanted))
     _quiet_orbax()
+    files.check_folder(directory)  # or Orbax would wait for a named pipe for ever
     checkpointer = ocp.training.Checkpointer(
         directory,
         # By default a save while another runs is skipped without a word, and nothing is ever deleted.
