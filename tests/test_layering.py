@@ -233,7 +233,7 @@ SAVERS = {
     "weights.save",
     "checkpointer.save",
 }  # of bytes, or of the library
-TOUCH = {"open", "write_text", "write_bytes", "read_text", "read_bytes", "rename", "move", "savefig", "fromfile", "tofile"}
+TOUCH = {"open", "write_text", "write_bytes", "read_text", "read_bytes", "rename", "savefig", "fromfile", "tofile"}
 TOUCH |= {
     "memmap",
     "save",

@@ -183,9 +183,9 @@ def test_a_file_that_changed_is_refused(state: GANState, tmp_path: Path) -> None
         ({"recipe": "[]"}, "recipe: [], but it must be a set of fields"),
         ({"recipe": '{"bach_size": 3}'}, "bach_size: no such field; did you mean 'batch_size'?"),
         ({"shape": "3"}, "no file of weights that jaxgan wrote, or damaged"),
-        ({"shape": '{"sample": ["a"], "classes": 10}'}, "no file of weights that jaxgan wrote, or damaged"),
-        ({"shape": '{"sample": [8, -8, 1], "classes": 10}'}, "shape: (8, -8, 1) and 10 classes, but it is"),
-        ({"shape": '{"sample": [], "classes": 10}'}, "shape: () and 10 classes, but it is"),
+        ({"shape": '{"sample": ["a"], "classes": 10}'}, "data.shape: 'a', but it must hold whole numbers"),
+        ({"shape": '{"sample": [8, -8, 1], "classes": 10}'}, "data.shape: -8, but it must hold whole numbers"),
+        ({"shape": '{"sample": [], "classes": 10}'}, "data.shape: (), but a sample is (H, W, C) or (F,)"),
         ({"shape": '{"sample": [20, 20, 1], "classes": 10}'}, "image_size: 20 is not one of"),
     ],
 )

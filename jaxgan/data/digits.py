@@ -36,7 +36,7 @@ def folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
         return root
     except preparation.Unwritable as error:
         files.without_cache(root.parent, error.cause)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         _log.warning("cache: %s is damaged and is made anew: %s", root / "digits", error)
         _remove(root / "digits")
         try:

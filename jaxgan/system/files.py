@@ -79,11 +79,12 @@ def home_expanded(path: str | os.PathLike[str]) -> Path:
 
 def without_cache(folder: Path, error: BaseException | str) -> None:
     """Says that caches are not kept, and why: once, however many of them there would be."""
-    root = str(cache_folder())
-    if root not in _warned:
-        _warned.add(root)
+    root = cache_folder()
+    key = str(root if folder.is_relative_to(root) else folder)
+    if key not in _warned:
+        _warned.add(key)
         words = error if isinstance(error, str) else told(error)
-        _log.warning("cache: %s cannot be written (%s): going on without; JAXGAN_CACHE names another folder", folder, words)
+        _log.warning("cache: cannot write %s (%s): going on without; JAXGAN_CACHE names another folder", folder, words)
 
 
 def is_usable(folder: Path) -> bool:
@@ -245,7 +246,9 @@ def write(path: str | os.PathLike[str], content: bytes | str | Callable[[IO[byte
     except BaseException as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (str(part), None) and error.errno:
+        # Of a function that fetches what it writes, the connection's error stays as it is.
+        fetched = isinstance(error, ConnectionError)
+        if isinstance(error, OSError) and not fetched and error.errno and error.filename in (str(part), None):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _sync_folder(target.parent)
@@ -290,6 +293,7 @@ def scratch(root: Path) -> Iterator[Path]:
     Raises:
         OSError: when it cannot be made.
     """
+    new = not root.exists()
     root.mkdir(parents=True, exist_ok=True)
     debris.clear(root, again=True)
     folder = root / debris.name()
@@ -298,6 +302,9 @@ def scratch(root: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if new:
+            with contextlib.suppress(OSError):  # what was made in it stays
+                root.rmdir()
 
 
 def place(made: Path, final: Path) -> None:

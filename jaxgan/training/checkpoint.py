@@ -99,6 +99,7 @@ def open_checkpoints(
     wanted = directory
     directory = hosts.together(lambda: _writable(wanted))
     _quiet_orbax()
+    files.check_folder(directory)  # or Orbax would wait for a named pipe for ever
     writer = _Writer(directory, keep, also)
 
     def save(state: GANState, *, wait: bool = False) -> None:
