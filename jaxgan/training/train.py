@@ -272,7 +272,7 @@ def outcome(run: runs.Run, experiment: Experiment) -> list[str]:
 
 
 class Diary(NamedTuple):
-    """The records of a training, and who reads them; in processes other than the first only the rows, without figures, and the best step."""
+    """Records of a training; in processes other than the first only the rows, without figures, and the best step."""
 
     run: runs.Run
     experiment: Experiment
