@@ -3,12 +3,12 @@
 import contextlib
 import dataclasses
 import io
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tyro
+from tyro import _errors  # its parse errors as values; the text that it prints has no form to rely on
 
 from jaxgan.recipes import Recipe, code, sources
 from jaxgan.recipes.recipe import PARTS, metric_name, part
@@ -44,12 +44,16 @@ def parse(command: str, kind: type, words: list[str], **defaults: Any) -> Any:
     """
     framed, registry = io.StringIO(), tyro.constructors.ConstructorRegistry()
     registry.primitive_rule(_by_reference)
+
+    def refuse(event: _errors.ParseErrorEvent) -> None:
+        raise Mistake(_told(event, words, known=_options(kind, defaults.get("default"))))
+
     try:
-        with contextlib.redirect_stderr(framed):
+        with contextlib.redirect_stderr(framed), _errors.on_parse_error(refuse):
             return tyro.cli(kind, args=words, prog=f"jaxgan {command}", registry=registry, **defaults)
     except SystemExit as stop:
         if stop.code:
-            raise Mistake(_folded(framed.getvalue())) from stop
+            raise Mistake(" ".join(framed.getvalue().split())) from stop
         raise
 
 
@@ -170,23 +174,69 @@ def _taken(words: list[str], option: str) -> tuple[str | None, list[str]]:
     return None, words
 
 
-def _folded(framed: str) -> str:
-    """Returns tyro's framed error text as one line."""
-    # In a frame of box-drawing characters, or of blanks where the terminal has none: title, text, rules.
-    lines = [line.strip("│╭╮╰╯─ ") for line in framed.splitlines()]
-    body = [line for line in lines if line.strip("-")][1:]
-    text = " ".join(body)
-    if unknown := re.match(r"Unrecognized options: (\S+?),? ", text + " "):
-        meant = re.search(r"Perhaps you meant:\s+(--\S+)", text)
-        return f"{unknown[1]}: no such option" + (f"; did you mean {meant[1]}?" if meant else "")
-    if choice := re.match(r"invalid choice '(.*?)' for argument '(.*?)'. Expected one of \((.*?)\)", text):
-        allowed = re.findall(r"'([^']*)'", choice[3])
-        return f"{choice[2]}: {choice[1]!r} is not one of {', '.join(allowed)}{did_you_mean(choice[1], allowed)}"
-    if value := re.match(r"Error parsing (--\S+): .*'(.*?)'", text):
-        takes = next((line for line in body[1:] if line.startswith(f"{value[1]} ")), value[1])
-        return f"{value[1]}: {value[2]!r} is not allowed; it is {takes}"
-    if missing := re.match(r"Missing from .*?: (\S+)", text):
-        return f"{missing[1]}: missing, but it is required"
-    if missing := re.match(r"Missing value for argument '(.*?)'", text):
-        return f"{missing[1]}: a value is missing"
-    return re.sub(r"\s*For full helptext.*", "", text)
+# Options of other programs, and what is meant here.
+_MEANT = {
+    "--lr": "learning rates are --g-optimizer.learning-rate and --d-optimizer.learning-rate",
+    "--learning-rate": "each player has its own: --g-optimizer.learning-rate, --d-optimizer.learning-rate",
+    "--epochs": "training is counted in --steps",
+    "--batch": "it is --batch-size",
+    "--resume": "the same command again goes on where the run was stopped",
+    "--device": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose",
+    "--gpu": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose",
+    "-n": "it is --n",
+    "--penalty": "it is --penalty.name",
+}
+
+
+def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) -> str:
+    """Returns what tyro refuses in one line: the option, what it was given, and what it takes.
+
+    Args:
+        event: of tyro's.
+        words: of the command line.
+        known: every option there is.
+    """
+    match event:
+        case _errors.UnrecognizedArgs(tokens=[first, *_]):
+            option = first.partition("=")[0]
+            if not option.startswith("-"):
+                return f"{option}: one word too many; options begin with --"
+            meant = f"; {_MEANT[option]}" if option in _MEANT else did_you_mean(option, known).replace("'", "")
+            return f"{option}: no such option{meant}"
+        case _errors.InvalidChoice(argument=argument, value=value, choices=choices):
+            name = _name(argument)
+            return f"{name}: {value!r} is not one of {', '.join(choices)}{did_you_mean(value, choices)}"
+        case _errors.BadValue(argument=argument, offending_value=None):
+            return f"{_name(argument)}: a value is missing"
+        case _errors.MissingArgs(missing_arguments=[first, *_]):
+            return f"{_name(first.arg)}: missing, but it is required"
+        case _errors.InstantiationFailure(message=message, argument=None):
+            return message
+        case _errors.InstantiationFailure(argument=argument) if argument is not None:
+            name = _name(argument)
+            given = _peek(words, name)
+            takes = f"{name} {argument.lowered.metavar or ''}".strip()
+            return f"{name}: {given!r} is not allowed; it is {takes}" if given is not None else f"{name}: {event.message}"
+    return f"{type(event).__name__}: the options do not fit"
+
+
+def _name(argument: Any) -> str:
+    """Returns an argument as it is written on the command line."""
+    flags = argument.lowered.name_or_flags
+    return str(next((flag for flag in flags if flag.startswith("--")), argument.lowered.metavar or flags[-1]))
+
+
+def _options(kind: type, default: Any) -> list[str]:
+    """Returns every option of a verb: of its own fields, and of the parts of its recipe."""
+
+    def of(value: Any, prefix: str) -> Iterator[str]:
+        for each in dataclasses.fields(value):
+            inner = getattr(value, each.name, None)
+            hidden = prefix == "" and each.name == "recipe"
+            name = prefix if hidden else f"{prefix}{each.name.replace('_', '-')}"
+            if dataclasses.is_dataclass(inner) and not isinstance(inner, type):
+                yield from of(inner, name if hidden else f"{name}.")
+            else:
+                yield f"--{name}"
+
+    return list(of(kind if default is None else default, ""))

@@ -124,7 +124,7 @@ class Leave(BaseException):
 
 
 class Signals:
-    """What says which signal came, and lets it end what may be left."""
+    """The signals of a process: tells which one came, and lets it end what may be left."""
 
     def __init__(self) -> None:
         self.came: list[int] = []

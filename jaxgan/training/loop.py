@@ -43,7 +43,7 @@ class Event(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What trains: (state, batches `[steps, B, ...]`, count) -> (state, info). The state's buffers are donated."""
+    """Compiled steps: (state, batches `[steps, B, ...]`, count) -> (state, info). The state's buffers are donated."""
 
     run: jax.stages.Wrapped
     rest: Callable[[int], tuple[jax.Array, ...]]  # count -> its further arguments

@@ -272,7 +272,7 @@ def outcome(run: runs.Run, experiment: Experiment) -> list[str]:
 
 
 class Diary(NamedTuple):
-    """Where what happens is written; in processes other than the first only the rows, without figures, and the best step."""
+    """Records of a training; in processes other than the first only the rows, without figures, and the best step."""
 
     run: runs.Run
     experiment: Experiment
@@ -286,7 +286,7 @@ class Diary(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What process 0 makes of an event; numbers, so that it can tell the others."""
+    """The decisions of process 0 about an event; numbers, so that it can tell the others."""
 
     diverged: int
     ending: int  # by a verdict to stop on
