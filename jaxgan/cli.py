@@ -155,9 +155,10 @@ def main(argv: list[str] | None = None) -> None:
         status = end.code
     out.flush()
     err.flush()
-    checkpoint = sys.modules.get("jaxgan.training.checkpoint")
-    if out.broken or err.broken or (checkpoint is not None and checkpoint.failed):
-        # Python would complain of the streams, and wait twenty minutes for threads of Orbax that wait for a failed save.
+    checkpoint, hosts = (sys.modules.get(f"jaxgan.{name}") for name in ("training.checkpoint", "system.hosts"))
+    held_up = (checkpoint is not None and checkpoint.failed) or (hosts is not None and hosts.works_on())
+    if out.broken or err.broken or held_up:
+        # Python would complain of the streams, and wait for threads: of a failed save, or of work that a signal broke off.
         os._exit(status or 0)
     sys.exit(status)
 
