@@ -18,15 +18,16 @@ def unfit(state: GANState, *, several: bool) -> str | None:
     Returns:
         The array's name, of several GANs' the first one's; None of a state that is right.
     """
-    parts = {
-        "g": (state.g.params, state.g.stats),
-        "d": (state.d.params, state.d.stats),
-        "ema": state.ema,
-        "moments": (state.g.opt, state.d.opt, state.memory),
+    parts = {  # in the order in which a NaN spreads
+        "g": {"params": state.g.params, "stats": state.g.stats},
+        "d": {"params": state.d.params, "stats": state.d.stats},
+        "ema": {"params": state.ema.params, "stats": state.ema.stats},
+        "moments": {"g": state.g.opt, "d": state.d.opt, "memory": state.memory},
     }
     floats = [
-        (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(parts)
+        (f"{part}/{jax.tree_util.keystr(path, simple=True, separator='/')}", leaf)
+        for part, tree in parts.items()
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
         if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.size
     ]
     if not floats:
