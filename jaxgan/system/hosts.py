@@ -149,9 +149,34 @@ class Leave(BaseException):
 _left: list[threading.Thread] = []  # whose work a signal broke off
 
 
-def works_on() -> bool:
-    """Tells whether work that was left goes on in its thread: the interpreter may fall over it at its end."""
-    return any(thread.is_alive() for thread in _left)
+_STATUSES = (
+    "UNKNOWN: ",
+    "INTERNAL: ",
+    "UNAVAILABLE: ",
+    "ABORTED: ",
+    "CANCELLED: ",
+    "DEADLINE_EXCEEDED: ",
+    "FAILED_PRECONDITION: ",
+)
+_SIGNS = ("Gloo", "NCCL", "heartbeat", "Connection reset", "Connection closed", "oordination", "UNAVAILABLE")
+_lost: list[str] = []
+
+
+def lost(error: BaseException) -> str | None:
+    """Returns the words for another process that is gone, where an error of JAX's tells of one; None otherwise."""
+    # A collective that fails as it is dispatched is a ValueError with XLA's words.
+    if not isinstance(error, (jax.errors.JaxRuntimeError, ValueError)) or jax.process_count() == 1:
+        return None
+    told = next(iter(str(error).splitlines()), "")
+    if not told.startswith(_STATUSES) or not any(sign in told for sign in _SIGNS):
+        return None
+    _lost.append(told)
+    return f"another process is gone ({told[:160]}); what was saved is intact, and the same command goes on from it"
+
+
+def is_held_up() -> bool:
+    """Tells whether the interpreter's end would wait: for work that was left, or for a process that is gone."""
+    return bool(_lost) or any(thread.is_alive() for thread in _left)
 
 
 class Signals:

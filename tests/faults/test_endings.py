@@ -16,6 +16,7 @@ import optax
 import pytest
 import test_checkpoint
 import test_convert
+import test_hosts
 from conftest import Child
 from test_life import SMALL, TINY, rows_of
 
@@ -155,6 +156,16 @@ def test_a_coordinator_that_nobody_answers_is_told_in_one_line() -> None:
     ended = subprocess.run([sys.executable, "-c", NOBODY], capture_output=True, text=True, timeout=100)
     assert ended.returncode == 2
     assert ended.stderr == "jaxgan train: coordinator: 127.0.0.1:9, but not all processes came there within 2 s\n"
+
+
+@pytest.mark.slow
+def test_where_one_of_two_processes_dies_the_other_ends_with_a_word(tmp_path: Path) -> None:
+    with test_hosts.processes(tmp_path / "run", 2, steps=2_000_000, log_interval=20) as started:
+        test_hosts.wait_for_rows(tmp_path / "run", started)
+        started[1].kill()
+        ((status, _, said),) = test_hosts.ends(started[:1])
+    assert status == 1, said
+    assert said.splitlines()[-1].startswith("jaxgan train: another process is gone (")
 
 
 # ------------------------------------------------------------------------------------------------------------------- readers
