@@ -406,6 +406,8 @@ def _written(
                 row["real"] = real
         if due or not healthy.all():
             word = _judge(row, diary)
+        if recipe.on_nan == "rollback" and (made := rollback.count(diary.run.path)):
+            row["rollbacks"] = made  # so far
         rows.append(row)
         for write in diary.writers:
             _guarded("writers", functools.partial(write, row), failed)

@@ -1,6 +1,7 @@
 """Ends of a run: kills in the middle of a save, signals while it compiles, threads and locks that outlive it, NaN."""
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ import test_checkpoint
 import test_convert
 import test_hosts
 from conftest import Child
-from test_life import SMALL, TINY, rows_of
+from test_life import SMALL, TINY, WILD, rows_of
 
 from jaxgan.commands.convert import convert
 from jaxgan.system import lock
@@ -210,6 +211,20 @@ def test_what_is_fit_to_be_saved() -> None:
     both, none = (jax.tree.map(lambda *x: jnp.stack(x), one, bad) for one in (SMALL, bad))
     assert finite.unfit(both, several=True) is None  # one of the two is right
     assert finite.unfit(none, several=True) == "d/params/w"
+
+
+@pytest.mark.slow
+def test_a_run_that_went_back_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(WILD, steps=24, on_nan="rollback", rollback_factor=1e-5, rollbacks=1)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(recipe, whole)
+    (change,) = json.loads((whole / "recipe.json").read_text())["changes"]
+    train(dataclasses.replace(recipe, steps=18), parts)
+    train(recipe, parts)
+    assert change["step"] < 16
+    assert kill_and_resume.differing_leaves(whole, parts) == []
+    rows = [json.loads(line) for line in (parts / "metrics.jsonl").read_text().splitlines()]
+    assert [row.get("rollbacks", 0) for row in rows] == [int(row["step"] > change["step"]) for row in rows]
 
 
 def test_parameters_that_are_lost_in_the_last_step_are_not_saved(tmp_path: Path) -> None:
