@@ -155,9 +155,11 @@ def main(argv: list[str] | None = None) -> None:
         status = end.code
     out.flush()
     err.flush()
-    checkpoint = sys.modules.get("jaxgan.training.checkpoint")
-    if out.broken or err.broken or (checkpoint is not None and checkpoint.failed):
-        # Python would complain of the streams, and wait twenty minutes for threads of Orbax that wait for a failed save.
+    checkpoint, hosts = (sys.modules.get(f"jaxgan.{name}") for name in ("training.checkpoint", "system.hosts"))
+    held_up = (checkpoint is not None and checkpoint.failed) or (hosts is not None and hosts.is_held_up())
+    if out.broken or err.broken or held_up:
+        # Python would complain of the streams, and wait: for threads of a failed save, for work that a signal broke off, or
+        # for a process that is gone.
         os._exit(status or 0)
     sys.exit(status)
 
@@ -218,6 +220,8 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
         known = (ValueError, OSError, Diverged, Interrupted, Stopped, hosts.Elsewhere)
         if is_out_of_memory(error) and "JAXGAN_TRACEBACK" not in os.environ:
             _fail(command, _out_of_memory(arguments[0]), 1)
+        if (gone := hosts.lost(error)) is not None:
+            _fail(command, gone, 1)
         if "JAXGAN_TRACEBACK" in os.environ or not isinstance(error, known):
             raise
         status = error.status if isinstance(error, (Interrupted, hosts.Elsewhere)) else 1

@@ -1,5 +1,6 @@
 """Weights made elsewhere, in PyTorch's names, become a run that everything here takes."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -105,9 +106,10 @@ def convert(
         _log.warning("%s holds no discriminator: the run's is an untrained one", file)
     else:
         state = state._replace(d=state.d._replace(params=_as(d[1], state.d.params), stats=_as(d[2], state.d.stats)))
-    run = runs.start(out, experiment, runs.Wish(overwrite))
-    with checkpoint.open_checkpoints(run.checkpoints) as checkpoints:
-        checkpoints.save(state, wait=True)
+    with contextlib.ExitStack() as holding:
+        run = runs.start(out, experiment, runs.Wish(overwrite), holding)
+        with checkpoint.open_checkpoints(run.checkpoints) as checkpoints:
+            checkpoints.save(state, wait=True)
     return run.path
 
 

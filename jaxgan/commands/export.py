@@ -47,9 +47,10 @@ def export(
     run = runs.read(path, Allowed(None if code is None else Path(code), trust_run_code))
     experiment = run.experiment()
     recipe = experiment.member(member).recipe
-    step = runs.best_step(run) if best else None
+    if best:
+        runs.best_step(run)  # refused before anything is drawn
     out = _check_out(out)
-    state = runs.restore(run, experiment, step=step, strict=strict)
+    state = runs.restore(run, experiment, best=best, strict=strict)
     state = sweep.member(state, member) if experiment.several else state
     generator, discriminator, saved = jax.device_get((state.ema, Weights(state.d.params, state.d.stats), state.step))
     about: dict[str, Any] = {"recipe": recipe, "shape": run.shape, "class_names": run.class_names}

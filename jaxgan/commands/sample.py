@@ -70,7 +70,8 @@ def sample(
     run = runs.read(path, Allowed(None if code is None else Path(code), trust_run_code))
     experiment = run.experiment()
     _check_member(member, experiment)
-    step = runs.best_step(run) if best else None
+    if best:
+        runs.best_step(run)  # refused before anything is drawn
     out = _check_out(out if out is not None else run.path / f"sample-{seed}.png", SAMPLE_SUFFIXES)
     every = _check_labels(labels, run)
     of_latents, psi = truncating(experiment, truncation)
@@ -80,7 +81,7 @@ def sample(
     if points and not out.suffix:
         raise ValueError(f"out: {out} is a folder, but this run makes points; write .png or .npz")
 
-    weights = runs.generators(run, experiment, step=step, strict=strict)[0][member]
+    weights = runs.generators(run, experiment, best=best, strict=strict)[0][member]
     chosen = np.resize(np.asarray(every, np.int32), n)
     z = of_latents(drawn(experiment, seed, np.arange(n)))
     images = generate(experiment.one, weights, jax.random.key(seed), z, chosen, batch=batch, truncation=psi)
@@ -143,7 +144,8 @@ def interpolate(
     run = runs.read(path, Allowed(None if code is None else Path(code), trust_run_code))
     experiment = run.experiment()
     _check_member(member, experiment)
-    step = runs.best_step(run) if best else None
+    if best:
+        runs.best_step(run)  # refused before anything is drawn
     out = _check_out(out, WALK_SUFFIXES)
     rows = _check_labels(labels if labels else [0] if run.shape.classes else None, run)
     points = len(run.shape.sample) == 1
@@ -153,7 +155,7 @@ def interpolate(
     ends = jnp.concatenate([drawn(experiment, seed, np.zeros(1, np.int32)) for seed in seeds])
     if not jnp.issubdtype(ends.dtype, jnp.floating):
         raise FieldError("generator.latent", f"it draws {ends.dtype}", "between whole numbers there is no way to walk")
-    weights = runs.generators(run, experiment, step=step, strict=strict)[0][member]
+    weights = runs.generators(run, experiment, best=best, strict=strict)[0][member]
     z = latents.walk(ends, frames, path=PATHS[way])
     draw = functools.partial(generate, experiment.one, weights, jax.random.key(seeds[0]), z, batch=64)
     images = [draw(np.full(len(z), label, np.int32)) for label in rows]

@@ -21,6 +21,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxgan.system.messages import say
+
 T = TypeVar("T")
 
 
@@ -52,7 +54,8 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
     if coordinator is not None:
         logging.getLogger("jaxgan").info("looking for the others at %s, for five minutes at most", coordinator)
     try:
-        jax.distributed.initialize(coordinator, processes, process)
+        with _within(_PATIENCE, coordinator or "the coordinator"):
+            jax.distributed.initialize(coordinator, processes, process, initialization_timeout=_PATIENCE + 60)
     except ValueError as error:  # which of the three is missing
         raise ValueError(
             f"distributed: True, but no cluster says who takes part ({error}); give --coordinator HOST:PORT, --processes and "
@@ -62,6 +65,26 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
         raise ValueError(f"coordinator: {coordinator}, but joining there failed: {str(error).splitlines()[0]}") from error
     if jax.process_index():
         logging.getLogger("jaxgan").setLevel(logging.CRITICAL)
+
+
+_PATIENCE = 300  # seconds
+
+
+@contextmanager
+def _within(seconds: float, where: str) -> Iterator[None]:
+    """Ends the process with one line where it waits for longer: JAX would end it with the stack of its C++."""
+
+    def end() -> None:
+        if not found.wait(seconds):
+            say(f"jaxgan train: coordinator: {where}, but not all processes came there within {seconds:g} s")
+            os._exit(2)
+
+    found = threading.Event()
+    threading.Thread(target=end, daemon=True).start()
+    try:
+        yield
+    finally:
+        found.set()
 
 
 def _check_address(coordinator: str) -> None:
@@ -123,12 +146,45 @@ class Leave(BaseException):
     """A signal came while what runs may be left at once; not an error, so that nothing but its owner catches it."""
 
 
+_left: list[threading.Thread] = []  # whose work a signal broke off
+
+
+_STATUSES = (
+    "UNKNOWN: ",
+    "INTERNAL: ",
+    "UNAVAILABLE: ",
+    "ABORTED: ",
+    "CANCELLED: ",
+    "DEADLINE_EXCEEDED: ",
+    "FAILED_PRECONDITION: ",
+)
+_SIGNS = ("Gloo", "NCCL", "heartbeat", "Connection reset", "Connection closed", "oordination", "UNAVAILABLE")
+_lost: list[str] = []
+
+
+def lost(error: BaseException) -> str | None:
+    """Returns the words for another process that is gone, where an error of JAX's tells of one; None otherwise."""
+    # A collective that fails as it is dispatched is a ValueError with XLA's words.
+    if not isinstance(error, (jax.errors.JaxRuntimeError, ValueError)) or jax.process_count() == 1:
+        return None
+    told = next(iter(str(error).splitlines()), "")
+    if not told.startswith(_STATUSES) or not any(sign in told for sign in _SIGNS):
+        return None
+    _lost.append(told)
+    return f"another process is gone ({told[:160]}); what was saved is intact, and the same command goes on from it"
+
+
+def is_held_up() -> bool:
+    """Tells whether the interpreter's end would wait: for work that was left, or for a process that is gone."""
+    return bool(_lost) or any(thread.is_alive() for thread in _left)
+
+
 class Signals:
     """The signals of a process: tells which one came, and lets it end what may be left."""
 
     def __init__(self) -> None:
         self.came: list[int] = []
-        self._leavable = False
+        self.watched = False  # no signal reaches a thread other than the main one
         self._asked = 0
 
     def __call__(self) -> int:
@@ -146,20 +202,53 @@ class Signals:
         self.came.append(number)
         if jax.process_count() > 1:
             signal.raise_signal(signal.SIGTERM)
-        elif self._leavable:
-            self._leavable = False
-            raise Leave
 
-    @contextmanager
-    def leavable(self) -> Iterator[None]:
-        """Marks what may be left in its middle: there a signal raises `Leave`, of one process."""
-        if jax.process_count() == 1 and self.came:
+    def leaving(self, act: Callable[[], T]) -> T:
+        """Does what a signal may break off: an evaluation, a compilation.
+
+        Python hears of a signal between two of its own instructions, and a compilation has none for minutes. So another
+        thread does it and this one waits; when a signal comes that thread is left to itself, whatever it is busy with. Of
+        several processes each does it itself, to its end: the others wait for it.
+
+        Raises:
+            Leave: when a signal came, before or meanwhile.
+        """
+        if jax.process_count() > 1 or not self.watched:
+            return act()
+        results: list[T] = []
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                results.append(act())
+            except BaseException as error:
+                errors.append(error)
+
+        if self.came:
             raise Leave
-        self._leavable = True
-        try:
-            yield
-        finally:
-            self._leavable = False
+        thread = _started(work)
+        while thread.is_alive():
+            thread.join(_LOOK)
+            if self.came and thread.is_alive():
+                _left.append(thread)
+                raise Leave
+        if errors:
+            raise errors[0]
+        return results[0]
+
+
+_LOOK = 0.2  # seconds from one look for a signal that another thread was interrupted by to the next
+
+
+def _started(work: Callable[[], None]) -> threading.Thread:
+    """Starts a thread with the stack of a main one, which compilers of deep programs need."""
+    thread = threading.Thread(target=work, name="may be left", daemon=True)
+    before = threading.stack_size(2**24)
+    try:
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    return thread
 
 
 @contextmanager
@@ -179,11 +268,12 @@ def signals() -> Iterator[Signals]:
     hangup = getattr(signal, "SIGHUP", None)
     watched = [number for number in watched if number != hangup or signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, found.handle) for number in watched}
+    found.watched = bool(before)
     try:
         yield found
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: it was not Python's
 
 
 def _status(error: Exception) -> int:

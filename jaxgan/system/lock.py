@@ -38,9 +38,25 @@ def held(folder: Path) -> Iterator[None]:
     number = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
     try:
         _take(number)
+        _numbers.add(number)
         yield
     finally:
+        _numbers.discard(number)
         os.close(number)
+
+
+_numbers: set[int] = set()  # descriptors of locks that are held
+
+
+def _let_go() -> None:
+    """Closes them in a forked child: it shares the locks, and would hold them for longer than its parent lives."""
+    for number in _numbers:
+        os.close(number)
+    _numbers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _take(number: int) -> None:

@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import warnings
 import zlib
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -131,6 +132,7 @@ class _Writer:
         policies = ocp.training.preservation_policies
         return ocp.training.Checkpointer(
             self._directory,
+            context=_context(),
             # By default a save while another runs is skipped without a word, and nothing is ever deleted.
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
             preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(self._keep), _Also(self._also)]),
@@ -193,6 +195,20 @@ class _Writer:
 # Steps of saves that failed. Orbax may leave threads behind that wait for a signal of such a save for twenty minutes, and
 # Python joins them at its end: so a program that was asked to end ends itself (`os._exit`) where this is not empty.
 failed: list[int | None] = []
+
+
+def _context() -> ocp.Context:
+    """Returns Orbax's options.
+
+    Folders are made before a save returns: made in the background, one that cannot be made leaves threads that wait for it, and
+    that Python waits for at its end, for twenty minutes. The limit is counted on the wall clock, so that a clock that jumps
+    forward would fail a sound save; of several processes it is what ends the wait for one that died.
+    """
+    seconds = _FOR_EVER if jax.process_count() == 1 else 1_200
+    return ocp.Context(async_options=ocp.options.AsyncOptions(create_directories_asynchronously=False, timeout_secs=seconds))
+
+
+_FOR_EVER = 10**9  # seconds
 
 
 def _check_room(directory: Path, state: GANState) -> None:
@@ -353,23 +369,51 @@ def _restore(
         raise FileNotFoundError(f"step: {step}, but {directory} holds {', '.join(map(str, steps))}")
     default = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or default), abstract)
-    errors, newest = list[str](), steps[-1]
-    while steps:
-        candidate = steps.pop() if step is None else step
+    errors, looks = dict[int, str](), 0
+    while looks < _LOOKS:
+        candidate = next((each for each in steps[::-1] if each not in errors), None) if step is None else step
+        if candidate is None:
+            raise CheckpointError(f"no good checkpoint in {directory}: {'; '.join(errors.values())}")
         try:
             return _load(directory, candidate, item, prefix, abstract), candidate
         except CheckpointError as error:
-            if newer := [] if jax.process_count() > 1 else [each for each in saved_steps(directory) if each > newest]:
-                if step is None:  # a run that trains deletes old ones, and this was one
-                    errors, steps, newest = [], saved_steps(directory), newer[-1]
-                    continue
-                if not (directory / str(step)).is_dir():
-                    raise FileNotFoundError(f"step: {step}, but {directory} holds {newer[0]} and later by now") from error
+            if _is_going(directory, candidate, steps[-1], wait=step is not None):
+                looks, steps = looks + 1, saved_steps(directory)
+                if step is not None or not steps:
+                    holds = ", ".join(map(str, steps)) or "none"
+                    raise FileNotFoundError(f"step: {candidate}, but {directory} holds {holds} by now") from error
+                continue
             if strict or step is not None:
                 raise
             _log.warning("%s; trying the one before", error)
-            errors.append(str(error))
-    raise CheckpointError(f"no good checkpoint in {directory}: {'; '.join(errors)}")
+            errors[candidate] = str(error)
+    raise CheckpointError(f"checkpoints in {directory} go before they can be read: keep more of them (--keep-checkpoints)")
+
+
+_LOOKS = 100
+
+
+def _is_going(directory: Path, step: int, latest: int, *, wait: bool) -> bool:
+    """Tells whether a checkpoint that cannot be read was being removed by a training beside.
+
+    Training removes one only once a newer one is there, and a folder does not go at one blow.
+
+    Args:
+        directory: of checkpoints.
+        step: of the one that cannot be read.
+        latest: of those that were there before it was read.
+        wait: no other will do, so see whether it goes, for a second.
+    """
+    if jax.process_count() > 1:  # they train together, and nobody else does
+        return False
+    deadline = time.monotonic() + 1.0
+    while True:
+        now = saved_steps(directory)
+        if step not in now or (not wait and now[-1] > latest):
+            return True
+        if not wait or now[-1] == step or time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)  # between two looks at a folder
 
 
 def _load(directory: Path, step: int, item: str, prefix: str, abstract: PyTree) -> PyTree:

@@ -136,6 +136,7 @@ def steps(
     seconds: float = 0.0,
     stop: Callable[[], int],
     progress: Callable[[int], Any],
+    leaving: Callable[[Callable[[], Any]], Any] = lambda act: act(),
 ) -> Iterator[Event]:
     """Advances the state to `recipe.steps`, pausing at each step at which a row, a picture or a checkpoint is due.
 
@@ -151,6 +152,7 @@ def steps(
         seconds: of training before.
         stop: asked once after each dispatch for the number of the signal that came, or 0; after a signal no other is made.
         progress: is told of the steps made.
+        leaving: calls what it is given, and may leave it: the first dispatch, which compiles.
 
     Yields:
         An `Event`; the loop goes on when the next is asked for.
@@ -158,13 +160,15 @@ def steps(
     recipe, advance = experiment.recipe, program(prepared, experiment)
     intervals = (recipe.log_interval, recipe.sample_interval, recipe.checkpoint_interval)
     infos: list[tuple[Info, int]] = []
-    step, began = int(state.step), time.perf_counter() - seconds
+    step, began, begun = int(state.step), time.perf_counter() - seconds, False
     while step < recipe.steps:
         due = min([recipe.steps, also(step), *((step // interval + 1) * interval for interval in intervals)])
         signal_number = 0
         while step < due and not signal_number:
             count = min(recipe.steps_per_dispatch, due - step)
-            state, info = advance(state, prepared.batches(step, recipe.steps_per_dispatch), count)
+            dispatch = functools.partial(_dispatched, advance, prepared, recipe.steps_per_dispatch, state, step, count)
+            state, info = dispatch() if begun else leaving(dispatch)
+            begun = True
             infos.append((info, count))
             step += count
             if len(infos) > 2:
@@ -179,6 +183,12 @@ def steps(
         yield Event(step, state, time.perf_counter() - began, means, row, sample, save, signal_number)
         if signal_number:
             return
+
+
+def _dispatched(
+    advance: Program, prepared: Prepared, most: int, state: GANState, step: int, count: int
+) -> tuple[GANState, Info]:
+    return advance(state, prepared.batches(step, most), count)
 
 
 def program(prepared: Prepared, experiment: Experiment) -> Program:

@@ -1,14 +1,16 @@
 """A run directory: the recipe, the checkpoints and the logs of one training. The one door to it."""
 
 import contextlib
+import functools
 import logging
 import math
 import shutil
 import zlib
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -26,6 +28,7 @@ from jaxgan.training.callbacks import Writer
 from jaxgan.training.experiment import Experiment, Shape, build, own_metrics
 
 log = logging.getLogger("jaxgan")
+T = TypeVar("T")
 
 _OURS = (
     "recipe.json",
@@ -267,13 +270,31 @@ def load(
     return alone.gan, sweep.member(state, member) if experiment.several else state
 
 
-def restore(run: Run, experiment: Experiment, *, step: int | None = None, strict: bool = False) -> GANState:
-    """Restores the state of a run's latest checkpoint, or of one step."""
-    return checkpoint.restore(run.checkpoints, experiment.abstract, step=step, strict=strict)
+def restore(run: Run, experiment: Experiment, *, step: int | None = None, best: bool = False, strict: bool = False) -> GANState:
+    """Restores the state of a run's latest checkpoint, of one step, or of the one that `keep_best` keeps."""
+    read = functools.partial(checkpoint.restore, run.checkpoints, experiment.abstract, strict=strict)
+    return _read_best(run, read) if best else read(step=step)
+
+
+def _read_best(run: Run, read: Callable[..., T]) -> T:
+    """Reads the best checkpoint; the new one where a training beside found a better and removed it meanwhile."""
+    while True:
+        step = best_step(run)
+        try:
+            return read(step=step)
+        except FileNotFoundError:
+            if best_step(run) == step:
+                raise
 
 
 def generators(
-    run: Run, experiment: Experiment, *, step: int | None = None, averaged: bool = True, strict: bool = False
+    run: Run,
+    experiment: Experiment,
+    *,
+    step: int | None = None,
+    best: bool = False,
+    averaged: bool = True,
+    strict: bool = False,
 ) -> tuple[list[Weights], int]:
     """Loads the generators of all GANs of a run, of most runs one, reading the checkpoint once.
 
@@ -281,6 +302,7 @@ def generators(
         run: the run.
         experiment: of the run.
         step: which checkpoint; the latest when None.
+        best: the one that `keep_best` keeps.
         averaged: the averaged ones rather than those in training.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
 
@@ -291,9 +313,10 @@ def generators(
         FileNotFoundError, CheckpointError: as `load`.
     """
     if averaged:
-        weights, found = checkpoint.restore_generator(run.checkpoints, experiment.abstract.ema, step=step, strict=strict)
+        read = functools.partial(checkpoint.restore_generator, run.checkpoints, experiment.abstract.ema, strict=strict)
+        weights, found = _read_best(run, read) if best else read(step=step)
     else:
-        state = restore(run, experiment, step=step, strict=strict)
+        state = restore(run, experiment, step=step, best=best, strict=strict)
         weights, found = Weights(state.g.params, state.g.stats), int(state.step)
     return experiment.weights_apart(weights), found
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO, cast
 
 import jax
 import numpy as np
@@ -23,8 +23,8 @@ from jaxgan.recipes import Recipe, sources
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import devices, environment, files, hosts
-from jaxgan.system.messages import FieldError, say
-from jaxgan.training import checkpoint, initial, loop, monitor, rollback, runs
+from jaxgan.system.messages import FieldError, Unfailing, say
+from jaxgan.training import checkpoint, finite, initial, loop, monitor, rollback, runs
 from jaxgan.training.callbacks import Callback, Moment, Writer
 from jaxgan.training.experiment import Experiment, build, given, open_data, own_metrics
 
@@ -40,10 +40,11 @@ class Stopped(RuntimeError):
 
 
 class Interrupted(RuntimeError):
-    """A signal stopped training; the state was saved."""
+    """A signal stopped training; the state was saved, where there was anything new."""
 
-    def __init__(self, number: int, step: int) -> None:
-        super().__init__(f"stopped at step {step} and saved; the same command goes on")
+    def __init__(self, number: int, step: int, *, saved: bool = True) -> None:
+        done = "and saved" if saved else "before another was made"
+        super().__init__(f"stopped at step {step} {done}; the same command goes on")
         self.status = 128 + number
 
 
@@ -190,10 +191,13 @@ def _loop(prepared: loop.Prepared, state: GANState, diary: "Diary", checkpoints:
         seconds = rows[-1]["seconds"] if rows else 0.0
         options: dict[str, Any] = {"also": also, "seconds": seconds, "stop": stop, "progress": progress.update}
         before = start
-        for event in loop.steps(prepared, state, experiment, **options):
-            if _record(event, before, diary, checkpoints, progress, stop):
-                break
-            before = event.step
+        try:
+            for event in loop.steps(prepared, state, experiment, leaving=stop.leaving, **options):
+                if _record(event, before, diary, checkpoints, progress, stop):
+                    break
+                before = event.step
+        except hosts.Leave:  # while the first step was compiled
+            raise Interrupted(stop.came[0], start, saved=False) from None
 
 
 def _prepared(
@@ -320,6 +324,9 @@ def _record(
     diary.best[:] = [decided.best] if decided.best >= 0 else []
     over = bool(event.stop or decided.ending or decided.failed)
     if event.save or over or (event.row and decided.best == event.step):
+        if (array := finite.unfit(event.state, several=diary.experiment.several)) is not None:
+            hosts.on_main_process(lambda: _finish(diary.run, diary.experiment.loss.equilibrium))
+            raise Diverged(_last_words(event.step, array, "not finite", checkpoints.steps()))
         _save(event, diary, checkpoints, must=over or event.step == recipe.steps)
     if not over:
         return False
@@ -363,7 +370,7 @@ def _save(event: loop.Event, diary: Diary, checkpoints: checkpoint.Checkpoints, 
 _TRIES = 3
 
 
-def _last_words(step: int, name: str, value: float, there: list[int]) -> str:
+def _last_words(step: int, name: str, value: float | str, there: list[int]) -> str:
     """Returns what is said of a divergence: the step, the quantity, what can be gone back to, and what may mend it."""
     back = f"the last good checkpoint is {there[-1]}" if there else "there is no checkpoint before it"
     mend = "smaller learning rates or a larger penalty.gamma may help"
@@ -387,9 +394,9 @@ def _written(
     if event.row or not healthy.any():
         # Figures and a verdict with the first row after each picture.
         due = _is_due(event.step, last, recipe)
-        figures = diary.watch.figures(seen) if due and healthy.any() else []
+        looking = diary.watch.figures if due and healthy.any() else None
         examined = diary.examiner if event.row and healthy.any() and _is_examined(event.step, last, diary) else None
-        found = _examined(examined, seen, signals)
+        figures, found = _looked(looking, seen, signals), _looked(examined and examined.figures, seen, signals)
         if examined is not None and found:
             figures = [looked | each for looked, each in zip(figures or [{} for _ in found], found, strict=True)]
         row = _row(event, diary.experiment, figures)
@@ -399,6 +406,8 @@ def _written(
                 row["real"] = real
         if due or not healthy.all():
             word = _judge(row, diary)
+        if recipe.on_nan == "rollback" and (made := rollback.count(diary.run.path)):
+            row["rollbacks"] = made  # so far
         rows.append(row)
         for write in diary.writers:
             _guarded("writers", functools.partial(write, row), failed)
@@ -412,13 +421,14 @@ def _written(
     return Decision(not healthy.any(), ending, good, -1 if best is None else best, bool(failed))
 
 
-def _examined(examiner: monitor.Examiner | None, seen: GANState, signals: hosts.Signals) -> list[dict[str, float]]:
+def _looked(
+    figures: Callable[[GANState], list[dict[str, float]]] | None, seen: GANState, signals: hosts.Signals
+) -> list[dict[str, float]]:
     """Returns the figures of each member; none where there is nothing to measure with, or where a signal ends it."""
-    if examiner is None:
+    if figures is None:
         return []
     try:
-        with signals.leavable():
-            return examiner.figures(seen)
+        return signals.leaving(lambda: figures(seen))
     except hosts.Leave:
         log.info("a signal came: this state is saved, and not measured")
         return []
@@ -581,7 +591,8 @@ def _progress(step: int, steps: int) -> Iterator[_Bar]:
     if not hosts.is_first():
         yield _Bar(lambda _: None, lambda _: None)
     elif sys.stderr is not None and sys.stderr.isatty():
-        with tqdm(total=steps, initial=step, unit="step", dynamic_ncols=True, file=sys.stderr) as bar:
+        stream = cast(TextIO, Unfailing(sys.stderr))  # a terminal may be closed
+        with tqdm(total=steps, initial=step, unit="step", dynamic_ncols=True, file=stream) as bar:
             yield _Bar(bar.update, lambda row: bar.set_postfix_str(text(row)))
     else:
         yield _Bar(lambda _: None, lambda row: say(f"step {row['step']}/{steps}  {row['seconds']:.0f} s  {text(row)}"))

@@ -185,8 +185,7 @@ def _of_run(target: Target, against: Comparison | None, asked: Asked, beside: Pa
     run, experiment = target.run, target.experiment
     assert run is not None
     assert experiment is not None
-    best = runs.best_step(run) if asked.best else None
-    every, step = runs.generators(run, experiment, step=best, averaged=asked.averaged, strict=asked.strict)
+    every, step = runs.generators(run, experiment, best=asked.best, averaged=asked.averaged, strict=asked.strict)
     made = Made(run, experiment, tuple(every), asked.seed, asked.batch, asked.averaged, asked.truncation)
     values: dict[str, Value] = {}
     headline: tuple[str, ...] = (f"{run.path.name} at step {step:,}: {made.words()}",)
