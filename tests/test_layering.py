@@ -224,7 +224,13 @@ FORMATS = {
     "commands/sample.py": {"np.savez_compressed"},
     "pictures.py": {"frames[0].save", "picture.save"},
     "data/preparation.py": {"Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save"},  # into memory
-    "training/checkpoint.py": {"(directory / str(other)).rename", "tempfile.TemporaryFile"},  # of Orbax's folders
+    "training/checkpoint.py": {
+        "(directory / str(other)).rename",
+        "tempfile.TemporaryFile",
+        "tempfile.TemporaryDirectory",
+    },  # Orbax's
+    "system/lock.py": {"os.open"},  # holding it open is the lock
+    "system/messages.py": {"os.open"},  # of the null device, in place of a closed stream
 }
 SAVERS = {
     "files.read_text",

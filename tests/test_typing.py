@@ -68,9 +68,9 @@ REFUSED = {
     "a penalty on G without an average": """
         def apply(params: Any, stats: Any, z: Array, labels: Array, key: Array) -> tuple[Array, Array]: ...
         wrong: t.GPenaltyApply = apply""",
-    "sampling from a state": """
-        def draw(gan: t.GAN, state: t.GANState, key: Array, labels: Array) -> Array:
-            return gan.sample(state, key, labels)""",
+    "sampling from latents": """
+        def draw(gan: t.GAN, z: Array, key: Array, labels: Array) -> Array:
+            return gan.sample(z, key, labels)""",
 }
 
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from jaxgan.system import files
+
 if sys.platform != "win32":  # there nothing is locked
     import fcntl
 
@@ -75,7 +77,7 @@ def _take(number: int) -> None:
 
 def _holder(content: bytes) -> str:
     try:
-        about = json.loads(content)
+        about = files.parse_json(content)
         return f"process {about['process']} on {about['host']} has been writing to it since {about['since']}"
     except (ValueError, KeyError, TypeError):
         return "another process is writing to it"
