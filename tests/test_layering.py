@@ -229,6 +229,7 @@ FORMATS = {
         "tempfile.TemporaryFile",
         "tempfile.TemporaryDirectory",
     },  # Orbax's
+    "training/saving.py": {"tempfile.TemporaryFile"},  # room that is kept
     "system/lock.py": {"os.open"},  # holding it open is the lock
     "system/messages.py": {"os.open"},  # of the null device, in place of a closed stream
 }
@@ -236,6 +237,8 @@ SAVERS = {
     "files.read_text",
     "safetensors.numpy.save",
     "checkpoints.save",
+    "self._checkpoints.save",
+    "saver.save",
     "weights.save",
     "checkpointer.save",
 }  # of bytes, or of the library

@@ -219,9 +219,8 @@ def _check_room(directory: Path, state: GANState) -> None:
     """
     if jax.process_index():
         return
-    needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((state, state.ema)) if hasattr(leaf, "itemsize"))
     there = os.statvfs(directory)
-    if there.f_bavail * there.f_frsize < needed or (there.f_files and there.f_favail < _FILES):
+    if there.f_bavail * there.f_frsize < bytes_of(state) or (there.f_files and there.f_favail < _FILES):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with tempfile.TemporaryDirectory(prefix=".room-", dir=directory):
         pass
@@ -283,6 +282,11 @@ def restore_generator(
         FileNotFoundError, CheckpointError, ValueError: as `restore`.
     """
     return _restore(directory, "generator", "ema/", abstract, step, strict, sharding)
+
+
+def bytes_of(state: GANState) -> int:
+    """Returns the bytes of the arrays of one checkpoint, given a state or its shapes; those of files are some more."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((state, state.ema)))
 
 
 def checksum(x: jax.Array) -> jax.Array:

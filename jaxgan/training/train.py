@@ -24,7 +24,7 @@ from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import devices, environment, files, hosts
 from jaxgan.system.messages import FieldError, Unfailing, say
-from jaxgan.training import checkpoint, finite, initial, loop, monitor, rollback, runs
+from jaxgan.training import checkpoint, finite, initial, loop, monitor, rollback, runs, saving
 from jaxgan.training.callbacks import Callback, Moment, Writer
 from jaxgan.training.experiment import Experiment, build, given, open_data, own_metrics
 
@@ -159,10 +159,10 @@ def _train(
 ) -> None:
     """Trains a run that is this process's alone, from its last checkpoint to its end, and draws the whole of it."""
     recipe, best, change = experiment.recipe, list[int](), wish.change
-    with checkpoint.open_checkpoints(run.checkpoints, keep=recipe.keep_checkpoints, also=lambda: best) as checkpoints:
+    with saving.opened(run, experiment.abstract, lambda: best) as saver:
         state, start = _started(run, experiment, prepared, init, strict or change)
         if init is not None and not start:
-            checkpoints.save(state, wait=True)  # from here on the run needs the weights it began with no more
+            saver.save(state, must=True)  # from here on the run needs the weights it began with no more
         if change:
             _tell_changes(hosts.on_main_process(lambda: runs.changed(run, experiment, start, wish)), start)
         hosts.on_main_process(lambda: runs.forget_after(run, start))
@@ -172,15 +172,15 @@ def _train(
         _announce(run, experiment, start)
         if start < recipe.steps:
             watch = hosts.on_main_process(lambda: monitor.monitor(experiment))
-            diary = Diary(run, experiment, watch, hooks.examiner, rows, hooks.writers, hooks.callbacks, best, [])
+            diary = Diary(run, experiment, watch, hooks.examiner, rows, hooks.writers, hooks.callbacks, best)
             if not rows:
                 seen = _seen(state, recipe)
                 hosts.on_main_process(lambda: _draw(diary, seen))
-            _loop(prepared, state, diary, checkpoints)
+            _loop(prepared, state, diary, saver)
     hosts.on_main_process(lambda: _finish(run, experiment.loss.equilibrium))
 
 
-def _loop(prepared: loop.Prepared, state: GANState, diary: "Diary", checkpoints: checkpoint.Checkpoints) -> None:
+def _loop(prepared: loop.Prepared, state: GANState, diary: "Diary", saver: saving.Saver) -> None:
     """Trains to the end, or until something stops it."""
     experiment, rows, start = diary.experiment, diary.rows, int(state.step)
 
@@ -193,7 +193,7 @@ def _loop(prepared: loop.Prepared, state: GANState, diary: "Diary", checkpoints:
         before = start
         try:
             for event in loop.steps(prepared, state, experiment, leaving=stop.leaving, **options):
-                if _record(event, before, diary, checkpoints, progress, stop):
+                if _record(event, before, diary, saver, progress, stop):
                     break
                 before = event.step
         except hosts.Leave:  # while the first step was compiled
@@ -286,7 +286,6 @@ class Diary(NamedTuple):
     writers: list[Writer]
     callbacks: list[Callback]
     best: list[int]  # the step whose checkpoint is kept besides the latest, where there is one
-    unsaved: list[int]  # steps of the checkpoints that could not be written since the last that could
 
 
 class Decision(NamedTuple):
@@ -303,7 +302,7 @@ def _record(
     event: loop.Event,
     before: int,
     diary: Diary,
-    checkpoints: checkpoint.Checkpoints,
+    saver: saving.Saver,
     progress: "_Bar",
     signals: hosts.Signals,
 ) -> bool:
@@ -320,14 +319,14 @@ def _record(
     if decided.diverged:
         hosts.on_main_process(lambda: _finish(diary.run, diary.experiment.loss.equilibrium))
         name, value = next((name, mean) for name, mean in event.means.items() if not np.isfinite(mean).any())
-        raise Diverged(_last_words(event.step, name, np.ravel(value)[0], checkpoints.steps()))
+        raise Diverged(_last_words(event.step, name, np.ravel(value)[0], saver.steps()))
     diary.best[:] = [decided.best] if decided.best >= 0 else []
     over = bool(event.stop or decided.ending or decided.failed)
     if event.save or over or (event.row and decided.best == event.step):
         if (array := finite.unfit(event.state, several=diary.experiment.several)) is not None:
             hosts.on_main_process(lambda: _finish(diary.run, diary.experiment.loss.equilibrium))
-            raise Diverged(_last_words(event.step, array, "not finite", checkpoints.steps()))
-        _save(event, diary, checkpoints, must=over or event.step == recipe.steps)
+            raise Diverged(_last_words(event.step, array, "not finite", saver.steps()))
+        saver.save(event.state, must=over or event.step == recipe.steps)
     if not over:
         return False
     if decided.failed:
@@ -343,31 +342,6 @@ def _record(
     raise Stopped(
         f"stopped at step {event.step} and saved: {rows[-1].get('verdict')}; {'; '.join(rows[-1].get('evidence', ()))}"
     )
-
-
-def _save(event: loop.Event, diary: Diary, checkpoints: checkpoint.Checkpoints, *, must: bool) -> None:
-    """Saves the state, and waits until it is committed: a kill at any later moment loses only what comes after.
-
-    Where it cannot be written training goes on, and tries again at the next checkpoint's time; the third time in turn, and
-    where nothing comes after, it gives up.
-
-    Raises:
-        SaveError: when it gives up, with the last good checkpoint and what to do.
-    """
-    try:
-        checkpoints.save(event.state, wait=True)
-    except checkpoint.SaveError as error:
-        diary.unsaved.append(event.step)
-        if must or len(diary.unsaved) == _TRIES or jax.process_count() > 1:
-            there = checkpoints.steps()
-            last = f"the last good checkpoint is {there[-1]}" if there else "there is no checkpoint"
-            raise checkpoint.SaveError(f"{error}; {last}; once there is room the same command goes on from it") from error
-        log.warning("%s; training goes on, and saves again at the next checkpoint's time", error)
-    else:
-        diary.unsaved.clear()
-
-
-_TRIES = 3
 
 
 def _last_words(step: int, name: str, value: float | str, there: list[int]) -> str:

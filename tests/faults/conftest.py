@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_TINY = (
+TINY_WORDS = (
     "--generator mlp --generator.width 8 --generator.depth 1 --generator.latent-dim 8 --discriminator mlp "
     "--discriminator.width 8 --discriminator.depth 1 --penalty.name none --penalty.gamma 0 --batch-size 8 "
     "--sample-interval 100000 --data.no-conditional"
@@ -23,7 +23,7 @@ class Child(subprocess.Popen[str]):
     def __init__(self, run: Path, words: str, *, devices: int = 1) -> None:
         """Starts it."""
         flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"  # of two values the last counts
-        command = [sys.executable, "-m", "jaxgan", "train", "digits", "--run", str(run), *_TINY.split(), *words.split()]
+        command = [sys.executable, "-m", "jaxgan", "train", "digits", "--run", str(run), *TINY_WORDS.split(), *words.split()]
         pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
         super().__init__(command, **pipes, env=os.environ | {"XLA_FLAGS": flags})
 

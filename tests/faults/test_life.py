@@ -19,12 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from conftest import TINY_WORDS
 
 import jaxgan
+from jaxgan.core.types import GANState
 from jaxgan.recipes import MLP, Adam, Data, MLPDiscriminator, Penalty, Recipe
 from jaxgan.system import hosts, lock
 from jaxgan.system.messages import FieldError
-from jaxgan.training import checkpoint, loop, rollback, runs
+from jaxgan.training import checkpoint, loop, rollback, runs, saving
 from jaxgan.training.train import Diverged, Interrupted, train
 
 TINY = Recipe(
@@ -38,31 +40,6 @@ TINY = Recipe(
     sample_interval=100,
     checkpoint_interval=2,
 )
-WORDS = [
-    "--generator",
-    "mlp",
-    "--generator.width",
-    "8",
-    "--generator.depth",
-    "1",
-    "--generator.latent-dim",
-    "8",
-    "--discriminator",
-    "mlp",
-    "--discriminator.width",
-    "8",
-    "--discriminator.depth",
-    "1",
-    "--penalty.name",
-    "none",
-    "--penalty.gamma",
-    "0",
-    "--batch-size",
-    "8",
-    "--sample-interval",
-    "100000",
-    "--data.no-conditional",
-]
 HOLDER = """
 import sys, time, pathlib
 from jaxgan.system import lock
@@ -76,7 +53,7 @@ SMALL = jaxgan.GANState(jnp.int32(0), PLAYER, PLAYER, jaxgan.Weights(WEIGHTS, {}
 
 
 def command(run: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "jaxgan", "train", "digits", "--run", str(run), *WORDS, *words]
+    return [sys.executable, "-m", "jaxgan", "train", "digits", "--run", str(run), *TINY_WORDS.split(), *words]
 
 
 def no_room(*_: Any, **__: Any) -> None:
@@ -191,6 +168,26 @@ def test_on_a_full_disk_training_goes_on_and_gives_up_the_third_time(
     assert checkpoint.saved_steps(tmp_path / "checkpoints") == saved
     told = [record.getMessage() for record in caplog.records if "training goes on" in record.getMessage()]
     assert len(told) == len(full) - (ends is not None)
+
+
+def test_the_last_state_takes_the_room_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full from the first save on, but for what the reserve gives back."""
+    room, close = checkpoint._check_room, saving.Saver._in_reserve
+    monkeypatch.setattr(checkpoint, "failed", [])
+    monkeypatch.setattr(checkpoint, "_check_room", no_room)
+
+    def freed(saver: saving.Saver, state: GANState) -> bool:
+        assert os.fstat(saver._reserve.fileno()).st_blocks * 512 > checkpoint.bytes_of(state)
+        with monkeypatch.context() as there:
+            there.setattr(checkpoint, "_check_room", room)
+            return close(saver, state)
+
+    monkeypatch.setattr(saving.Saver, "_in_reserve", freed)
+    short = dataclasses.replace(TINY, steps=4)  # two saves, of which the second is the last
+    assert train(short, tmp_path / "short").checkpoints.joinpath("4").is_dir()
+    with pytest.raises(checkpoint.SaveError, match=r"step 6 was saved in the room that was kept .* checkpoint is 6; "):
+        train(TINY, tmp_path / "long")
+    assert not list((tmp_path / "long" / "checkpoints").glob(".*"))
 
 
 def test_rows_wait_for_room_and_pictures_are_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
