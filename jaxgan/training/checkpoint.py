@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
+from orbax.checkpoint._src.serialization import tensorstore_utils
 
 from jaxgan.core.types import GANState, PyTree, Weights
 from jaxgan.system import files, hosts
@@ -519,12 +520,19 @@ def _quiet_orbax() -> None:
     Its event loop closes at the first failure. The other reads and writes find it closed, each on a thread of its own
     and at any later time, so that this holds for the rest of the process. Doing it again changes nothing.
     """
+    if hasattr(tensorstore_utils, "get_tensorstore_raw_bytes"):
+        tensorstore_utils.get_tensorstore_raw_bytes = _no_counters
     for logger in (logging.getLogger("absl"), logging.getLogger("asyncio")):
         logger.addFilter(_is_not_orbax)
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     if sys.unraisablehook is not _unraisable:
         _outer.append(sys.unraisablehook)
         sys.unraisablehook = _unraisable
+
+
+def _no_counters(*_: Any, **__: Any) -> int:
+    """Stands for Orbax's reading of TensorStore's counters, which serves a log line and leaks some 10 kB each time."""
+    return 0
 
 
 def _is_not_orbax(record: logging.LogRecord) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import gc
 import itertools
 import json
 import logging
@@ -114,16 +115,18 @@ def test_while_one_trains_others_read_and_none_writes_and_a_kill_costs_one_inter
 def test_saves_leave_no_thread_and_no_descriptor_behind(tmp_path: Path) -> None:
     state = SMALL
 
-    def count() -> tuple[int, int]:
-        return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+    def count() -> tuple[int, int, int]:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), len(gc.get_objects())
 
     seen = {}
     with checkpoint.open_checkpoints(tmp_path) as checkpoints:
         for step in range(1, 101):
             checkpoints.save(state._replace(step=jnp.int32(step)), wait=step % 2 == 0)
-            seen[step] = count()
-    descriptors, threads = np.subtract(seen[100], seen[20])
+            seen |= {step: count()} if step in (20, 100) else {}
+    descriptors, threads, objects = np.subtract(seen[100], seen[20])
     assert descriptors <= 2
+    assert objects <= 200  # before, each save left forty of TensorStore's
     assert threads <= 8  # a pool grows a little; before, each save left one thread and three descriptors
 
 
