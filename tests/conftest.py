@@ -1,6 +1,9 @@
 """Two virtual CPU devices, quick compilation and strict ranks, set before jax is first imported; a small run to share."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from importlib.metadata import version
 
 # What tests compile runs for milliseconds: the compiler's own time is what counts, and machine code need not be good.
@@ -12,6 +15,14 @@ if version("jaxlib").startswith("0.10."):  # XLA refuses to start with a flag th
     _QUICK += " --xla_cpu_use_fusion_emitters=false"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK} --xla_force_host_platform_device_count=2"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# One cache of compiled programs for a session: its workers and the processes that tests start compile each program once.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _programs = tempfile.mkdtemp(prefix="jaxgan-tests-")
+    atexit.register(shutil.rmtree, _programs, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import subprocess
 from collections.abc import Iterator

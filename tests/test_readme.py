@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import promises
 import pytest
 
 from jaxgan import cli, recipes
@@ -50,6 +51,19 @@ def test_the_recipes_table_names_every_recipe() -> None:
     section = README.partition("## Recipes")[2].partition("## ")[0]
     rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert rows == list(recipes.NAMES)
+
+
+def test_the_table_of_faults_is_the_suite_s() -> None:
+    """Names are those of today, every test in it is there, and nothing that was tried failed."""
+    made = README.split(promises.BEGIN)[1].split(promises.END)[0]
+    rows = re.findall(r"^\| (.+) \| ([\d,]+) \| ([\d,]+) \|$", made, re.MULTILINE)
+    assert [words for words, _, _ in rows] == list(promises.PROMISES)
+    assert all(tried == survived != "0" for _, tried, survived in rows)
+    there = set()
+    for file in (ROOT / "tests" / "faults").glob("test_*.py"):
+        names = re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+        there |= {*names, *(f"{file.stem}.{name}" for name in names)}
+    assert {name for names in promises.PROMISES.values() for name in names} <= there
 
 
 def test_every_command_it_shows_parses(tiny_run: Path) -> None:

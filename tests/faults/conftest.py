@@ -1,12 +1,13 @@
-"""What the tests of faults share: a tiny net on the command line, and one cache of compiled programs for all children."""
+"""What the tests of faults share: a tiny net on the command line, and the table of promises in README."""
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import promises
 import pytest
 
 TINY_WORDS = (
@@ -41,11 +42,37 @@ class Child(subprocess.Popen[str]):
         return self.returncode, said
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keeps every program of the children, so that only the first compiles."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("xla")))
-        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-        patch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-        yield
+# ----------------------------------------------------------------- the table in README: `pytest tests/faults --write-promises`
+
+_tried: dict[str, int] = {}
+_survived: dict[str, int] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-promises", action="store_true", help="write the table of faults into README.md")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuses a test of faults that stands at no promise, and notes how many faults each one tries."""
+    for item in items:
+        if not isinstance(item, pytest.Function) or item.path.parent != Path(__file__).parent:
+            continue
+        words = promises.promise_of(item.path.stem, item.originalname)
+        if words is None:
+            raise pytest.UsageError(f"{item.nodeid}: it stands at no promise in tests/promises.py")
+        marker = item.get_closest_marker("faults")
+        item.user_properties += [("promise", words), ("faults", marker.args[0] if marker else 1)]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    about = dict(report.user_properties)
+    if report.when == "call" and "promise" in about:
+        for counted in (_tried, *([_survived] if report.passed else [])):
+            counted[about["promise"]] = counted.get(about["promise"], 0) + about["faults"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.getoption("--write-promises", default=False):
+        made = promises.table(_tried, _survived)
+        promises.README.write_text(promises.put(promises.README.read_text(), made))
+        terminalreporter.write(made)

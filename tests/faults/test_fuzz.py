@@ -39,9 +39,10 @@ TIMES = int(os.environ.get("JAXGAN_FUZZ", "1"))
 def cases(count: int) -> Callable[[Any], Any]:
     """So many examples of a test: the same ones each time, unless more were asked for."""
     checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-    return settings(
+    chosen = settings(
         max_examples=count * TIMES, derandomize=TIMES == 1, database=None, deadline=None, suppress_health_check=checks
     )
+    return lambda test: pytest.mark.faults(count * TIMES)(chosen(test))
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -302,8 +303,30 @@ def test_a_divergence_says_what_can_be_gone_back_to(tmp_path: Path) -> None:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Breaks:
+    """An optimizer that comes to a NaN at its sixth update, unless its steps are small."""
+
+    learning_rate: float = 5.0
+    """Step size."""
+
+    def build(self) -> optax.GradientTransformation:
+        """Returns steps along the gradient."""
+
+        def update(grads: optax.Updates, count: jax.Array, params: object = None) -> tuple[optax.Updates, jax.Array]:
+            size = jnp.where((count == 5) & (self.learning_rate > 1.0), jnp.nan, 1e-3)
+            return jax.tree.map(lambda x: -size * x, grads), count + 1
+
+        return optax.GradientTransformation(lambda _: jnp.zeros((), jnp.int32), update)
+
+
+BREAKS = dataclasses.replace(
+    TINY, g_optimizer=Breaks(), d_optimizer=Breaks(), on_nan="rollback", rollback_factor=1e-5, rollbacks=1
+)
+
+
 def test_a_rollback_goes_on_with_smaller_steps_and_is_recorded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    recipe = dataclasses.replace(WILD, on_nan="rollback", rollback_factor=1e-5, rollbacks=1)
+    recipe = BREAKS
     train(recipe, tmp_path)
     (change,) = json.loads((tmp_path / "recipe.json").read_text())["changes"]
     assert change["rollback"] is True
