@@ -15,7 +15,7 @@ from jaxgan.system import files
 if sys.platform != "win32":  # there nothing is locked
     import fcntl
 
-NAME = ".lock"  # in the folder; the file stays, the lock is on it
+NAME = ".lock"  # in the folder; whoever lets go of the lock removes it
 
 
 class Held(RuntimeError):
@@ -37,13 +37,16 @@ def held(folder: Path) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    number = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+    path = folder / NAME
+    number = _taken(path)
+    _numbers.add(number)
     try:
-        _take(number)
-        _numbers.add(number)
         yield
     finally:
         _numbers.discard(number)
+        with contextlib.suppress(OSError):  # the folder may be gone, or closed to writing by now
+            if _is_at(number, path):
+                path.unlink()
         os.close(number)
 
 
@@ -59,6 +62,28 @@ def _let_go() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go)
+
+
+def _taken(path: Path) -> int:
+    """Opens a file and locks it, until the file that is locked is the one of that name: whoever had it may have removed it."""
+    while True:
+        number = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        try:
+            _take(number)
+        except BaseException:
+            os.close(number)
+            raise
+        if _is_at(number, path):
+            return number
+        os.close(number)
+
+
+def _is_at(number: int, path: Path) -> bool:
+    """Tells whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(number), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _take(number: int) -> None:

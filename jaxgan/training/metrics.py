@@ -59,11 +59,11 @@ def _row(found: Any) -> dict[str, Any]:
     """
     if not isinstance(found, dict):
         raise ValueError(f"a {type(found).__name__}, not a row")
-    for name in ("step", "images"):
+    for name in ("step", *(["images"] if "images" in found else [])):
         if type(found.get(name)) is not int or not 0 <= found[name] < 2**63:
             raise ValueError(f"{name} is {_short(found.get(name))}, not a whole number from 0 on")
-    if not _is_number(found.get("seconds")):
-        raise ValueError(f"seconds is {_short(found.get('seconds'))}, not a number")
+    if not _is_number(found.get("seconds", 0.0)):
+        raise ValueError(f"seconds is {_short(found['seconds'])}, not a number")
     for name, value in found.items():
         kind = _WORDS.get(name)
         fits = _is_number(value) if kind is None else isinstance(value, kind)

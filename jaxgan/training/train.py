@@ -188,7 +188,7 @@ def _loop(prepared: loop.Prepared, state: GANState, diary: "Diary", saver: savin
         return min((each.next(step, experiment.images) for each in diary.callbacks), default=experiment.recipe.steps)
 
     with _progress(start, experiment.recipe.steps) as progress, hosts.signals() as stop:
-        seconds = rows[-1]["seconds"] if rows else 0.0
+        seconds = rows[-1].get("seconds", 0.0) if rows else 0.0
         options: dict[str, Any] = {"also": also, "seconds": seconds, "stop": stop, "progress": progress.update}
         before = start
         try:

@@ -445,14 +445,14 @@ def test_a_bad_line_of_metrics_costs_itself_alone(tmp_path: Path, caplog: pytest
         b"null",
         b"{}",
         b'{"step": "x"}',
-        b'{"step": 10}',
+        b'{"step": -1}',
         b"\xff\xfe",
         b"[" * 9000,
         b'{"step": 1e9}',
     ]
     bad += [json.dumps(row(3, d_loss="x")).encode(), json.dumps(row(3, members={"d_loss": 3})).encode()]
     bad += [json.dumps(row(3) | {"seconds": "9" * 400}).replace('"9', "9").replace('9"', "9").encode()]
-    good = [row(4), row(8, verdict=None, evidence=["a"]), row(12, members={"d_loss": [1.0, None]}), row(16)]
+    good = [row(4), row(8, verdict=None, evidence=["a"]), row(12, members={"d_loss": [1.0, None]}), {"step": 16}]
     lines = [json.dumps(good[0]).encode()]
     for each in good[1:]:
         lines += [*bad, json.dumps(each).encode()]

@@ -79,9 +79,11 @@ def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
         ):
             pass
         other.kill()
+    assert (tmp_path / lock.NAME).exists()
     for _ in range(2):
         with lock.held(tmp_path), pytest.raises(lock.Held, match=f"process {os.getpid()} "), lock.held(tmp_path):
             pass
+    assert not (tmp_path / lock.NAME).exists()
 
 
 @pytest.mark.slow
