@@ -39,7 +39,7 @@ class Penalty:
     """A gradient penalty on D."""
 
     name: Any = "r1_r2"
-    """none, r1, r2, r1_r2, gradient_penalty, dragan, or one of your own: (critic, real, fake, key) -> [B]."""
+    """none, r1, r2, r1_r2, r1_r2_approximate, gradient_penalty, dragan, or your own: (critic, real, fake, key) -> [B]."""
     gamma: Annotated[float, Within(0, 1e6)] = 0.1
     """Its weight at the first image."""
     final_gamma: Annotated[float | None, Within(0, 1e6)] = None

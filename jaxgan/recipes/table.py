@@ -52,6 +52,7 @@ PENALTIES: dict[str, str] = {
     "r1": "jaxgan.core.penalties:r1",
     "r2": "jaxgan.core.penalties:r2",
     "r1_r2": "jaxgan.core.penalties:r1_r2",
+    "r1_r2_approximate": "jaxgan.core.penalties:r1_r2_approximate",
     "gradient_penalty": "jaxgan.core.penalties:gradient_penalty",
     "dragan": "jaxgan.core.penalties:dragan",
 }
