@@ -13,7 +13,7 @@ from jaxgan.core import latents
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
-from jaxgan.training import runs
+from jaxgan.training import classes, runs
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.generate import drawn, generate, truncating
 from jaxgan.training.monitor import plane
@@ -30,7 +30,7 @@ def sample(
     *,
     n: int = 64,
     seed: int = 0,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int | str] | None = None,
     truncation: float | None = None,
     batch: int = 64,
     out: str | Path | None = None,
@@ -46,7 +46,7 @@ def sample(
         path: the run directory.
         n: how many images.
         seed: of the latents, 0 to 2^32 - 1.
-        labels: classes to draw, repeated in this order; by default each class in turn.
+        labels: classes to draw by name or number, repeated in this order; by default each class in turn.
         truncation: psi; of a generator with a mapping the share of its style's way from the mean style, from 0 to 1 (above 1
             away from it), of another the threshold of z, see `latents.truncate`; none by default.
         batch: images generated at a time; it does not change them.
@@ -105,7 +105,7 @@ def interpolate(
     seeds: Sequence[int] = (3, 7, 12),
     frames: int = 9,
     way: str = "slerp",
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int | str] | None = None,
     member: int = 0,
     best: bool = False,
     strict: bool = False,
@@ -147,7 +147,7 @@ def interpolate(
     if best:
         runs.best_step(run)  # refused before anything is drawn
     out = _check_out(out, WALK_SUFFIXES)
-    rows = _check_labels(labels if labels else [0] if run.shape.classes else None, run)
+    rows = _check_labels(labels, run)[: None if labels else 1]
     points = len(run.shape.sample) == 1
     if points and out.suffix != ".png":
         raise FieldError("out", out.name, "this run makes points, and the way between them is drawn as .png")
@@ -189,16 +189,17 @@ def _check_seed(name: str, seed: int) -> None:
         raise FieldError(name, seed, f"a seed is from 0 to {2**32 - 1}")
 
 
-def _check_labels(labels: Sequence[int] | None, run: runs.Run) -> list[int]:
-    classes = run.shape.classes
-    if not classes:
+def _check_labels(labels: Sequence[int | str] | None, run: runs.Run) -> list[int]:
+    """Returns the places of the classes asked for, of all when none are."""
+    if not run.shape.classes:
         if labels:
             raise ValueError(f"labels: {' '.join(map(str, labels))}, but the run is unconditional and takes none")
         return [0]
-    for label in labels or ():
-        if not 0 <= label < classes:
-            raise FieldError("labels", label, f"the run's classes are 0 to {classes - 1}")
-    return list(labels or range(classes))
+    return classes.indices(labels, _class_names(run)) if labels else list(range(run.shape.classes))
+
+
+def _class_names(run: runs.Run) -> tuple[str, ...]:
+    return run.class_names or tuple(map(str, range(run.shape.classes)))  # of weights from elsewhere
 
 
 def _check_out(out: str | Path, suffixes: tuple[str, ...]) -> Path:
