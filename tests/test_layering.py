@@ -20,6 +20,7 @@ FLOORS = {
     "toy": 2,
     "pictures": 2,
     "nets": 3,
+    "views": 3,
     "weights": 4,
     "recipes": 4,
     "evaluation": 5,

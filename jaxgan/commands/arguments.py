@@ -126,6 +126,8 @@ class Evaluate:
     """Real images to compare with, as --data.name of a recipe; by default those trained on."""
     split: str | None = None
     """Split of the real images; by default the one trained on."""
+    image_size: int | None = None
+    """Side in pixels that folders of images, given and real, are fitted to; by default the run's, or their own."""
     seed: int = 0
     """Seed of the latents."""
     batch: int = 500

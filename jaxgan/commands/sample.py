@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import pictures
+from jaxgan import pictures, views
 from jaxgan.core import latents
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files
@@ -16,7 +16,6 @@ from jaxgan.system.messages import FieldError
 from jaxgan.training import classes, runs
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.generate import drawn, generate, truncating
-from jaxgan.training.monitor import plane
 
 SAMPLE_SUFFIXES = (".png", ".npz", "")  # "" is a folder
 WALK_SUFFIXES = (".png", ".gif", ".webp")
@@ -50,8 +49,9 @@ def sample(
         truncation: psi; of a generator with a mapping the share of its style's way from the mean style, from 0 to 1 (above 1
             away from it), of another the threshold of z, see `latents.truncate`; none by default.
         batch: images generated at a time; it does not change them.
-        out: `.png` for one grid, `.npz` for arrays `images` uint8 [N, H, W, C] (points float32 [N, 2]) and `labels`
-            int32 [N], anything without a suffix for a folder of PNG files; by default a grid in the run.
+        out: `.png` for one view, `.npz` for arrays `images` [N, ..., C] in the units and dtype of the data (uint8
+            [N, H, W, C] of pictures) and `labels` int32 [N], the numbers that classes are asked for by, anything without a
+            suffix for a folder of PNG files; by default a grid in the run.
         member: of a run of several GANs, the one to take.
         best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
@@ -79,21 +79,22 @@ def sample(
     if out.suffix == ".png" and n > _MOST_IN_A_GRID and not points:
         raise FieldError("n", n, f"a grid holds at most {_MOST_IN_A_GRID:,} images; write .npz or a folder")
     if points and not out.suffix:
-        raise ValueError(f"out: {out} is a folder, but this run makes points; write .png or .npz")
+        raise ValueError(f"out: {out} is a folder, but this run makes vectors; write .png or .npz")
 
     weights = runs.generators(run, experiment, best=best, strict=strict)[0][member]
     chosen = np.resize(np.asarray(every, np.int32), n)
     z = of_latents(drawn(experiment, seed, np.arange(n)))
     images = generate(experiment.one, weights, jax.random.key(seed), z, chosen, batch=batch, truncation=psi)
     if out.suffix == ".npz":
-        _write_arrays(out, images if points else pictures.to_uint8(images), chosen)
+        _write_arrays(out, runs.leaving(run, images), classes.labels(chosen, _class_names(run)))
     elif out.suffix == ".png":
-        columns = len(every) if 1 < len(every) <= 16 else None
-        pictures.write(pictures.scatter(plane(images)) if points else pictures.grid(images, columns=columns), out)
+        pictures.write(views.view(images, run.units, columns=len(every) if 1 < len(every) <= 16 else None), out)
     else:
         out.mkdir(exist_ok=True)
         for i, image in enumerate(images):
-            pictures.write(pictures.grid(image[None], scale=1, padding=0), out / f"{i:06d}.png")
+            flat = views.are_pictures(run.shape.sample, run.units)
+            one = pictures.grid(image[None], scale=1, padding=0) if flat else views.view(image[None], run.units)
+            pictures.write(one, out / f"{i:06d}.png")
     return out
 
 
@@ -160,13 +161,13 @@ def interpolate(
     draw = functools.partial(generate, experiment.one, weights, jax.random.key(seeds[0]), z, batch=64)
     images = [draw(np.full(len(z), label, np.int32)) for label in rows]
     if points:
-        pictures.write(pictures.scatter(plane(np.concatenate(images))), out)
+        pictures.write(views.view(np.concatenate(images), run.units), out)
         return out
     if out.suffix == ".png":
-        pictures.write(pictures.grid(np.concatenate(images), columns=len(z)), out)
+        pictures.write(views.view(np.concatenate(images), run.units, columns=len(z)), out)
     else:
         turned = np.stack(images, axis=1)  # [frames, labels, H, W, C]
-        pictures.animation([pictures.grid(frame) for frame in turned], out, milliseconds=60)
+        pictures.animation([views.view(frame, run.units) for frame in turned], out, milliseconds=60)
     return out
 
 

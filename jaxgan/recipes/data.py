@@ -66,7 +66,7 @@ class Data:
         try:
             found = data.load(self.name, **self.how())
         except FieldError as error:
-            if error.field != "name":
+            if error.field != "name" or error.link != " is not one of ":
                 raise
             raise FieldError("name", error.value, f"{', '.join(MIXTURES)}, {error.allowed}", link=error.link) from error
         if self.conditional and not found.class_names:

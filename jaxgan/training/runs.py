@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxgan.core import sweep
 from jaxgan.core.types import GAN, Dataset, GANState, Units, Weights
-from jaxgan.core.units import from_json
+from jaxgan.core.units import as_bytes, from_json, to_user
 from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, code, formats, record
@@ -236,6 +236,18 @@ def read(path: str | Path, allowed: Allowed | None = None) -> Run:
         log.warning("%s: its code has changed since it was trained: %s", found.path, ", ".join(files_))
     shape = Shape(found.sample, found.classes)
     return Run(found.path, recipe, shape, found.class_names, found.counted_from, _units(found))
+
+
+def leaving(run: Run, samples: np.ndarray) -> np.ndarray:
+    """Returns samples as they leave a run, in the units and dtype of its data.
+
+    Args:
+        run: the run; of one that recorded no units images become bytes, and everything else stays as it is.
+        samples: `[N, ...]` as its generator makes them.
+    """
+    if run.units is not None:
+        return to_user(samples, run.units)
+    return as_bytes(samples) if len(run.shape.sample) == 3 and run.shape.sample[-1] <= 4 else samples
 
 
 def _units(found: record.Record) -> Units | None:
@@ -507,7 +519,9 @@ def _check_same(old: record.Record, new: Run, wish: Wish, data: dict[str, Any]) 
     others_ = recorded.changes_told(recorded.differences(old.content["data"], data))
     if others_ and not wish.change:
         remedy = "name another folder with --run, go on with them by --change, or start anew with --overwrite"
-        raise FieldError("run", f"{old.path} was trained with other data ({'; '.join(others_)})", remedy, link=": ")
+        raise FieldError(
+            "run", f"{old.path} was trained with other data ({'; '.join(others_).replace('data: ', '')})", remedy, link=": "
+        )
     others = _other_environment(old, environment.recorded())
     if others and not wish.change:
         remedy = "set JAX_DEFAULT_MATMUL_PRECISION as it was, or go on by --change"
