@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from jaxgan.core.units import as_bytes
 from jaxgan.system import files, images
 
 if TYPE_CHECKING:
@@ -62,10 +63,7 @@ def to_uint8(images: ArrayLike) -> NDArray[np.uint8]:
     Returns:
         The same shape, uint8.
     """
-    x = np.asarray(images)
-    if x.dtype == np.uint8:
-        return x
-    return np.clip(np.rint(np.nan_to_num(x.astype(np.float32), nan=0.0) * 127.5 + 127.5), 0, 255).astype(np.uint8)
+    return as_bytes(images)
 
 
 def grid(images: ArrayLike, *, columns: int | None = None, scale: int | None = None, padding: int = 2) -> Image.Image:

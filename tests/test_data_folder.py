@@ -28,7 +28,7 @@ def read(folder, **options):
     return data.arrays(f"folder:{folder}", **options)
 
 
-def test_sub_folders_are_classes_and_order_is_by_path(tmp_path):
+def test_sub_folders_are_classes_and_order_is_by_path(tmp_path, caplog):
     pictures = {name: noise(6, 6, 3) for name in ("dogs/b.png", "cats/z.png", "dogs/a/deep.png", "cats/B.png")}
     for name, array in pictures.items():
         save(tmp_path / name, array)
@@ -39,9 +39,17 @@ def test_sub_folders_are_classes_and_order_is_by_path(tmp_path):
     for image, name in zip(images, sorted(pictures), strict=True):
         np.testing.assert_array_equal(image, pictures[name])
     save(tmp_path / "loose.png", noise(6, 6, 3))
+    with caplog.at_level(logging.WARNING, "jaxgan"):
+        _, labels, class_names = read(tmp_path)
+    assert class_names == ("cats", "dogs")
+    assert labels.tolist() == [0, 0, 1, 1]
+    assert "left out 1 beside the class folders: loose.png" in caplog.text
+    for name in ("loose2.png", "loose3.png"):  # too many to be strays
+        save(tmp_path / name, noise(6, 6, 3))
     _, labels, class_names = read(tmp_path)
     assert class_names == ()
-    assert labels.tolist() == [0] * 5
+    assert labels.tolist() == [0] * 7
+    assert "no classes: 3 pictures lie beside the sub-folders" in caplog.text
 
 
 def test_formats(tmp_path):

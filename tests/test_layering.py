@@ -20,6 +20,7 @@ FLOORS = {
     "toy": 2,
     "pictures": 2,
     "nets": 3,
+    "views": 3,
     "weights": 4,
     "recipes": 4,
     "evaluation": 5,
@@ -218,6 +219,7 @@ OPENERS = {"system/files.py", "system/debris.py"}
 FORMATS = {
     "system/arrays.py": {"archive.open", "zipfile.ZipFile"},
     "system/images.py": {"Image.open"},
+    "data/places.py": {"zipfile.ZipFile"},  # held open as long as pictures are read from it
     "data/originals.py": {"tarfile.open"},  # of what `files.opened` yields
     "weights/torch_file/containers.py": {"zipfile.ZipFile"},  # of bytes
     "data/cache.py": {"np.save"},  # into what `files.write` hands over; likewise the next two

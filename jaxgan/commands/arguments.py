@@ -54,8 +54,8 @@ class Sample:
     """How many."""
     seed: int = 0
     """Seed of the latents."""
-    labels: tuple[int, ...] | None = None
-    """Classes to draw, in turn; every class by default."""
+    labels: tuple[str, ...] | None = None
+    """Classes to draw in turn, by number or name; every class by default."""
     truncation: float | None = None
     """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
     batch: int = 64
@@ -90,8 +90,8 @@ class Interpolate:
     """Images from one seed to the next, both included."""
     path: Literal["slerp", "lerp"] = "slerp"
     """Along the great circle or the straight line."""
-    labels: tuple[int, ...] | None = None
-    """Classes that walk the same way, a row each; class 0 by default."""
+    labels: tuple[str, ...] | None = None
+    """Classes that walk the same way, a row each, by number or name; the first by default."""
     member: int = 0
     """Of a run of several GANs, the one to take."""
     best: bool = False
@@ -126,6 +126,8 @@ class Evaluate:
     """Real images to compare with, as --data.name of a recipe; by default those trained on."""
     split: str | None = None
     """Split of the real images; by default the one trained on."""
+    image_size: int | None = None
+    """Side in pixels that folders of images, given and real, are fitted to; by default the run's, or their own."""
     seed: int = 0
     """Seed of the latents."""
     batch: int = 500

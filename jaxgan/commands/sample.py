@@ -8,15 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import pictures
+from jaxgan import pictures, views
 from jaxgan.core import latents
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
-from jaxgan.training import runs
+from jaxgan.training import classes, runs
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.generate import drawn, generate, truncating
-from jaxgan.training.monitor import plane
 
 SAMPLE_SUFFIXES = (".png", ".npz", "")  # "" is a folder
 WALK_SUFFIXES = (".png", ".gif", ".webp")
@@ -30,7 +29,7 @@ def sample(
     *,
     n: int = 64,
     seed: int = 0,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int | str] | None = None,
     truncation: float | None = None,
     batch: int = 64,
     out: str | Path | None = None,
@@ -46,12 +45,13 @@ def sample(
         path: the run directory.
         n: how many images.
         seed: of the latents, 0 to 2^32 - 1.
-        labels: classes to draw, repeated in this order; by default each class in turn.
+        labels: classes to draw by name or number, repeated in this order; by default each class in turn.
         truncation: psi; of a generator with a mapping the share of its style's way from the mean style, from 0 to 1 (above 1
             away from it), of another the threshold of z, see `latents.truncate`; none by default.
         batch: images generated at a time; it does not change them.
-        out: `.png` for one grid, `.npz` for arrays `images` uint8 [N, H, W, C] (points float32 [N, 2]) and `labels`
-            int32 [N], anything without a suffix for a folder of PNG files; by default a grid in the run.
+        out: `.png` for one view, `.npz` for arrays `images` [N, ..., C] in the units and dtype of the data (uint8
+            [N, H, W, C] of pictures) and `labels` int32 [N], the numbers that classes are asked for by, anything without a
+            suffix for a folder of PNG files; by default a grid in the run.
         member: of a run of several GANs, the one to take.
         best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
@@ -79,21 +79,22 @@ def sample(
     if out.suffix == ".png" and n > _MOST_IN_A_GRID and not points:
         raise FieldError("n", n, f"a grid holds at most {_MOST_IN_A_GRID:,} images; write .npz or a folder")
     if points and not out.suffix:
-        raise ValueError(f"out: {out} is a folder, but this run makes points; write .png or .npz")
+        raise ValueError(f"out: {out} is a folder, but this run makes vectors; write .png or .npz")
 
     weights = runs.generators(run, experiment, best=best, strict=strict)[0][member]
     chosen = np.resize(np.asarray(every, np.int32), n)
     z = of_latents(drawn(experiment, seed, np.arange(n)))
     images = generate(experiment.one, weights, jax.random.key(seed), z, chosen, batch=batch, truncation=psi)
     if out.suffix == ".npz":
-        _write_arrays(out, images if points else pictures.to_uint8(images), chosen)
+        _write_arrays(out, runs.leaving(run, images), classes.labels(chosen, _class_names(run)))
     elif out.suffix == ".png":
-        columns = len(every) if 1 < len(every) <= 16 else None
-        pictures.write(pictures.scatter(plane(images)) if points else pictures.grid(images, columns=columns), out)
+        pictures.write(views.view(images, run.units, columns=len(every) if 1 < len(every) <= 16 else None), out)
     else:
         out.mkdir(exist_ok=True)
         for i, image in enumerate(images):
-            pictures.write(pictures.grid(image[None], scale=1, padding=0), out / f"{i:06d}.png")
+            flat = views.are_pictures(run.shape.sample, run.units)
+            one = pictures.grid(image[None], scale=1, padding=0) if flat else views.view(image[None], run.units)
+            pictures.write(one, out / f"{i:06d}.png")
     return out
 
 
@@ -105,7 +106,7 @@ def interpolate(
     seeds: Sequence[int] = (3, 7, 12),
     frames: int = 9,
     way: str = "slerp",
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int | str] | None = None,
     member: int = 0,
     best: bool = False,
     strict: bool = False,
@@ -147,7 +148,7 @@ def interpolate(
     if best:
         runs.best_step(run)  # refused before anything is drawn
     out = _check_out(out, WALK_SUFFIXES)
-    rows = _check_labels(labels if labels else [0] if run.shape.classes else None, run)
+    rows = _check_labels(labels, run)[: None if labels else 1]
     points = len(run.shape.sample) == 1
     if points and out.suffix != ".png":
         raise FieldError("out", out.name, "this run makes points, and the way between them is drawn as .png")
@@ -160,13 +161,13 @@ def interpolate(
     draw = functools.partial(generate, experiment.one, weights, jax.random.key(seeds[0]), z, batch=64)
     images = [draw(np.full(len(z), label, np.int32)) for label in rows]
     if points:
-        pictures.write(pictures.scatter(plane(np.concatenate(images))), out)
+        pictures.write(views.view(np.concatenate(images), run.units), out)
         return out
     if out.suffix == ".png":
-        pictures.write(pictures.grid(np.concatenate(images), columns=len(z)), out)
+        pictures.write(views.view(np.concatenate(images), run.units, columns=len(z)), out)
     else:
         turned = np.stack(images, axis=1)  # [frames, labels, H, W, C]
-        pictures.animation([pictures.grid(frame) for frame in turned], out, milliseconds=60)
+        pictures.animation([views.view(frame, run.units) for frame in turned], out, milliseconds=60)
     return out
 
 
@@ -189,16 +190,17 @@ def _check_seed(name: str, seed: int) -> None:
         raise FieldError(name, seed, f"a seed is from 0 to {2**32 - 1}")
 
 
-def _check_labels(labels: Sequence[int] | None, run: runs.Run) -> list[int]:
-    classes = run.shape.classes
-    if not classes:
+def _check_labels(labels: Sequence[int | str] | None, run: runs.Run) -> list[int]:
+    """Returns the places of the classes asked for, of all when none are."""
+    if not run.shape.classes:
         if labels:
             raise ValueError(f"labels: {' '.join(map(str, labels))}, but the run is unconditional and takes none")
         return [0]
-    for label in labels or ():
-        if not 0 <= label < classes:
-            raise FieldError("labels", label, f"the run's classes are 0 to {classes - 1}")
-    return list(labels or range(classes))
+    return classes.indices(labels, _class_names(run)) if labels else list(range(run.shape.classes))
+
+
+def _class_names(run: runs.Run) -> tuple[str, ...]:
+    return run.class_names or tuple(map(str, range(run.shape.classes)))  # of weights from elsewhere
 
 
 def _check_out(out: str | Path, suffixes: tuple[str, ...]) -> Path:

@@ -26,6 +26,7 @@ from jaxgan.core.protocols import (
     StyleMap,
     Synthesis,
 )
+from jaxgan.core.units import Facts, Units
 
 __all__ = [
     "GAN",
@@ -34,6 +35,7 @@ __all__ = [
     "Batch",
     "Critic",
     "Dataset",
+    "Facts",
     "FeatureNet",
     "GANInit",
     "GANSample",
@@ -59,6 +61,7 @@ __all__ = [
     "Schedule",
     "StyleMap",
     "Synthesis",
+    "Units",
     "Weights",
 ]
 
@@ -224,8 +227,10 @@ class Dataset(NamedTuple):
 
     name: str
     split: str
-    shape: tuple[int, ...]  # of one sample: (H, W, C), or (2,) for points in the plane
+    shape: tuple[int, ...]  # of one sample, channels last: (F,), (T, C), (H, W, C) or (D, H, W, C)
     class_names: tuple[str, ...]  # () when the samples carry no labels
     size: int | None  # None: drawn from a density, without end
     # (seed, batch_size, sharding=None) -> draw;  draw(step, steps=1) -> {"image": [steps, B, ...] float32, "label": [steps, B]}
     batches: Callable[..., Callable[..., Batch]]
+    units: Units | None = None  # of the user's samples; None: images leave as bytes, everything else as it is
+    facts: Callable[[], Facts] | None = None  # computed when first asked for; None: nothing is known

@@ -1,12 +1,14 @@
-"""Named sources of images, each a `Dataset` whose batches are a pure function of (seed, step)."""
+"""Named sources of samples, each a `Dataset` whose batches are a pure function of (seed, step)."""
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxgan.core.types import Dataset
-from jaxgan.data.source import Arrays, Source
+from jaxgan.data.measure import checked_form
+from jaxgan.data.source import Source
 from jaxgan.system.files import home_expanded
 from jaxgan.system.messages import FieldError, did_you_mean
 
@@ -14,7 +16,7 @@ __all__ = ["NAMES", "arrays", "as_dataset", "from_array", "from_source", "load",
 
 _SHORTHANDS = ("mnist", "fashion_mnist", "cifar10")
 NAMES = ("digits", *_SHORTHANDS, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:PATH")
-_RESIDENT = 2**30  # bytes of uint8 up to which a set lives on the device
+_RESIDENT = 2**30  # bytes up to which a set lives on the device
 _Path = str | os.PathLike[str]
 
 
@@ -24,6 +26,10 @@ def load(
     split: str = "train",
     image_size: int | None = None,
     channels: int | None = None,
+    fit: str = "crop",
+    dimensions: int | None = None,
+    value_range: Sequence[float] = (),
+    measure: str = "auto",
     data_dir: _Path | None = None,
     cache_dir: _Path | None = None,
     stream: bool | None = None,
@@ -31,7 +37,7 @@ def load(
     """The data set of that name, ready to draw from.
 
     Its `batches(seed, batch_size, sharding=None)` returns `draw(step, steps=1)`, which gives
-    `{"image": [steps, batch_size, H, W, C] float32 in [-1, 1], "label": [steps, batch_size] int32}`: positions
+    `{"image": [steps, batch_size, ...] float32 in [-1, 1], "label": [steps, batch_size] int32}`: positions
     `step * batch_size` to `(step + steps) * batch_size` of the endless sequence of the epochs' permutations
     (`source.rows`). `sharding` says how a batch `[batch_size, ...]` lies on the devices. A set on the device and the
     same set streamed yield the same batches.
@@ -40,11 +46,16 @@ def load(
         name: `digits` (scikit-learn's), `mnist`, `fashion_mnist`, `cifar10`, `tfds:NAME`, `stacked_mnist`,
             `folder:PATH` (see `folder.source`), `npz:PATH` or a path that ends in .npz (see `array.npz`).
         split: `train` or another that the set has; TFDS sets take slices, `train[:10%]`.
-        image_size: side in pixels to crop and resize to (`fit.picture`; outside folders 28 to 32 is padded); its own when None.
+        image_size: side in pixels to fit to (`fit.picture`; outside folders 28 to 32 is padded); its own when None.
         channels: 1, 3 or 4 to convert to; the set's own when None.
+        fit: the way in which a picture that is no square becomes one: `crop`, `letterbox` or `squeeze`.
+        dimensions: of space, 0 to 3, of an .npz; by its rank when None, see `measure.as_samples`.
+        value_range: values that become -1 and 1, LOW HIGH for all channels or such a pair for each.
+        measure: the way in which a range that is not given is found, see `measure.units_of`: `auto`, `minmax`,
+            `percentiles` (0.1 and 99.9 % of each channel) or `none`, which leaves the numbers as they are.
         data_dir: of TFDS sets; TFDS_DATA_DIR or ~/tensorflow_datasets when None.
         cache_dir: of decoded arrays; JAXGAN_CACHE or ~/.cache/jaxgan when None.
-        stream: read batches when they are needed instead of keeping all images on the device; above 1 GiB when None.
+        stream: read batches when they are needed instead of keeping all samples on the device; above 1 GiB when None.
 
     Returns:
         A `Dataset`.
@@ -53,19 +64,16 @@ def load(
         FileNotFoundError: when the set is not there, with the command that prepares it.
         ValueError: one line with the field, its value and what is allowed.
     """
-    found = _open(name, split, image_size, channels, data_dir, cache_dir)
-    if isinstance(found, Source):
-        large = found.size * math.prod(found.shape) > _RESIDENT
-        if large if stream is None else stream:
-            from jaxgan.data import stream as streaming
+    form = checked_form(dimensions, value_range, measure)
+    found = _open(name, split, image_size, channels, fit, dimensions, data_dir, cache_dir)
+    large = found.size * math.prod(found.shape) * (1 if found.dtype == "uint8" else 4) > _RESIDENT
+    if large if stream is None else stream:
+        from jaxgan.data import stream as streaming
 
-            return streaming.dataset(found)
-        images, class_names = found.everything(), found.class_names
-    else:
-        images, class_names = found
+        return streaming.dataset(found, form)
     from jaxgan.data import resident
 
-    return resident.dataset(name, split, images, class_names)
+    return resident.dataset(found, form)
 
 
 def arrays(
@@ -74,34 +82,52 @@ def arrays(
     split: str = "train",
     image_size: int | None = None,
     channels: int | None = None,
+    fit: str = "crop",
+    dimensions: int | None = None,
     data_dir: _Path | None = None,
     cache_dir: _Path | None = None,
 ) -> tuple[Any, Any, tuple[str, ...]]:
-    """All images of a small set, in the set's own order.
+    """All samples of a small set, in the set's own order, units and dtype.
 
     Args:
         name: and the rest as for `load`.
 
     Returns:
-        images `[N, H, W, C]` uint8 (float32 in [-1, 1] for an .npz of floats), labels `[N]` int32, class names.
+        samples `[N, ..., C]`, of pictures `[N, H, W, C]` uint8; labels `[N]` int32; class names.
 
     Raises:
         FileNotFoundError: as `load`.
         ValueError: as `load`.
     """
-    found = _open(name, split, image_size, channels, data_dir, cache_dir)
-    (images, labels), class_names = (found.everything(), found.class_names) if isinstance(found, Source) else found
-    return images, labels, class_names
+    from jaxgan.data import facts
+
+    checked_form(dimensions)
+    found = _open(name, split, image_size, channels, fit, dimensions, data_dir, cache_dir)
+    images, labels = found.everything()
+    return images, *facts.present(labels, found.class_names)
 
 
-def from_array(images: Any, labels: Any = None, *, name: str = "array", class_names: tuple[str, ...] = ()) -> Dataset:
-    """A data set of images in memory.
+def from_array(
+    images: Any,
+    labels: Any = None,
+    *,
+    name: str = "array",
+    class_names: tuple[str, ...] = (),
+    dimensions: int | None = None,
+    value_range: Sequence[float] = (),
+    measure: str = "auto",
+) -> Dataset:
+    """A data set of samples in memory.
 
     Args:
-        images: `[N, H, W, C]` or `[N, H, W]`, uint8 in 0 .. 255 or floats in [-1, 1]; or vectors `[N, F]`, real numbers.
-        labels: `[N]` integers from 0; None for images without classes.
+        images: `[N, F]`, `[N, T, C]`, `[N, H, W, C]` or `[N, D, H, W, C]`, any real numbers in any unit; also
+            `[N, H, W]`. Three axes are `[N, H, W]` unless `dimensions` says 1.
+        labels: `[N]` integers from 0; None for samples without classes. Classes that do not occur are left out.
         name: for messages.
         class_names: one for each class; their numbers when empty.
+        dimensions: of space, 0 to 3; by the rank when None, see `measure.as_samples`.
+        value_range: as for `load`.
+        measure: as for `load`.
 
     Returns:
         A `Dataset` as `load` gives.
@@ -111,7 +137,8 @@ def from_array(images: Any, labels: Any = None, *, name: str = "array", class_na
     """
     from jaxgan.data import array, resident
 
-    return resident.dataset(name, "train", *array.checked(images, labels, class_names))
+    form = checked_form(dimensions, value_range, measure)
+    return resident.dataset(array.source(images, labels, class_names, name=name, dimensions=dimensions), form)
 
 
 def as_dataset(value: Any, *, name: str = "source") -> Dataset:
@@ -143,14 +170,25 @@ def as_dataset(value: Any, *, name: str = "source") -> Dataset:
     raise FieldError("data", kind, "it must be a Dataset, arrays [N, ...], (samples, labels), or a source read by number")
 
 
-def from_source(source: Any, *, name: str = "source", class_names: tuple[str, ...] = ()) -> Dataset:
+def from_source(
+    source: Any,
+    *,
+    name: str = "source",
+    class_names: tuple[str, ...] = (),
+    dimensions: int | None = None,
+    value_range: Sequence[float] = (),
+    measure: str = "auto",
+) -> Dataset:
     """A data set of samples that are read one by one when they are needed.
 
     Args:
         source: has `len(source)` and `source[i]`, such as a `grain.MapDataset`; an element is a sample, `(sample, label)`, or
             a dict with the keys `image` (or `x`) and, where there are classes, `label` (or `y`).
         name: for messages.
-        class_names: one for each class; as many numbers as there are labels when empty, for which all are read once.
+        class_names: one for each class; the labels that occur when empty, for which all are read once.
+        dimensions: as for `from_array`.
+        value_range: as for `load`; where it is not given and must be measured, all samples are read once.
+        measure: as for `load`, but for percentiles.
 
     Returns:
         A `Dataset` as `load` gives.
@@ -160,7 +198,8 @@ def from_source(source: Any, *, name: str = "source", class_names: tuple[str, ..
     """
     from jaxgan.data import by_number, stream
 
-    return stream.dataset(by_number.source(source, name, class_names))
+    form = checked_form(dimensions, value_range, measure)
+    return stream.dataset(by_number.source(source, name, class_names, dimensions), form)
 
 
 def prepare(name: str, *, source: _Path | None = None, data_dir: _Path | None = None) -> Path:
@@ -171,19 +210,28 @@ def prepare(name: str, *, source: _Path | None = None, data_dir: _Path | None = 
 
 
 def _open(
-    name: str, split: str, image_size: int | None, channels: int | None, data_dir: _Path | None, cache_dir: _Path | None
-) -> Source | tuple[Arrays, tuple[str, ...]]:
-    """Returns what the name stands for: something to read from, or for an .npz the arrays and class names at once."""
+    name: str,
+    split: str,
+    image_size: int | None,
+    channels: int | None,
+    way: str,
+    dimensions: int | None,
+    data_dir: _Path | None,
+    cache_dir: _Path | None,
+) -> Source:
+    """Returns what the name stands for."""
     from jaxgan.data import array, digits, fit, folder, stacked, tfds
 
-    fit.check(image_size, channels)
+    fit.check(image_size, channels, way)
     kind, _, rest = name.partition(":")
-    if kind == "folder" and rest:
-        _only_train(name, split)
-        return folder.source(rest, image_size=image_size, channels=channels)
     if (kind == "npz" and rest) or name.endswith(".npz"):
         _only_train(name, split)
-        return array.npz(name.removeprefix("npz:"), image_size, channels)
+        return array.npz(name.removeprefix("npz:"), image_size, channels, dimensions, way)
+    if dimensions not in (None, 2):
+        raise FieldError("dimensions", dimensions, f"{name} holds pictures, which have 2")
+    if kind == "folder" and rest:
+        _only_train(name, split)
+        return folder.source(rest, image_size=image_size, channels=channels, way=way)
     if name == "digits":
         data_dir = digits.folder(cache_dir)
     elif name == "stacked_mnist":
@@ -194,8 +242,8 @@ def _open(
         return stacked.source(ones.everything(), split)
     elif name not in _SHORTHANDS and not (kind == "tfds" and rest):
         raise FieldError("name", repr(name), f"{', '.join(NAMES)}{_nearest(name)}", link=" is not one of ")
-    plain = name.removeprefix("tfds:")
-    found = tfds.source(plain, split=split, image_size=image_size, channels=channels, data_dir=data_dir, cache_dir=cache_dir)
+    plain, fitted = name.removeprefix("tfds:"), dict[str, Any](image_size=image_size, channels=channels, way=way)
+    found = tfds.source(plain, split=split, data_dir=data_dir, cache_dir=cache_dir, **fitted)
     return found._replace(name=name)
 
 

@@ -1,24 +1,30 @@
 """Samples of the user's own source, read by number: a sequence, a `grain.MapDataset`, a memory map."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from jaxgan.data import array
+from jaxgan.core.units import Facts
+from jaxgan.data import array, facts
+from jaxgan.data.measure import as_samples
 from jaxgan.data.source import Arrays, Source
 from jaxgan.system.messages import FieldError
 
 _SAMPLE_KEYS = ("image", "sample", "x")
 _LABEL_KEYS = ("label", "y")
+_PROBES = 64  # elements that a fingerprint is computed of
 
 
-def source(elements: Any, name: str, class_names: tuple[str, ...] = ()) -> Source:
+def source(elements: Any, name: str, class_names: tuple[str, ...] = (), dimensions: int | None = None) -> Source:
     """Returns a `Source` of elements that are read by number.
 
     Args:
         elements: has `len(elements)` and `elements[i]`; see `data.from_source` for what an element may be.
         name: for messages.
-        class_names: one for each class; when empty and elements have labels, all labels are read once.
+        class_names: one for each class; elements with labels are read once, to count them.
+        dimensions: as for `measure.as_samples`.
 
     Raises:
         FieldError: when an element is nothing of the kind, or the samples are of several shapes.
@@ -35,21 +41,45 @@ def source(elements: Any, name: str, class_names: tuple[str, ...] = ()) -> Sourc
             raise FieldError("data", f"element {i} of {name} raised {told}", "each must be read", link="; ") from error
         return _element(element, name)
 
-    first, label = at(0)
+    _first, label = at(0)
 
     def read(numbers: np.ndarray) -> Arrays:
         samples, labels = zip(*(at(int(i)) for i in numbers), strict=True)
-        shapes = {each.shape for each in samples}
-        if len(shapes) > 1:
-            raise FieldError("data", f"{name} holds samples of the shapes {sorted(shapes)}", "they must be of one shape")
-        return array.checked(np.stack(samples), None if label is None else np.array(labels, np.int64))[0]
+        for what, found in (("shapes", {each.shape for each in samples}), ("kinds", {each.dtype.kind for each in samples})):
+            if len(found) > 1:
+                told = f"{name} holds samples of the {what} {sorted(found)}"
+                raise FieldError("data", told, f"they must be of one {what.rstrip('s')}")
+        stacked = as_samples(np.stack(samples), dimensions)
+        if label is None:
+            return stacked, np.zeros(len(stacked), np.int32)
+        classes, _ = array.labelled(len(stacked), np.array(labels, np.int64), class_names if there is None else names)
+        return stacked, classes if there is None else np.searchsorted(there, classes).astype(np.int32)
 
+    there: np.ndarray | None = None  # labels that occur, where all were read
+    names, counts = class_names, tuple[int, ...]()
     if label is not None and not class_names:
-        most = max(int(at(i)[1] or 0) for i in range(size))
-        class_names = tuple(map(str, range(most + 1)))
-    shape = read(np.zeros(1, np.int64))[0].shape[1:]
-    assert first is not None
-    return Source(name, "train", size, shape, class_names, read, lambda: read(np.arange(size)))
+        every = np.array([at(i)[1] or 0 for i in range(size)], np.int64)
+        _, names = array.labelled(size, every, ())
+        there, counted = np.unique(every, return_counts=True)
+        class_names, counts = tuple(names[i] for i in there), tuple(counted.tolist())
+    probe = read(np.zeros(1, np.int64))[0]
+    about = _facts(name, size, read, class_names, counts)
+    dtype = probe.dtype.name
+    return Source(name, "train", size, probe.shape[1:], class_names, read, lambda: read(np.arange(size)), dtype, "", about)
+
+
+def _facts(
+    name: str, size: int, read: Callable[[np.ndarray], Arrays], class_names: tuple[str, ...], counts: tuple[int, ...]
+) -> Callable[[], Facts]:
+    """Returns a function that computes the facts of a source from some of its elements, which must be the same each time."""
+
+    @functools.cache
+    def compute() -> Facts:
+        numbers = np.unique(np.linspace(0, size - 1, _PROBES).astype(np.int64))
+        digests = [facts.of_arrays(name, *read(numbers), class_names)().fingerprint for _ in range(2)]
+        return Facts(name, counts, None, None, f"{digests[0]}-{size}" if digests[0] == digests[1] else None)
+
+    return compute
 
 
 def _element(element: Any, name: str) -> tuple[np.ndarray, int | None]:

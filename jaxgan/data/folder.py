@@ -3,81 +3,91 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from jaxgan.data import fit
+from jaxgan.data import facts, fit
+from jaxgan.data.layout import LABELS, layout, listed
+from jaxgan.data.places import Place, place
 from jaxgan.data.source import Arrays, Source
 from jaxgan.system import images as pictures
-from jaxgan.system.files import home_expanded
 from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 exchange height and width
+_WHITES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
 
 
 class _Header(NamedTuple):
-    path: Path
+    name: str
     size: tuple[int, int]  # height, width
     grey: bool
+    deep: bool  # more than 8 bits
 
 
-def source(path: str | os.PathLike[str], *, image_size: int | None, channels: int | None) -> Source:
-    """The pictures below a folder, in the order of their paths.
+def source(path: str | os.PathLike[str], *, image_size: int | None, channels: int | None, way: str = "crop") -> Source:
+    """The pictures below a folder or in a .zip of one, in the order of their paths; their classes are those of `layout`.
 
-    When every picture lies in a sub-folder, the names of the first level of sub-folders are the classes. Files that are
-    no readable picture (empty, truncated, of another kind, larger than Pillow's limit against decompression bombs) are
-    left out with one warning; hidden files without. A picture whose damage shows only while streaming is replaced by
-    the next readable one, so that a batch still depends on the seed and the step alone.
+    Links to folders are followed. Files that are no readable picture (empty, truncated, of another kind, larger than Pillow's
+    limit against decompression bombs) are left out with one warning; hidden files without. A picture whose damage shows only
+    while streaming is replaced by the next readable one, so that a batch still depends on the seed and the step alone. Where
+    pictures have 16 bits, white is the largest value that fewer bits have, 4,095 for those of a 12-bit device.
 
     Args:
-        path: the folder.
-        image_size: side of the centre crop and resize of `fit.picture`; None keeps the size, which must be common.
+        path: the folder, or the .zip.
+        image_size: side in pixels to fit to; None keeps the size, which must be common.
         channels: 1, 3 or 4; None takes 1 when all pictures are grey, 3 otherwise.
+        way: in which a picture that is no square fits, see `fit.picture`.
 
     Returns:
         A `Source`.
 
     Raises:
         FileNotFoundError: when there is no such folder.
-        ValueError: when it is a file, holds no readable picture, or several sizes without an `image_size`.
+        ValueError: when it is another file, holds no readable picture, or several sizes without an `image_size`.
     """
-    root = home_expanded(path)
-    if not root.exists():
-        raise FileNotFoundError(f"folder: {root} does not exist")
-    if not root.is_dir():
-        raise ValueError(f"folder: {root} is a file, but it must be a folder of images")
-    files, unreadable = _scan(root, oriented=image_size is None)
-    if not files:
-        raise ValueError(f"folder: {root} holds no readable PNG, JPEG or WebP image{_listed(unreadable)}")
-    channels = channels or (1 if all(file.grey for file in files) else 3)
-    shape = (*_size(root, files, image_size), channels)
-    labels, class_names = _classes([file.path.relative_to(root) for file in files])
+    held = place(path)
+    root = held.root
+    headers, unreadable = _scan(held, oriented=image_size is None)
+    if not headers:
+        raise ValueError(f"folder: {root} holds no readable PNG, JPEG or WebP image{listed(unreadable)}")
+    names, labels, class_names = layout(held, [header.name for header in headers])
+    taken = set(names)
+    headers = [header for header in headers if header.name in taken]
+    channels = channels or (1 if all(header.grey for header in headers) else 3)
+    shape = (*_size(held, headers, image_size), channels)
+    white = _white(held, headers)
     bad: set[int] = set()
 
-    def report(names: Sequence[str]) -> None:
-        named = unreadable + list(names)
+    def report(more: Sequence[str]) -> None:
+        named = unreadable + list(more)
         unreadable.clear()
         if named:
-            _log.warning("folder: %s: skipped %d that cannot be read as an image%s", root, len(named), _listed(named))
+            _log.warning("folder: %s: skipped %d that cannot be read as an image%s", root, len(named), listed(named))
+
+    def decoded(number: int) -> np.ndarray | None:
+        try:
+            with pictures.opened(held.content(names[number])) as image:
+                pixels = fit.picture(image, image_size, channels, way=way, white=white)
+        except Exception:  # a damaged file makes Pillow raise nearly anything
+            return None
+        return pixels if pixels.shape == shape else None
 
     def decode(number: int) -> np.ndarray | None:
         if number in bad:
             return None
-        pixels = _decode(files[number].path, image_size, channels)
-        if pixels is None or pixels.shape != shape:
+        pixels = decoded(number)
+        if pixels is None:
             bad.add(number)
-            report([str(files[number].path.relative_to(root))])
-            return None
+            report([names[number]])
         return pixels
 
     def substitute(number: int) -> tuple[int, np.ndarray]:
-        for candidate in (*range(number, len(files)), *range(number)):
+        for candidate in (*range(number, len(names)), *range(number)):
             if (pixels := decode(candidate)) is not None:
                 return candidate, pixels
         raise ValueError(f"folder: {root} holds no readable image any more")
@@ -88,84 +98,81 @@ def source(path: str | os.PathLike[str], *, image_size: int | None, channels: in
         return np.stack(pixels), labels[list(found)]
 
     def everything() -> Arrays:
-        images, kept = np.empty((len(files), *shape), np.uint8), np.zeros(len(files), bool)
+        images, kept = np.empty((len(names), *shape), np.uint8), np.zeros(len(names), bool)
 
         def store(number: int) -> None:
-            pixels = _decode(files[number].path, image_size, channels)
-            if pixels is not None and pixels.shape == shape:
+            if (pixels := decoded(number)) is not None:
                 images[number], kept[number] = pixels, True
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(store, range(len(files))))
-        report([str(file.path.relative_to(root)) for file, good in zip(files, kept, strict=True) if not good])
+            list(pool.map(store, range(len(names))))
+        report([name for name, good in zip(names, kept, strict=True) if not good])
         if not kept.any():
             raise ValueError(f"folder: {root} holds no readable PNG, JPEG or WebP image")
         return (images, labels) if kept.all() else (images[kept], labels[kept])
 
-    return Source(f"folder:{path}", "train", len(files), shape, class_names, read, everything)
+    origin = str(root.absolute())
+    counts = tuple(np.bincount(labels).tolist()) if class_names else ()
+    about = facts.of_files(origin, root, names, counts)
+    return Source(f"folder:{path}", "train", len(names), shape, class_names, read, everything, "uint8", origin, about)
 
 
-def _scan(root: Path, *, oriented: bool) -> tuple[list[_Header], list[str]]:
-    """The headers of the pictures below `root`, and the names of the files that are none."""
+def _scan(held: Place, *, oriented: bool) -> tuple[list[_Header], list[str]]:
+    """The headers of the pictures, and the names of the files that are none."""
     found, unreadable = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for path in sorted(_walk(root), key=lambda path: path.relative_to(root).as_posix()):
-            header = _header(path, oriented)
+        for name in held.names:
+            if name == LABELS:
+                continue
+            header = _header(held, name, oriented)
             if header is None:
-                unreadable.append(str(path.relative_to(root)))
+                unreadable.append(name)
             else:
                 found.append(header)
     return found, unreadable
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(folder, name) for name in names if not name.startswith("."))
-
-
-def _header(path: Path, oriented: bool) -> _Header | None:
+def _header(held: Place, name: str, oriented: bool) -> _Header | None:
     try:
-        with pictures.opened(path) as image:
+        with pictures.opened(held.content(name), formats=pictures.FORMATS) as image:
             width, height = image.size
             # Pillow decodes a whole PNG to look for its orientation, so look only where it matters.
             if oriented and image.getexif().get(_ORIENTATION, 1) >= 5:
                 width, height = height, width
-            return _Header(path, (height, width), fit.is_grey(image))
-    except Exception:  # a damaged file makes Pillow raise nearly anything
-        return None
-
-
-def _decode(path: Path, image_size: int | None, channels: int) -> np.ndarray | None:
-    try:
-        with pictures.opened(path) as image:
-            return fit.picture(image, image_size, channels)
+            return _Header(name, (height, width), fit.is_grey(image), fit.is_deep(image))
     except Exception:  # as above
         return None
 
 
-def _size(root: Path, files: list[_Header], image_size: int | None) -> tuple[int, int]:
+def _size(held: Place, headers: list[_Header], image_size: int | None) -> tuple[int, int]:
     if image_size is not None:
         return image_size, image_size
-    sizes = sorted({file.size for file in files})
+    sizes = sorted({header.size for header in headers})
     if len(sizes) > 1:
         (low, left), (high, right) = sizes[0], sizes[-1]
-        raise FieldError("image_size", None, f"{root} holds {len(sizes)} sizes, {low}x{left} to {high}x{right}; give one")
+        told = f"{held.root} holds {len(sizes)} sizes, {low}x{left} to {high}x{right}; give one"
+        raise FieldError("image_size", None, told)
     return sizes[0]
 
 
-def _classes(paths: list[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
-    if any(len(path.parts) == 1 for path in paths):
-        return np.zeros(len(paths), np.int32), ()
-    class_names = sorted({path.parts[0] for path in paths})
-    numbers = {name: number for number, name in enumerate(class_names)}
-    return np.array([numbers[path.parts[0]] for path in paths], np.int32), tuple(class_names)
+def _white(held: Place, headers: list[_Header]) -> int:
+    """Returns the level that is white in pictures of more than 8 bits, and tells where it is not that of 16."""
 
+    def largest(name: str) -> int:
+        try:
+            with pictures.opened(held.content(name)) as image:
+                return int(np.asarray(image).max())
+        except Exception:  # as above
+            return 0
 
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    """`: a.png, b.txt and 3 more`, in one line whatever the names hold."""
-    if not names:
-        return ""
-    shown = ", ".join(name if name.isprintable() else repr(name) for name in names[:most])
-    return f": {shown}" + (f" and {len(names) - most} more" if len(names) > most else "")
+    deep = [header.name for header in headers if header.deep]
+    if not deep:
+        return _WHITES[-1]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        most = max(pool.map(largest, deep))
+    white = next((each for each in _WHITES if most <= each), _WHITES[-1])
+    if white != _WHITES[-1]:
+        told = "folder: %s: the largest value of its 16-bit pictures is %s: read as %d bits, of which %s is white"
+        _log.warning(told, held.root, f"{most:,}", (white + 1).bit_length() - 1, f"{white:,}")
+    return white

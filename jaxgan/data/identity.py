@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from jaxgan.data import digits, tfds
+from jaxgan.data.places import walk
 from jaxgan.system.files import home_expanded
 
 
@@ -32,7 +33,7 @@ def fingerprint(
             data_dir = digits.folder(cache_dir)
         plain = "mnist" if name == "stacked_mnist" else name.removeprefix("tfds:")
         root = Path(tfds.prepared(plain, data_dir).data_path)
-    files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
+    files = sorted(path for path in walk(root) if path.is_file()) if root.is_dir() else [root]
     seen = hashlib.sha256(str(root).encode())
     for path in files:
         about = path.stat()

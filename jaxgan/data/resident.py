@@ -1,4 +1,4 @@
-"""Small sets: the whole of it on the device as uint8, each batch gathered there by one compiled function."""
+"""Small sets: the whole of it on the device, pictures as uint8; each batch is gathered there by one compiled function."""
 
 import math
 from collections.abc import Callable
@@ -8,29 +8,38 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from jaxgan.core.types import Batch, Dataset
-from jaxgan.data.source import Arrays, check_draw, check_step, over_steps, rows, to_float
+from jaxgan.core.units import to_trained
+from jaxgan.data import facts
+from jaxgan.data.measure import Form, measured
+from jaxgan.data.source import Source, check_draw, check_step, over_steps, rows, to_float
 from jaxgan.system import devices
 
 _AHEAD = 16  # batches gathered at once
 _AHEAD_BYTES = 2**24  # that they may take on the devices
 
 
-def dataset(name: str, split: str, arrays: Arrays, class_names: tuple[str, ...]) -> Dataset:
-    """A `Dataset` of images that are in memory.
+def dataset(source: Source, form: Form) -> Dataset:
+    """A `Dataset` of samples that fit into memory; classes without samples are left out.
 
     Args:
-        name: of the set.
-        split: of the set.
-        arrays: images `[N, H, W, C]`, uint8 or float32 in [-1, 1], and labels `[N]` int32.
-        class_names: one for each label, () when the labels mean nothing.
+        source: of samples in the user's units.
+        form: the wishes about their units.
+
+    Raises:
+        FieldError: when the units do not fit the samples.
     """
-    images, labels = arrays
+    name, split = source.name, source.split
+    samples, labels = source.everything()
+    labels, class_names = facts.present(labels, source.class_names)
+    units = measured(samples, form)
+    images = to_trained(samples, units)
+    about = facts.of_arrays(source.origin or name, samples, labels, class_names)
 
     def batches(seed: int, batch_size: int, sharding: NamedSharding | None = None) -> Callable[..., Batch]:
         check_draw(name, split, len(images), seed, batch_size, sharding)
         return _batches(images, labels, seed, batch_size, sharding)
 
-    return Dataset(name, split, images.shape[1:], class_names, len(images), batches)
+    return Dataset(name, split, images.shape[1:], class_names, len(images), batches, units, about)
 
 
 def _batches(

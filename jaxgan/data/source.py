@@ -1,4 +1,4 @@
-"""Sources of images, and the order in which their images are drawn."""
+"""Sources of samples, and the order in which they are drawn."""
 
 import functools
 import operator
@@ -10,19 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-Arrays = tuple[np.ndarray, np.ndarray]  # images [N, H, W, C] uint8 (or float32 in [-1, 1]), labels [N] int32
+from jaxgan.core.units import Facts
+
+Arrays = tuple[np.ndarray, np.ndarray]  # samples [N, ...] in the user's units, channels last; labels [N] int32
 
 
 class Source(NamedTuple):
-    """Images that can be read by number."""
+    """Samples that can be read by number."""
 
     name: str
     split: str
     size: int
-    shape: tuple[int, ...]  # of one: (H, W, C), or (F,)
+    shape: tuple[int, ...]  # of one, channels last
     class_names: tuple[str, ...]
     read: Callable[[np.ndarray], Arrays]  # numbers in [0, size) -> those images
     everything: Callable[[], Arrays]  # all of them, from a cache where there is one
+    dtype: str = "uint8"
+    origin: str = ""  # where from, when the name does not say all
+    facts: Callable[[], Facts] | None = None  # without reading all samples, for a set that is streamed
 
 
 def rows(seed: int, size: int, start: int, count: int) -> np.ndarray:

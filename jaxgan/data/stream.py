@@ -9,27 +9,58 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from jaxgan.core.types import Batch, Dataset
+from jaxgan.core.units import Units, to_trained
+from jaxgan.data.measure import Form, Span, check_finite, span_of, units_of
 from jaxgan.data.source import Arrays, Source, check_draw, check_step, over_steps, rows, to_float
+from jaxgan.system.messages import FieldError
 
 _READ_AHEAD = 8  # batches
+_CHUNK = 1024  # samples measured at a time
 _STEPS = 2**31 - 1
 
 
-def dataset(source: Source) -> Dataset:
-    """A `Dataset` of images that are read when they are needed.
+def dataset(source: Source, form: Form) -> Dataset:
+    """A `Dataset` of samples that are read when they are needed.
 
-    It yields the very batches that the same images would on the device: the order is `source.rows`, and Grain maps a
+    It yields the very batches that the same samples would on the device: the order is `source.rows`, and Grain maps a
     step to its batch. In a run of several processes each reads the rows of its own devices only.
 
     Args:
         source: where to read.
+        form: the wishes about the units of samples; where they must be measured, all samples are read once.
+
+    Raises:
+        FieldError: when the units do not fit the samples.
     """
+    units = _units(source, form)
+
+    def read(numbers: np.ndarray) -> Arrays:
+        samples, labels = source.read(numbers)
+        return to_trained(samples, units), labels
+
+    trained = source._replace(read=read)
 
     def batches(seed: int, batch_size: int, sharding: NamedSharding | None = None) -> Callable[..., Batch]:
         check_draw(source.name, source.split, source.size, seed, batch_size, sharding)
-        return _batches(source, seed, batch_size, sharding)
+        return _batches(trained, seed, batch_size, sharding)
 
-    return Dataset(source.name, source.split, source.shape, source.class_names, source.size, batches)
+    return Dataset(source.name, source.split, source.shape, source.class_names, source.size, batches, units, source.facts)
+
+
+def _units(source: Source, form: Form) -> Units:
+    """Returns the units of samples, which are read once, a chunk at a time, unless they are bytes or vectors."""
+    dtype, rank, auto = np.dtype(source.dtype), len(source.shape) + 1, form.measure == "auto" and not form.value_range
+    if (auto and (rank == 2 or (dtype == np.uint8 and rank > 2))) or form.measure == "none":
+        return units_of(dtype, rank, Span(np.zeros(1), np.ones(1)), form)
+    if form.measure == "percentiles":
+        raise FieldError("measure", form.measure, f"{source.name} is streamed: give value_range, or take minmax")
+    spans = []
+    for start in range(0, source.size, _CHUNK):
+        samples = source.read(np.arange(start, min(start + _CHUNK, source.size)))[0]
+        check_finite(samples, "samples", start)
+        spans.append(span_of(samples))
+    whole = Span(np.min([each.least for each in spans], 0), np.max([each.most for each in spans], 0))
+    return units_of(dtype, rank, whole, form)
 
 
 def _batches(source: Source, seed: int, batch_size: int, sharding: NamedSharding | None) -> Callable[..., Batch]:

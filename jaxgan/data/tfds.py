@@ -1,5 +1,6 @@
 """Image sets that TensorFlow Datasets has prepared, read without TensorFlow."""
 
+import functools
 import logging
 import os
 import re
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgan.data import cache, fit
+from jaxgan.data import cache, facts, fit
 from jaxgan.data.source import Arrays, Source
 from jaxgan.system import files
 from jaxgan.system import images as pictures
@@ -66,8 +67,9 @@ def source(
     channels: int | None,
     data_dir: str | os.PathLike[str] | None,
     cache_dir: str | os.PathLike[str] | None,
+    way: str = "crop",
 ) -> Source:
-    """The images of one split of a prepared set.
+    """The images of one split of a prepared set; those of a set of float32 or uint16 keep their numbers.
 
     Args:
         name: as for `prepared`.
@@ -76,6 +78,7 @@ def source(
         channels: 1, 3 or 4; None keeps the set's own.
         data_dir: as for `directory`.
         cache_dir: as for `cache.directory`.
+        way: in which an image that is no square fits, see `fit.picture`.
 
     Raises:
         FileNotFoundError: when the set is not prepared.
@@ -88,11 +91,17 @@ def source(
     shape = _shape(name, native, image_size, channels)
     class_names = tuple(builder.info.features[label_key].names or ()) if label_key else ()
     records = _records(builder, split, image_key)
+    dtype = np.dtype(builder.info.features[image_key].np_dtype)
+    if dtype != np.uint8:
+        _check_numbers(name, dtype, native, image_size, channels)
+        picture = functools.partial(_numbers, dtype=dtype)
+    else:
+        picture = functools.partial(_picture, native=native, image_size=image_size, channels=shape[-1], way=way)
 
     def read(numbers: np.ndarray) -> Arrays:
         try:
             examples = records.__getitems__(numbers.tolist())
-            images = [_picture(example[image_key], native, image_size, shape[-1]) for example in examples]
+            images = [picture(example[image_key]) for example in examples]
         except Exception as error:  # Array Record, protocol buffers and Pillow each have their own
             raise ValueError(f"tfds:{name}: {builder.data_path} cannot be read: {one_line(error)}") from None
         labels = [example[label_key] if class_names else 0 for example in examples]
@@ -100,7 +109,7 @@ def source(
 
     def decode() -> Arrays:
         _log.info("tfds:%s: decoding %d images of %s, once", name, size, split)
-        images, labels = np.empty((size, *shape), np.uint8), np.empty(size, np.int32)
+        images, labels = np.empty((size, *shape), dtype), np.empty(size, np.int32)
         for start in range(0, size, _CHUNK):
             part = slice(start, min(start + _CHUNK, size))
             images[part], labels[part] = read(np.arange(part.start, part.stop))
@@ -109,10 +118,13 @@ def source(
     def everything() -> Arrays:
         resized = "x".join(map(str, shape))
         safe = re.sub(r"[^\w.-]", lambda found: f"%{ord(found[0]):02X}", split)
-        folder = cache.directory(cache_dir) / "arrays" / builder.info.full_name / f"{safe}-{resized}"
+        kind = ("" if dtype == np.uint8 else f"-{dtype}") + ("" if way == "crop" else f"-{way}")
+        folder = cache.directory(cache_dir) / "arrays" / builder.info.full_name / f"{safe}-{resized}{kind}"
         return cache.arrays(folder, fingerprint(Path(builder.data_path)), decode)
 
-    return Source(f"tfds:{name}", split, size, shape, class_names, read, everything)
+    files_ = sorted(path.name for path in Path(builder.data_path).iterdir())
+    about = facts.of_files(f"tfds:{name}", Path(builder.data_path), files_, ())
+    return Source(f"tfds:{name}", split, size, shape, class_names, read, everything, dtype.name, "", about)
 
 
 def one_line(error: BaseException) -> str:
@@ -174,11 +186,29 @@ def _records(builder: Any, split: str, image_key: str) -> Any:
     return builder.as_data_source(split, decoders=skipped)
 
 
-def _picture(encoded: bytes, native: tuple[int | None, ...], image_size: int | None, channels: int) -> np.ndarray:
+def _picture(encoded: bytes, native: tuple[int | None, ...], image_size: int | None, channels: int, way: str) -> np.ndarray:
     with pictures.opened(encoded) as image:
         if image_size == 32 and native[:2] == (28, 28):
             return fit.arrays(fit.picture(image, None, channels)[None], 32, channels)[0]
-        return fit.picture(image, image_size, channels)
+        return fit.picture(image, image_size, channels, way=way)
+
+
+def _check_numbers(
+    name: str, dtype: np.dtype, native: tuple[int | None, ...], image_size: int | None, channels: int | None
+) -> None:
+    if image_size is not None or channels not in (None, native[-1]):
+        raise FieldError("image_size", image_size, f"the images of tfds:{name} are {dtype} and keep their shape")
+    if native[-1] != 1:
+        raise ValueError(f"tfds:{name}: its images are {dtype} with {native[-1]} channels, but only one can be read")
+
+
+def _numbers(encoded: bytes, dtype: np.dtype) -> np.ndarray:
+    """Returns an image of other numbers than bytes, `[H, W, 1]`; of float32 the file holds the four bytes as RGBA."""
+    with pictures.opened(encoded) as image:
+        pixels = np.asarray(image)
+    if dtype == np.float32:
+        return np.ascontiguousarray(pixels).view(np.float32)
+    return pixels.astype(dtype)[..., None]
 
 
 def fingerprint(folder: Path) -> str:

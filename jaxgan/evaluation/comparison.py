@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxgan import pictures
+from jaxgan.core.types import Units
 from jaxgan.evaluation import quality, settings
 from jaxgan.evaluation.features.extractors import NOTHING, Extractor
 from jaxgan.evaluation.features.inputs import are_images
@@ -90,6 +91,7 @@ def compare(
     begin: Begin,
     images: Callable[[np.ndarray], np.ndarray],
     beside: Path,
+    units: Units | None = None,
 ) -> Compared:
     """Measures the samples of each GAN of a run, or a set of images.
 
@@ -102,13 +104,16 @@ def compare(
         begin: called with what begins and its size; returns a function to call with the samples done.
         images: indices to samples of the first GAN.
         beside: file of the picture of the nearest real images, drawn where `memorisation` is measured.
+        units: of the samples; those of the real ones, or bytes, when None.
 
     Returns:
         `Compared`.
     """
     evaluator = against.evaluator
     n, extractor = evaluator.settings.n, evaluator.compiled(tuple(shape))[0]
-    found = [quality.statistics(evaluator, batches, shape, tick=begin(name, n)) for batches in members]
+    units = units if evaluator.settings.real.dataset.units is not None else None
+    known = {} if units is None else {"units": units}
+    found = [quality.statistics(evaluator, batches, shape, tick=begin(name, n), **known) for batches in members]
     measured = [quality.compare(evaluator, each) for each in found]
     problems = dict.fromkeys(str(problem) for each in measured for problem in each.problems)
     values = _values(against, [each.scores for each in measured], extractor, how)
@@ -180,7 +185,7 @@ def _draw_nearest(evaluator: Evaluator, found: Statistics, images: Callable[[np.
     """Draws the generated images that come nearest to real ones, above these: copies are seen there, if there are any."""
     dataset = evaluator.settings.real.dataset
     measured = any(metric.name == "memorisation" for metric in evaluator.settings.metrics)
-    if not measured or not are_images(dataset.shape) or dataset.size is None:
+    if not measured or not are_images(dataset.shape) or dataset.size is None or dataset.units is not None:
         return
     near = nearest(found.features, evaluator.reference.whole.features)
     suspects = _nearest_of_each(near.distances, found.labels)[:_SUSPECTS]

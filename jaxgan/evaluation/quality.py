@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.core.types import Units
 from jaxgan.evaluation import features
 from jaxgan.evaluation.features.extractors import NOTHING, WITH_LOGITS, Extractor
 from jaxgan.evaluation.features.functions import of_function
@@ -18,6 +19,7 @@ from jaxgan.recipes.table import METRICS
 from jaxgan.system.messages import FieldError
 
 Compiled = tuple[Extractor, Callable[[Batches], Iterator[Rows]]]  # an extractor, and the function compiled of it
+_SAME = Units("same")  # stands for the units of the real samples
 
 
 class Evaluator(NamedTuple):
@@ -28,7 +30,7 @@ class Evaluator(NamedTuple):
     extractor: Extractor  # for samples of the data set's shape
     keep: int  # features
     samples: int  # samples themselves
-    compiled: Callable[[tuple[int, ...]], Compiled]  # for generated samples of any shape
+    compiled: Callable[..., Compiled]  # (shape, units=those of the real samples) for generated samples
 
     @property
     def figures(self) -> dict[str, Metric]:
@@ -64,9 +66,10 @@ def evaluator(
     shape = asked.real.dataset.shape
 
     @functools.cache
-    def compiled(of: tuple[int, ...]) -> Compiled:
+    def compiled(of: tuple[int, ...], units: Units | None = _SAME) -> Compiled:
         found = _extractor(asked, of, weights, checksum)
-        return found, features_of(found, placement=placement)
+        units = asked.real.dataset.units if units is _SAME else units
+        return found, features_of(found, placement=placement, units=units)
 
     extractor, _ = compiled(tuple(shape))
     if any("logits" in metric.needs for metric in asked.metrics) and extractor.name not in WITH_LOGITS:
@@ -78,7 +81,12 @@ def evaluator(
 
 
 def statistics(
-    against: Evaluator, batches: Batches, shape: tuple[int, ...], *, tick: Callable[[int], object] = lambda _: None
+    against: Evaluator,
+    batches: Batches,
+    shape: tuple[int, ...],
+    *,
+    units: Units | None = _SAME,
+    tick: Callable[[int], object] = lambda _: None,
 ) -> Statistics:
     """Computes what metrics need to know of generated samples.
 
@@ -86,13 +94,16 @@ def statistics(
         against: the evaluator.
         batches: the samples, at least as many as are measured.
         shape: shape of a sample.
+        units: of the samples where they are not those of the real ones, see `inputs.as_compared`.
         tick: called with the number of samples done, batch by batch.
 
     Raises:
         ValueError: for samples or features that are not finite, or samples of a shape that cannot be compared.
     """
-    _, run = against.compiled(tuple(shape))
-    return statistics_of(run, batches, against.settings.n, keep=against.keep, samples=against.samples, tick=tick)
+    units = against.settings.real.dataset.units if units is _SAME else units
+    _, run = against.compiled(tuple(shape), units)
+    kept = {"keep": against.keep, "samples": against.samples}
+    return statistics_of(run, batches, against.settings.n, **kept, units=units, tick=tick)
 
 
 def compare(against: Evaluator, fake: Statistics) -> Measured:
@@ -182,6 +193,9 @@ def _extractor(
     """Returns the extractor asked for, for samples of a shape."""
     if asked.features == NOTHING:
         return features.extractors.nothing()
+    real = asked.real.dataset
+    if asked.features == "samples" and real.units is not None and weights is None:
+        return features.extractors.samples(shape, real.shape, real.units)
     if isinstance(asked.features, str):
         return features.extractor(asked.features, shape, reference=asked.real.dataset.shape, weights=weights)
     if weights is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from jaxgan.core.types import Dataset, Units
 from jaxgan.evaluation import features, verdict
 from jaxgan.evaluation.features.extractors import LARGE, NAMES, NOTHING, WITH_LOGITS, Extractor
 from jaxgan.evaluation.features.functions import Features
@@ -46,8 +47,9 @@ def settings(real: Real, *, metrics: Sequence[str | Metric] = (), features: Aske
         FieldError: when n is more than the data set holds or less than a metric needs, or a metric is unknown or needs a
             classifier.
     """
-    chosen: Asked = features or suitable(real.name, real.dataset.shape)
+    chosen: Asked = features or suitable(real.name, real.dataset.shape, real.dataset.units)
     name = name_of(chosen)
+    real = real._replace(dataset=real.dataset._replace(units=_compared_in(real.dataset, name)))
     asked = find_all(metrics or usual(name))
     if all(metric.of == "samples" for metric in asked):
         chosen = NOTHING
@@ -91,11 +93,21 @@ def name_of(chosen: Asked) -> str:
     return chosen.name if isinstance(chosen, Extractor) else getattr(chosen, "__name__", "features")
 
 
-def suitable(name: str, shape: tuple[int, ...]) -> str:
-    """Returns the name of the features that suit a data set.
+def suitable(name: str, shape: tuple[int, ...], units: Units | None = None) -> str:
+    """Returns the name of the features that suit a data set: of pictures in bytes a network's, of others the samples.
 
     Args:
         name: name of the data set.
         shape: shape of a sample.
+        units: of the data set.
     """
-    return features.own(name) if are_images(shape) else "samples"
+    return features.own(name) if are_images(shape) and (units is None or units.are_bytes) else "samples"
+
+
+def _compared_in(dataset: Dataset, name: str) -> Units | None:
+    """Returns the units that samples are compared in; None for pictures, also where features of pictures are asked for."""
+    units = dataset.units
+    if units is None or units.are_bytes or (not units.low and not are_images(dataset.shape)):
+        return None
+    of_pictures = name in NAMES and name not in ("samples", NOTHING)
+    return None if of_pictures and are_images(dataset.shape) else units

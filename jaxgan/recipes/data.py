@@ -1,7 +1,7 @@
 """Data sources as parts of a recipe."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from jaxgan.recipes.fields import Within
 from jaxgan.recipes.table import MIXTURES, find
@@ -26,10 +26,25 @@ class Data:
     """Side in pixels that images are cropped and resized to; the data's own when None."""
     channels: Annotated[int | None, Within(1, 4)] = None
     """Channels that images are converted to, 1, 3 or 4; the data's own when None."""
+    fit: Literal["crop", "letterbox", "squeeze"] = "crop"
+    """How a picture that is no square fits that side: its central square, all of it on black, or all of it distorted."""
+    dimensions: Annotated[int | None, Within(0, 3)] = None
+    """Axes of space of an .npz's samples, without N and channels: 0 vectors, 1 signals, 2 pictures and fields, 3 volumes; by
+    their number of axes when None, three being [N, H, W]."""
+    value_range: tuple[float, ...] = ()
+    """Values that become -1 and 1: LOW HIGH, or such a pair for each channel; found by `measure` when not given."""
+    measure: Literal["auto", "minmax", "percentiles", "none"] = "auto"
+    """How the range is found: auto (bytes 0 to 255, floats within [0, 1] or [-1, 1] that, vectors none, others minmax), the
+    least and largest value of each channel, 0.1 and 99.9 % of each, or none: numbers as they are."""
     conditional: bool = False
     """Give both networks the labels, so that a class can be asked for."""
     mirror: bool = False
     """Turn half of the images left to right."""
+
+    def how(self) -> dict[str, Any]:
+        """Returns the arguments of `data.load` besides the name."""
+        names = ("split", "image_size", "channels", "fit", "dimensions", "value_range", "measure")
+        return {name: getattr(self, name) for name in names}
 
     def build(self) -> Any:
         """Returns the `Dataset` of that name, read from disk or drawn.
@@ -49,9 +64,9 @@ class Data:
         from jaxgan import data
 
         try:
-            found = data.load(self.name, split=self.split, image_size=self.image_size, channels=self.channels)
+            found = data.load(self.name, **self.how())
         except FieldError as error:
-            if error.field != "name":
+            if error.field != "name" or error.link != " is not one of ":
                 raise
             raise FieldError("name", error.value, f"{', '.join(MIXTURES)}, {error.allowed}", link=error.link) from error
         if self.conditional and not found.class_names:

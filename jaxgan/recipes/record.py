@@ -126,7 +126,11 @@ def canonical(recipe: Any, version: Any) -> dict[str, Any]:
         return formats.to_dict(formats.from_dict(recipe, version=version))
     if not isinstance(recipe, dict):
         raise FieldError("recipe", repr(recipe), "it must be a set of fields")
-    return formats.to_dict(Recipe()) | recipe
+    default = formats.to_dict(Recipe())
+    data, usual = recipe.get("data"), default["data"]
+    if isinstance(data, dict) and data.get("type") == usual["type"]:
+        recipe = recipe | {"data": usual | data}  # fields that were not there yet
+    return default | recipe
 
 
 def recipe_of(record: Record, allowed: Allowed) -> tuple[Recipe, list[str]]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from jaxgan import pictures, toy
+from jaxgan import pictures, toy, views
 from jaxgan.core.types import Dataset, GANState, Weights
 from jaxgan.evaluation import quality, settings, verdict, watching
 from jaxgan.evaluation.features import real
@@ -60,7 +60,10 @@ def monitor(experiment: Experiment) -> Monitor:
     compared -= compared % recipe.pack
     shown_real = jax.tree.map(lambda x: np.asarray(x[0]), dataset.batches(recipe.seed, compared)(0))
     labels = jnp.asarray(shown_real["label"] if classes else np.zeros(compared, np.int32))
-    drawn = plane(np.asarray(dataset.batches(recipe.seed, shown)(0)["image"][0])) if points else None
+    beneath = np.asarray(dataset.batches(recipe.seed, shown)(0)["image"][0]) if points else None
+    drawn = None if beneath is None else plane(beneath)
+    # Pictures and points in the plane are drawn here, all else as a view.
+    plain = views.are_pictures(dataset.shape, dataset.units) or (points and dataset.shape[0] <= 2)
     key = jax.random.key(recipe.seed)
     sample = jax.jit(gan.sample)
 
@@ -77,6 +80,8 @@ def monitor(experiment: Experiment) -> Monitor:
         several = experiment.several
         count = shown if not several or points else 10
         images = [np.asarray(sample(each.ema, key, shown_labels[:count])) for each in experiment.apart(state)]
+        if not plain:
+            return pictures.tile([views.view(x, dataset.units, real=beneath) for x in images])
         if not points:
             columns = 10 if classes == 10 or several else 8
             return pictures.grid(np.concatenate(images), columns=columns)

@@ -16,14 +16,15 @@ import jax
 import numpy as np
 
 from jaxgan.core import sweep
-from jaxgan.core.types import GAN, Dataset, GANState, Weights
+from jaxgan.core.types import GAN, Dataset, GANState, Units, Weights
+from jaxgan.core.units import as_bytes, from_json, to_user
 from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, code, formats, record
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files, hosts, lock
 from jaxgan.system.messages import FieldError
-from jaxgan.training import checkpoint, metrics
+from jaxgan.training import checkpoint, metrics, recorded
 from jaxgan.training.callbacks import Writer
 from jaxgan.training.experiment import Experiment, Shape, build, own_metrics
 
@@ -53,6 +54,7 @@ class Run(NamedTuple):
     shape: Shape
     class_names: tuple[str, ...]
     counted_from: tuple[int, int] = (0, 0)  # a step, and the images shown before it
+    units: Units | None = None  # of the data's samples; None of a run that recorded none
 
     def __fspath__(self) -> str:
         """Returns the folder, so that a run stands wherever a path may."""
@@ -127,13 +129,13 @@ def start(
     wish = wish or Wish()
     run = _run(path, experiment)
     path = run.path
-    _check_there(run, wish)
+    _check_there(run, wish, experiment)
     content = _content(run, experiment)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if holding is not None:
             holding.enter_context(lock.held(path))
-        there = _check_there(run, wish)  # by now another process may have made or ended it
+        there = _check_there(run, wish, experiment)  # by now another process may have made or ended it
         if wish.overwrite:
             _remove(path)
         run.samples.mkdir(exist_ok=True)
@@ -146,14 +148,14 @@ def start(
     return run
 
 
-def _check_there(run: Run, wish: Wish) -> bool:
+def _check_there(run: Run, wish: Wish, experiment: Experiment) -> bool:
     """Returns whether there is a run already; refuses what is something else, or a run with another recipe."""
     path = run.path
     if path.exists() and not path.is_dir():
         raise FieldError("run", f"{path} is a file", "it must be a folder")
     there = record.is_run(path)
     if there and not wish.overwrite:
-        _check_same(record.read(path), run, wish)
+        _check_same(record.read(path), run, wish, recorded.content(experiment))
     elif not there and path.exists() and any(each.name != lock.NAME for each in path.iterdir()):
         raise FieldError("run", f"{path} holds files but no recipe.json", "so it is not a run; name another folder", link=", ")
     return there
@@ -170,13 +172,15 @@ def changed(run: Run, experiment: Experiment, step: int, wish: Wish) -> list[str
     found = formats.differences(old.recipe, content["recipe"])
     found |= _other_environment(old, content["environment"])
     files_ = _changed_code(old.code, content["code"])
-    if not found and not files_:
+    data = recorded.differences(old.content["data"], content["data"])
+    if not found and not files_ and not data:
         return []
     entry = {"step": step, "images": experiment.images(step), "fields": {path: list(pair) for path, pair in found.items()}}
     entry |= ({"code": files_} if files_ else {}) | ({"rollback": True} if wish.rollback else {})
+    entry |= {"data": {name: list(pair) for name, pair in data.items()}} if data else {}
     content["changes"] = [*old.changes, entry]
     _write(run, content)
-    return [*formats.told(found), *(f"code: {name}" for name in files_)]
+    return [*formats.told(found), *(f"code: {name}" for name in files_), *recorded.changes_told(data)]
 
 
 def join(path: str | Path, experiment: Experiment) -> Run:
@@ -210,6 +214,7 @@ def _run(path: str | Path, experiment: Experiment) -> Run:
         experiment.shape,
         experiment.class_names,
         experiment.counted_from,
+        None if experiment.dataset is None else experiment.dataset.units,
     )
 
 
@@ -230,7 +235,28 @@ def read(path: str | Path, allowed: Allowed | None = None) -> Run:
     if files_:
         log.warning("%s: its code has changed since it was trained: %s", found.path, ", ".join(files_))
     shape = Shape(found.sample, found.classes)
-    return Run(found.path, recipe, shape, found.class_names, found.counted_from)
+    return Run(found.path, recipe, shape, found.class_names, found.counted_from, _units(found))
+
+
+def leaving(run: Run, samples: np.ndarray) -> np.ndarray:
+    """Returns samples as they leave a run, in the units and dtype of its data.
+
+    Args:
+        run: the run; of one that recorded no units images become bytes, and everything else stays as it is.
+        samples: `[N, ...]` as its generator makes them.
+    """
+    if run.units is not None:
+        return to_user(samples, run.units)
+    return as_bytes(samples) if len(run.shape.sample) == 3 and run.shape.sample[-1] <= 4 else samples
+
+
+def _units(found: record.Record) -> Units | None:
+    try:
+        return from_json(found.content["data"].get("units"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise FieldError(
+            "run", f"{found.path / record.FILE} is damaged or of another version", files.told(error), link=": "
+        ) from error
 
 
 @environment.fixed()
@@ -448,16 +474,10 @@ def _content(run: Run, experiment: Experiment) -> dict[str, Any]:
                 "NAME.py and import them from there",
                 key,
             )
-    dataset = experiment.dataset
     content = {
         "format": formats.FORMAT,
         "recipe": recipe,
-        "data": {
-            "shape": list(run.shape.sample),
-            "classes": run.shape.classes,
-            "class_names": list(run.class_names),
-            "size": None if dataset is None else dataset.size,
-        },
+        "data": recorded.content(experiment),
         "code": record.code_as_json(origins),
         "environment": environment.recorded(),
         "versions": _versions(),
@@ -485,7 +505,7 @@ def _write(run: Run, content: dict[str, Any]) -> None:
     files.write_json(file, content)
 
 
-def _check_same(old: record.Record, new: Run, wish: Wish) -> None:
+def _check_same(old: record.Record, new: Run, wish: Wish, data: dict[str, Any]) -> None:
     recipe = formats.to_dict(new.recipe)
     if not recipe["init_from"]:
         recipe["init_from"] = old.recipe.get("init_from", "")
@@ -496,6 +516,12 @@ def _check_same(old: record.Record, new: Run, wish: Wish) -> None:
     if found and not wish.change:
         remedy = "name another folder with --run, go on with it by --change, or start anew with --overwrite"
         raise FieldError("run", f"{old.path} was trained with another recipe ({'; '.join(found)})", remedy, link=": ")
+    others_ = recorded.changes_told(recorded.differences(old.content["data"], data))
+    if others_ and not wish.change:
+        remedy = "name another folder with --run, go on with them by --change, or start anew with --overwrite"
+        raise FieldError(
+            "run", f"{old.path} was trained with other data ({'; '.join(others_).replace('data: ', '')})", remedy, link=": "
+        )
     others = _other_environment(old, environment.recorded())
     if others and not wish.change:
         remedy = "set JAX_DEFAULT_MATMUL_PRECISION as it was, or go on by --change"

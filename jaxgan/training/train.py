@@ -24,7 +24,7 @@ from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import devices, environment, files, hosts
 from jaxgan.system.messages import FieldError, Unfailing, say
-from jaxgan.training import checkpoint, finite, initial, loop, monitor, rollback, runs, saving
+from jaxgan.training import checkpoint, finite, initial, loop, monitor, recorded, rollback, runs, saving
 from jaxgan.training.callbacks import Callback, Moment, Writer
 from jaxgan.training.experiment import Experiment, build, given, open_data, own_metrics
 
@@ -540,6 +540,7 @@ def _announce(run: runs.Run, experiment: Experiment, step: int) -> None:
     if step >= recipe.steps:
         log.info("%s is finished: %d of %d steps", run.path, step, recipe.steps)
         return
+    log.info("%s", recorded.told(experiment))
     many = f"{count} GANs side by side, each with " if count > 1 else ""
     log.info("%s: %sG %s, D %s parameters", run.path, many, f"{g:,}", f"{d:,}")
     going_on = f"; going on from step {step}" if step else ""

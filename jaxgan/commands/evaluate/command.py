@@ -13,12 +13,15 @@ from tqdm import tqdm
 
 from jaxgan import recipes
 from jaxgan.commands.evaluate import coverage
+from jaxgan.commands.evaluate.given import fitted
 from jaxgan.commands.evaluate.made import Made
-from jaxgan.commands.evaluate.targets import Asked, Target, check, file_for, modes_n, target_of
+from jaxgan.commands.evaluate.targets import Asked, Target, check, file_for, modes_n, sized, target_of
+from jaxgan.core.types import Dataset
 from jaxgan.data import as_dataset
 from jaxgan.evaluation import comparison, quality, report, settings
 from jaxgan.evaluation.comparison import Compared, Comparison
 from jaxgan.evaluation.features import real
+from jaxgan.evaluation.features.inputs import are_images
 from jaxgan.evaluation.features.statistics import in_batches
 from jaxgan.evaluation.metric import Metric
 from jaxgan.evaluation.report import Result, Value
@@ -61,6 +64,7 @@ def compare(
     data: str | None = None,
     dataset: Any = None,
     split: str | None = None,
+    image_size: int | None = None,
     seed: int = 0,
     batch: int = 500,
     averaged: bool = True,
@@ -85,6 +89,7 @@ def compare(
         data: the real images, as a recipe's `data.name`; by default what a run was trained on. Images need it.
         dataset: the real samples themselves, as `train` takes them: for a run that was trained on data given in Python.
         split: of the real images; by default that trained on, or `train`.
+        image_size: side in pixels that folders of images, given and real, are fitted to; that of the run, or their own.
         seed: of the latents, 0 to 2^32 - 1.
         batch: samples generated at a time; it does not change them.
         averaged: of the averaged generator rather than of the one in training.
@@ -104,7 +109,7 @@ def compare(
     """
     allowed = Allowed(None if code is None else Path(code), trust_run_code)
     of_samples = (seed, batch, averaged, truncation, best, strict)
-    asked = Asked(tuple(metrics), n, features, weights, data, split, *of_samples, allowed)
+    asked = Asked(tuple(metrics), n, features, weights, data, split, image_size, *of_samples, allowed)
     check(asked)
     if not paths:
         raise FieldError("RUN", "missing", "one or more are required")
@@ -140,7 +145,12 @@ def _against(targets: Sequence[Target], asked: Asked, dataset: Any) -> Compariso
     if dataset is None and isinstance(wanted, Data) and wanted.name == "given":
         told = "they were given in Python: name them with --data npz:FILE, or give them again: jaxgan.evaluate(run, dataset=..)"
         raise FieldError("data", "those of the run", told)
-    real_ = real_samples(replace(Recipe(), data=wanted), None) if dataset is None else real.given(as_dataset(dataset))
+    try:
+        real_ = real_samples(replace(Recipe(), data=wanted), None) if dataset is None else real.given(as_dataset(dataset))
+    except FieldError as error:
+        raise sized(error) from error
+    if any(_are_pictures(target, real_.dataset) for target in targets):
+        real_ = real_._replace(dataset=real_.dataset._replace(units=None))
     return comparison.comparison(
         real_,
         [name for name in first.metrics if name != "modes"],
@@ -154,18 +164,31 @@ def _against(targets: Sequence[Target], asked: Asked, dataset: Any) -> Compariso
     )
 
 
+def _are_pictures(target: Target, real_: Dataset) -> bool:
+    """Tells whether samples are pictures in bytes though the real ones are floats in a picture's range."""
+    units = real_.units
+    if units is None or units.are_bytes or not are_images(real_.shape) or (units.low, units.high) not in _OF_PICTURES:
+        return False
+    if target.images is not None:
+        return bool(target.images.dtype == np.uint8)
+    return target.run is not None and (target.run.units is None or target.run.units.are_bytes)
+
+
+_OF_PICTURES = [((0.0,), (1.0,)), ((-1.0,), (1.0,))]
+
+
 def _data(wanted: Any) -> str:
     return f"{wanted.name}/{wanted.split}" if isinstance(wanted, Data) else getattr(wanted, "__name__", type(wanted).__name__)
 
 
 def _of_images(target: Target, against: Comparison | None, beside: Path) -> Result:
     """Measures a set of images."""
-    images = target.images
-    assert images is not None
+    assert target.images is not None
     assert against is not None
     evaluator = against.evaluator
     n = evaluator.settings.n
-    batches = in_batches(images[:n], evaluator.compiled(images.shape[1:])[0].batch, over_devices()[0])
+    images, units = fitted(target.images, evaluator.settings.real.dataset, target.path.name)
+    batches = in_batches(images[:n], evaluator.compiled(images.shape[1:], units)[0].batch, over_devices()[0])
     found = comparison.compare(
         against,
         [batches],
@@ -175,6 +198,7 @@ def _of_images(target: Target, against: Comparison | None, beside: Path) -> Resu
         begin=_bar,
         images=lambda indices: images[indices],
         beside=beside,
+        units=units,
     )
     headline = (f"the first {n:,} images given", *found.headline)
     return Result(target.path.name, {"images": str(target.path)}, headline, found.values, found.warnings)
@@ -219,6 +243,7 @@ def _compared(made: Made, against: Comparison, beside: Path) -> Compared:
         begin=_bar,
         images=images,
         beside=beside,
+        units=made.run.units,
     )
 
 

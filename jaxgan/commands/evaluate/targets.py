@@ -33,6 +33,7 @@ class Asked(NamedTuple):
     weights: str | Path | None
     data: str | None
     split: str | None
+    image_size: int | None
     seed: int
     batch: int
     averaged: bool
@@ -48,7 +49,7 @@ class Target(NamedTuple):
     path: Path
     run: runs.Run | None
     experiment: Experiment | None
-    images: np.ndarray | None  # [N, H, W, C]
+    images: np.ndarray | None  # [N, ...] in the units of whoever made them
     metrics: tuple[str | Metric, ...]
     features: settings.Asked
     wanted: Any  # the real images, as a recipe has its data
@@ -78,15 +79,29 @@ def target_of(path: Path, asked: Asked) -> Target:
         return _target_of_run(path, asked)
     if not path.exists() or (path.is_dir() and (path / "checkpoints").exists()):
         raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json")
-    if path.is_file() and path.suffix != ".npz":
-        raise ValueError(f"run: {path} is a file, but it must be a run, a folder of images or an .npz")
+    if path.is_file() and path.suffix not in (".npz", ".zip"):
+        raise ValueError(f"run: {path} is a file, but it must be a run, a folder or .zip of images, or an .npz")
     if asked.data is None:
         raise FieldError("data", None, f"{path} is no run and does not say what it is to be compared with; name it")
     if "modes" in asked.metrics:
         raise FieldError("metrics", "modes", f"{path} is no run")
-    images, _, _ = data.arrays(f"npz:{path}" if path.is_file() else f"folder:{path}")
+    try:
+        images, _, _ = data.arrays(
+            f"npz:{path}" if path.suffix == ".npz" else f"folder:{path}",
+            image_size=None if path.suffix == ".npz" else asked.image_size,
+        )
+    except FieldError as error:
+        raise sized(error) from error
     metrics = tuple(_metric(each, ()) for each in asked.metrics)
-    return Target(path, None, None, images, metrics, _features(asked.features), Data(asked.data, asked.split or "train"))
+    wanted = Data(asked.data, asked.split or "train", image_size=asked.image_size)
+    return Target(path, None, None, images, metrics, _features(asked.features), wanted)
+
+
+def sized(error: FieldError) -> FieldError:
+    """Returns an error about the size of images with the option of this command that gives one."""
+    if error.field.rpartition(".")[2] != "image_size" or error.value is not None:
+        return error
+    return FieldError("image_size", error.value, f"{error.allowed} with --image-size")
 
 
 def _metric(asked: str | Metric, own: Sequence[Metric]) -> str | Metric:
@@ -123,7 +138,9 @@ def _target_of_run(path: Path, asked: Asked) -> Target:
     if isinstance(wanted, Data):
         wanted = replace(wanted, mirror=False, conditional=False)
     if asked.data is not None and asked.data != getattr(wanted, "name", None):
-        wanted = Data(asked.data)
+        wanted = _other(asked.data, wanted, run)
+    if asked.image_size is not None and isinstance(wanted, Data):
+        wanted = replace(wanted, image_size=asked.image_size)
     if asked.split is not None and isinstance(wanted, Data):
         wanted = replace(wanted, split=asked.split)
     own = own_metrics(run.recipe)
@@ -136,9 +153,19 @@ def _target_of_run(path: Path, asked: Asked) -> Target:
         own_features = None
     features = _features(asked.features or own_features or None)
     if not chosen and own:
-        suitable = settings.suitable(getattr(wanted, "name", ""), run.shape.sample)
+        suitable = settings.suitable(getattr(wanted, "name", ""), run.shape.sample, run.units)
         chosen = (*settings.usual(settings.name_of(features or suitable)), *own)
     return Target(path, run, experiment, None, chosen, features, wanted)
+
+
+def _other(name: str, own: Any, run: runs.Run) -> Data:
+    """Returns other real samples than those trained on, read in the same way: folders fitted, arrays in the run's units."""
+    if not isinstance(own, Data):
+        own = Data()
+    kept = {"image_size": own.image_size, "fit": own.fit, "channels": own.channels} if name.startswith("folder:") else {}
+    if name.endswith(".npz"):
+        kept = {"dimensions": len(run.shape.sample) - 1, "measure": own.measure}
+    return Data(name, **kept)
 
 
 def file_for(out: str | Path | None, targets: Sequence[Target]) -> Path:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgan.core.types import PyTree
+from jaxgan.core.types import PyTree, Units
 from jaxgan.evaluation.features import dinov2, inception, published, resize
 from jaxgan.evaluation.features.classifiers import NAMES as CLASSIFIERS
 from jaxgan.evaluation.features.classifiers import classifier
-from jaxgan.evaluation.features.inputs import Fit, are_images, fit
+from jaxgan.evaluation.features.inputs import Fit, are_images, ends, fit
 from jaxgan.system.messages import FieldError, not_one_of
 
 _Path = str | os.PathLike[str]
@@ -122,6 +122,32 @@ def nothing() -> Extractor:
 def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     height, width, channels = shape
     return height, width, channels
+
+
+def samples(shape: tuple[int, ...], wanted: tuple[int, ...], units: Units) -> Extractor:
+    """Returns the extractor of samples in the user's units, flattened, each channel's range mapped to [-1, 1].
+
+    Args:
+        shape: shape of a sample.
+        wanted: shape of the samples that these are compared with.
+        units: of these.
+
+    Raises:
+        FieldError: when the shapes differ.
+    """
+    plain = _samples("samples", shape, wanted)
+    if not units.low:
+        return plain
+    low, high = ends(units, len(shape) + 1)
+
+    def apply(params: PyTree, given: jax.Array) -> Extracted:
+        return plain.apply(params, (given - low) * (2.0 / (high - low)) - 1.0)
+
+    words = f"{' '.join(map(str, units.low))} to {' '.join(map(str, units.high))} at -1 and 1"
+    checksum = hashlib.sha256(f"{plain.checksum}, {words}".encode()).hexdigest()
+    return plain._replace(
+        checksum=checksum, apply=apply, resize=words if len(units.low) < 5 else "each channel's range at -1 and 1"
+    )
 
 
 def _samples(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> Extractor:

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxgan.core.units import Units
 from jaxgan.data.source import to_float
 from jaxgan.evaluation.features.resize import pillow_resize
 
@@ -67,15 +69,33 @@ def are_images(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and 1 <= shape[2] <= 4
 
 
-def as_compared(samples: jax.Array) -> jax.Array:
-    """Samples as metrics compare them: images as a file holds them, in [-1, 1]; any other data unchanged.
+def in_units(samples: jax.Array, units: Units) -> jax.Array:
+    """Samples in the user's units, `units.to_user` but in float32; integers are rounded."""
+    x = samples.astype(jnp.float32)
+    if not units.are_plain:
+        low, high = ends(units, x.ndim)
+        x = low + (x + 1.0) * ((high - low) / 2.0)
+    return x if np.dtype(units.dtype).kind == "f" else jnp.rint(x)
+
+
+def ends(units: Units, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """The values of units that become -1 and 1, float32, in the shape `[1, .., C]` of that rank."""
+    low, high = (np.asarray(each, np.float32).reshape((1,) * (rank - 1) + (-1,)) for each in (units.low, units.high))
+    return low, high
+
+
+def as_compared(samples: jax.Array, units: Units | None = None) -> jax.Array:
+    """Samples as metrics compare them: images as a file holds them, in [-1, 1]; any other data in the user's units.
 
     Args:
-        samples: `[B, ...]`, floats, or uint8 of images.
+        samples: `[B, ...]`, floats as networks make them, or uint8 of images.
+        units: of the user's samples; None of images in bytes, and of data that are in the user's units already.
 
     Returns:
         The same shape, float32.
     """
+    if units is not None and not units.are_bytes:
+        return in_units(samples, units)
     if are_images(samples.shape[1:]):
         return to_float(quantised(samples))
     return samples.astype(jnp.float32)

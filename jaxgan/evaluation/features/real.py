@@ -24,7 +24,8 @@ class Real(NamedTuple):
     @property
     def kind(self) -> str:
         """The noun for its samples."""
-        return "images" if are_images(self.dataset.shape) else "samples"
+        units = self.dataset.units
+        return "images" if are_images(self.dataset.shape) and (units is None or units.are_bytes) else "samples"
 
 
 def given(dataset: Dataset, *, held_out: Dataset | None = None) -> Real:

@@ -1,5 +1,6 @@
 """Statistics of real samples, computed once for each data set, split, size and extractor, and kept on disk."""
 
+import functools
 import hashlib
 import json
 import logging
@@ -12,7 +13,8 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
-from jaxgan.core.types import Dataset, PyTree
+from jaxgan.core.types import Dataset, PyTree, Units
+from jaxgan.core.units import as_json
 from jaxgan.data.cache import directory
 from jaxgan.evaluation.features import cache
 from jaxgan.evaluation.features.extractors import Extractor
@@ -84,14 +86,17 @@ def reference(
         raise FieldError("n", n, f"it must be from 2 to the {size} images of {real.name}/{real.split}")
 
     def split_at(dataset: Dataset, bounds: list[int], split: str) -> list[Statistics]:
+        units = None if real.dataset.units is None else dataset.units
+
         def compute() -> list[Statistics]:
             tick = begin(f"real {real.kind} of {real.name}/{split}", bounds[-1])
             batches = _in_order(dataset, bounds[-1], extractor.batch, placement[0])
-            return gather(features_of(extractor, placement=placement)(batches), bounds, keep=keep, tick=tick)
+            return gather(features_of(extractor, placement=placement, units=units)(batches), bounds, keep=keep, tick=tick)
 
         identity = None if real.fingerprint is None else _identity(real, dataset, split, extractor, bounds, keep)
         found = compute() if identity is None else _kept(_path(identity), identity, compute)
-        return _with_samples(found, samples, lambda count: _in_order(dataset, count, extractor.batch, placement[0]))
+        draw = functools.partial(_in_order, dataset, batch=extractor.batch, sharding=placement[0])
+        return _with_samples(found, samples, draw, units)
 
     if size is None:
         part, rest, held_out = split_at(real.dataset, [n // 2, n, 2 * n], real.split)
@@ -122,7 +127,9 @@ def _in_order(dataset: Dataset, count: int, batch: int, sharding: NamedSharding)
         yield drawn["image"], np.asarray(drawn["label"]), min(batch, count - step * batch)
 
 
-def _with_samples(parts: list[Statistics], samples: int, draw: Callable[[int], Batches]) -> list[Statistics]:
+def _with_samples(
+    parts: list[Statistics], samples: int, draw: Callable[[int], Batches], units: Units | None
+) -> list[Statistics]:
     """Adds the first samples of each part; they are not kept on disk, since the data set has them."""
     if not samples:
         return parts
@@ -134,7 +141,7 @@ def _with_samples(parts: list[Statistics], samples: int, draw: Callable[[int], B
         rows = wanted[(position <= wanted) & (wanted < position + counted)] - position
         position += counted
         if len(rows):
-            found.append(np.asarray(as_compared(drawn))[rows])
+            found.append(np.asarray(as_compared(drawn, units))[rows])
     split = np.split(np.concatenate(found), np.cumsum(counts)[:-1])
     return [part._replace(samples=own) for part, own in zip(parts, split, strict=True)]
 
@@ -169,6 +176,8 @@ def _identity(
         "sha256": extractor.digest or extractor.checksum,
         "resize": extractor.resize,
         "kept": _CHANGED,
+        "units": None if dataset.units is None else as_json(dataset.units),
+        "content": None if dataset.facts is None else dataset.facts().fingerprint,
     }
 
 

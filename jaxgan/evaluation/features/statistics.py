@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 
-from jaxgan.core.types import PyTree
+from jaxgan.core.types import PyTree, Units
 from jaxgan.evaluation.features.extractors import Extracted, Extractor
 from jaxgan.evaluation.features.inputs import are_images, as_compared, quantised
 from jaxgan.evaluation.metric import Statistics
@@ -32,13 +32,17 @@ class Rows(NamedTuple):
 
 
 def features_of(
-    extractor: Extractor, *, placement: tuple[NamedSharding, NamedSharding] | None = None
+    extractor: Extractor,
+    *,
+    placement: tuple[NamedSharding, NamedSharding] | None = None,
+    units: Units | None = None,
 ) -> Callable[[Batches], Iterator[Rows]]:
     """Compiles an extractor into a function from batches of samples to their features.
 
     Args:
         extractor: for samples of that shape.
         placement: the shardings of a batch and of what is replicated, as `generate.over_devices`; none when None.
+        units: of the samples, as for `inputs.as_compared`.
 
     Returns:
         `batches -> rows`, an iterator that is one batch behind the devices. It raises ValueError for samples that are not
@@ -49,7 +53,8 @@ def features_of(
     @jax.jit
     def run(params: PyTree, samples: jax.Array) -> tuple[Extracted, jax.Array]:
         broken = ~jnp.isfinite(samples.astype(jnp.float32)).all(axis=tuple(range(1, samples.ndim)))
-        given = quantised(samples) if are_images(samples.shape[1:]) else samples.astype(jnp.float32)
+        pictures = (units is None or units.are_bytes) and are_images(samples.shape[1:])
+        given = quantised(samples) if pictures else as_compared(samples, units)
         return extractor.apply(params, given), broken
 
     def features(batches: Batches) -> Iterator[Rows]:
@@ -71,6 +76,7 @@ def statistics_of(
     *,
     keep: int,
     samples: int = 0,
+    units: Units | None = None,
     tick: Callable[[int], object] = lambda _: None,
 ) -> Statistics:
     """Computes the statistics of n samples that come in batches.
@@ -81,6 +87,7 @@ def statistics_of(
         n: number of samples.
         keep: number of features kept, of the first samples.
         samples: number of samples kept themselves.
+        units: of the samples, as for `inputs.as_compared`.
         tick: called with the number of samples done, batch by batch.
 
     Returns:
@@ -90,7 +97,7 @@ def statistics_of(
         ValueError: for samples or features that are not finite.
     """
     kept: list[np.ndarray] = []
-    (found,) = gather(features(_keeping(batches, min(samples, n), kept)), [n], keep=keep, tick=tick)
+    (found,) = gather(features(_keeping(batches, min(samples, n), kept, units)), [n], keep=keep, tick=tick)
     return found._replace(samples=np.concatenate(kept)) if samples else found
 
 
@@ -145,12 +152,12 @@ def in_batches(images: np.ndarray, batch: int, sharding: NamedSharding) -> Batch
         yield jax.device_put(images[index], sharding), np.zeros(batch, np.int32), min(batch, len(images) - start)
 
 
-def _keeping(batches: Batches, count: int, kept: list[np.ndarray]) -> Batches:
+def _keeping(batches: Batches, count: int, kept: list[np.ndarray], units: Units | None) -> Batches:
     """Hands batches on, and appends their samples to `kept` until `count` are there."""
     for samples, labels, counted in batches:
         missing = count - sum(map(len, kept))
         if missing > 0:
-            kept.append(np.asarray(as_compared(samples))[: min(counted, missing)])
+            kept.append(np.asarray(as_compared(samples, units))[: min(counted, missing)])
         yield samples, labels, counted
 
 

@@ -1,0 +1,186 @@
+"""Samples of any shape as one picture: pictures side by side, colour maps with a bar, lines, slices, marginals."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image, ImageDraw
+
+from jaxgan import pictures
+from jaxgan.core.units import Units, to_user
+
+_REAL, _MADE = "#9a9a9a", "#d6604d"
+_MOST_LINES = 64  # signals in a picture
+_MOST_COLUMNS = 12  # columns of a table
+_MOST_CHANNELS = 4  # colour maps of one sample
+_BAR = 64  # pixels that a colour bar takes
+
+
+def are_pictures(shape: tuple[int, ...], units: Units | None) -> bool:
+    """Returns whether samples are drawn as pictures: `(H, W, C)`, 1 to 4 channels, in bytes or in [0, 1] or [-1, 1]."""
+    if len(shape) != 3 or not 1 <= shape[2] <= 4:
+        return False
+    ends = ((), ()) if units is None else (units.low, units.high)
+    return units is None or units.are_bytes or ends in [((0.0,), (1.0,)), ((-1.0,), (1.0,))]
+
+
+def view(
+    samples: ArrayLike,
+    units: Units | None = None,
+    *,
+    real: ArrayLike | None = None,
+    columns: int | None = None,
+    title: str = "",
+) -> Image.Image:
+    """Samples of any shape in one picture.
+
+    Pictures stand side by side. Fields `[N, H, W, C]` in other units are colour maps with a bar, one beside the other for each
+    of up to 4 channels; of volumes `[N, D, H, W, C]` the middle slices across each axis are. Signals `[N, T, C]` are lines, a
+    colour for each channel. Of vectors `[N, F]` up to two numbers are points in the plane; of more the marginals and the
+    correlations are drawn.
+
+    Args:
+        samples: `[N, ..., C]` as networks make them, in [-1, 1] or as the units say.
+        units: of the user's samples, in which axes and bars are labelled.
+        real: real samples beneath points and marginals, as networks see them.
+        columns: in a row of pictures, fields, slices or lines; by default as nearly a square as can be.
+        title: above points.
+
+    Returns:
+        The picture.
+
+    Raises:
+        ValueError: when samples have no such shape.
+    """
+    x = np.asarray(samples)
+    if are_pictures(x.shape[1:], units):
+        return pictures.grid(x, columns=columns)
+    if x.ndim == 2 and x.shape[1] <= 2:
+        return pictures.scatter(_plane(x), real=None if real is None else _plane(np.asarray(real)), title=title)
+    if x.ndim == 2:
+        return _table(_in_units(x, units), None if real is None else _in_units(np.asarray(real), units))
+    if x.ndim == 3:
+        return _lines(_in_units(x, units), columns)
+    if x.ndim == 4:
+        return _fields(x, units, columns)
+    if x.ndim == 5:
+        return _fields(_slices(x), units, columns)
+    raise ValueError(f"samples: of shape {list(x.shape)}, but it must be [N, F], [N, T, C], [N, H, W, C] or [N, D, H, W, C]")
+
+
+def _plane(points: np.ndarray) -> np.ndarray:
+    return points[:, :2] if points.shape[1] > 1 else np.concatenate([points, np.zeros_like(points)], axis=1)
+
+
+def _in_units(x: np.ndarray, units: Units | None) -> np.ndarray:
+    return (x if units is None else to_user(x, units)).astype(np.float64)
+
+
+def _slices(x: np.ndarray) -> np.ndarray:
+    """Returns the middle slices across each axis of volumes beside each other, `[N, H', W', C]`, shorter ones on -1."""
+    depth, height, width = (side // 2 for side in x.shape[1:4])
+    three = [x[:, depth], x[:, :, height], x[:, :, :, width]]
+    tall = max(each.shape[1] for each in three)
+    padded = [np.pad(each, ((0, 0), (0, tall - each.shape[1]), (0, 0), (0, 0)), constant_values=-1) for each in three]
+    gap = np.full((len(x), tall, 1, x.shape[-1]), -1.0, x.dtype)
+    return np.concatenate([padded[0], gap, padded[1], gap, padded[2]], axis=2)
+
+
+def _fields(x: np.ndarray, units: Units | None, columns: int | None) -> Image.Image:
+    """Draws each channel in the colours of one map, whose ends are the ends of the units."""
+    from matplotlib import colormaps
+
+    channels = min(x.shape[-1], _MOST_CHANNELS)
+    low, high = _ends(x, units)
+    beside = np.concatenate([x[..., i] for i in range(channels)], axis=2)
+    share = np.clip(np.nan_to_num((beside - low) / max(high - low, 1e-12)), 0.0, 1.0)
+    colours = colormaps["viridis"]
+    grid = pictures.grid((colours(share)[..., :3] * 255).round().astype(np.uint8), columns=columns)
+    canvas = Image.new("RGB", (grid.width + _BAR, max(grid.height, 40)), "white")
+    canvas.paste(grid, (0, 0))
+    bar = (colours(np.linspace(1, 0, grid.height))[:, None, :3] * 255).round().astype(np.uint8).repeat(12, axis=1)
+    canvas.paste(Image.fromarray(bar), (grid.width + 4, 0))
+    draw, words = ImageDraw.Draw(canvas), _labels(low, high, units)
+    draw.text((grid.width + 19, 0), words[1], fill="black")
+    draw.text((grid.width + 19, canvas.height - 12), words[0], fill="black")
+    return canvas
+
+
+def _ends(x: np.ndarray, units: Units | None) -> tuple[float, float]:
+    if units is not None and units.low:
+        return -1.0, 1.0
+    finite = x[np.isfinite(x)]
+    return float(finite.min(initial=0.0)), float(finite.max(initial=1.0))
+
+
+def _labels(low: float, high: float, units: Units | None) -> tuple[str, str]:
+    """Returns what stands at the ends of a colour bar; where channels have ranges of their own, words."""
+    if units is None or not units.low:
+        return f"{low:.4g}", f"{high:.4g}"
+    if len(set(units.low)) > 1 or len(set(units.high)) > 1:
+        return "least", "most"
+    return f"{units.low[0]:.4g}", f"{units.high[0]:.4g}"
+
+
+def _lines(x: np.ndarray, columns: int | None) -> Image.Image:
+    """Draws each signal in a cell of its own, all to one scale."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.figure import Figure
+
+    x = x[:_MOST_LINES]
+    count, length, channels = x.shape
+    columns = columns or max(round(np.sqrt(count)), 1)
+    rows = -(-count // columns)
+    low, high = float(np.nanmin(x)), float(np.nanmax(x))
+    across = np.linspace(0.05, 0.95, length)
+    up = 0.05 + 0.9 * (x - low) / max(high - low, 1e-12)
+    figure = Figure(figsize=(1.5 * columns, 1.0 * rows + 0.3), dpi=80, layout="constrained")
+    axes = figure.add_subplot(xlim=(0, columns), ylim=(-rows, 0), title=f"{length} steps, {low:.4g} to {high:.4g}")
+    corners = np.array([(i % columns, -(i // columns) - 1) for i in range(count)], float)
+    for channel in range(channels):
+        lines = np.stack([corners[:, :1] + across, corners[:, 1:] + up[..., channel]], axis=-1)
+        axes.add_collection(LineCollection(list(lines), colors=f"C{channel % 10}", linewidths=0.8))
+    axes.set(xticks=range(columns + 1), yticks=range(-rows, 1), xticklabels=[], yticklabels=[])
+    axes.grid(alpha=0.4)
+    return _rendered(figure)
+
+
+def _table(x: np.ndarray, real: np.ndarray | None) -> Image.Image:
+    """Draws the marginals of the first columns, and the correlations of all, the real ones' beside."""
+    from matplotlib.figure import Figure
+
+    shown = min(x.shape[1], _MOST_COLUMNS)
+    sets: list[tuple[str, np.ndarray]] = [*([("real", real)] if real is not None else []), ("generated", x)]
+    wide = min(shown + len(sets), 4)
+    figure = Figure(figsize=(2.4 * wide, 2.0 * -(-(shown + len(sets)) // wide)), dpi=80, layout="constrained")
+    panels: Sequence[Any] = [figure.add_subplot(-(-(shown + len(sets)) // wide), wide, i + 1) for i in range(shown + len(sets))]
+    for column, axes in enumerate(panels[:shown]):
+        values = sets[0][1][:, column]
+        edges = np.linspace(values.min(), max(values.max(), values.min() + 1e-9), 25)
+        for name, each in sets:
+            clipped = np.clip(np.nan_to_num(each[:, column]), edges[0], edges[-1])
+            style = {"color": _REAL, "alpha": 0.5} if name == "real" else {"color": _MADE, "histtype": "step", "lw": 1.2}
+            axes.hist(clipped, bins=edges, density=True, **style)
+        axes.set_title(f"column {column}", fontsize=8)
+        axes.tick_params(labelsize=6)
+    for axes, (name, each) in zip(panels[shown:], sets, strict=True):
+        axes.imshow(_correlations(each), vmin=-1, vmax=1, cmap="RdBu_r")
+        axes.set_title(f"correlations, {name}", fontsize=8)
+        axes.set_axis_off()
+    return _rendered(figure)
+
+
+def _correlations(x: np.ndarray) -> np.ndarray:
+    x = np.nan_to_num(x - x.mean(0))
+    scale = np.maximum(np.sqrt(np.square(x).sum(0)), 1e-12)
+    found: np.ndarray = (x.T @ x) / np.outer(scale, scale)
+    return found
+
+
+def _rendered(figure: Any) -> Image.Image:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
