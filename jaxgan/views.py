@@ -14,6 +14,7 @@ _REAL, _MADE = "#9a9a9a", "#d6604d"
 _MOST_LINES = 64  # signals in a picture
 _MOST_COLUMNS = 12  # columns of a table
 _MOST_CHANNELS = 4  # colour maps of one sample
+_TALL = 48  # pixels: lower colour maps are enlarged
 _BAR = 64  # pixels that a colour bar takes
 
 
@@ -96,7 +97,8 @@ def _fields(x: np.ndarray, units: Units | None, columns: int | None) -> Image.Im
     beside = np.concatenate([x[..., i] for i in range(channels)], axis=2)
     share = np.clip(np.nan_to_num((beside - low) / max(high - low, 1e-12)), 0.0, 1.0)
     colours = colormaps["viridis"]
-    grid = pictures.grid((colours(share)[..., :3] * 255).round().astype(np.uint8), columns=columns)
+    scale = max(-(-_TALL // beside.shape[1]), 1)
+    grid = pictures.grid((colours(share)[..., :3] * 255).round().astype(np.uint8), columns=columns, scale=scale)
     canvas = Image.new("RGB", (grid.width + _BAR, max(grid.height, 40)), "white")
     canvas.paste(grid, (0, 0))
     bar = (colours(np.linspace(1, 0, grid.height))[:, None, :3] * 255).round().astype(np.uint8).repeat(12, axis=1)
@@ -142,6 +144,7 @@ def _lines(x: np.ndarray, columns: int | None) -> Image.Image:
         lines = np.stack([corners[:, :1] + across, corners[:, 1:] + up[..., channel]], axis=-1)
         axes.add_collection(LineCollection(list(lines), colors=f"C{channel % 10}", linewidths=0.8))
     axes.set(xticks=range(columns + 1), yticks=range(-rows, 1), xticklabels=[], yticklabels=[])
+    axes.tick_params(length=0)
     axes.grid(alpha=0.4)
     return _rendered(figure)
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +67,16 @@ def test_every_kind_trains_and_comes_back_in_its_units(kind, tmp_path):
     interpolate(run.path, out=tmp_path / "way.png", frames=2, seeds=(1, 2))
     with Image.open(run.path / "samples" / "000002.png") as picture:
         assert len(set(np.asarray(picture.convert("L")).ravel().tolist())) > 4
+
+
+def test_the_readme_of_data_runs_as_printed(tmp_path, monkeypatch, capsys):
+    page = Path(data.__file__).with_name("README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code.replace("steps=2_000", "steps=2"), "README.md", "exec"), {})
+    assert capsys.readouterr().out == "float64 (4, 24, 40, 1)\n"
+    units = json.loads((tmp_path / "runs" / "fields" / "recipe.json").read_text())["data"]["units"]
+    assert units["low"][0] == pytest.approx(273.15, abs=0.1)
 
 
 def test_figures_are_in_the_users_units(tmp_path):
