@@ -208,7 +208,7 @@ def test_out_of_memory_while_training_is_one_line_and_the_checkpoint_stays(
 def test_out_of_memory_while_sampling_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny_run: Path, error: Any
 ) -> None:
-    monkeypatch.setattr("jaxgan.commands.sample.generate", lambda *_, **__: error())
+    monkeypatch.setattr("jaxgan.weights.portable.Sampler.__call__", lambda *_, **__: error())
     status, made, told = run(capsys, "sample", tiny_run, "--batch", "32", "--out", "x.npz")
     assert (status, made, len(told)) == (1, "", 1)
     assert "out of memory: 32 images of side 8 at a time need about" in told[0]

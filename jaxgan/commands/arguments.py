@@ -49,17 +49,17 @@ class Sample:
     """Draws images from the averaged generator; image i depends on the seed, its label and i only."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory."""
-    n: int = 64
-    """How many."""
+    """Run directory, or a .safetensors or .jaxgan file."""
+    n: int | None = None
+    """How many; 64 by default, of points 2,500."""
     seed: int = 0
     """Seed of the latents."""
-    labels: tuple[int, ...] | None = None
-    """Classes to draw, in turn; every class by default."""
+    labels: tuple[str, ...] | None = None
+    """Classes to draw, in turn, by number or name; every class by default."""
     truncation: float | None = None
     """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
     batch: int = 64
-    """Images generated at a time; it does not change them."""
+    """Most images generated at a time; it does not change them."""
     out: Path | None = None
     """.png: one grid; .npz: arrays images and labels; a folder: one PNG each. By default a grid in the run."""
     member: int = 0
@@ -81,17 +81,17 @@ class Interpolate:
     """Draws the way through latent space from image to image."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory."""
+    """Run directory, or a .safetensors or .jaxgan file."""
     out: Path
-    """.png: a strip; .gif or .webp: an animation."""
+    """.png: strips; .gif or .webp: an animation that comes back to its beginning."""
     seeds: tuple[int, ...] = (3, 7, 12)
     """Seeds of the images to pass through."""
-    frames: int = 9
-    """Images from one seed to the next, both included."""
+    frames: int | None = None
+    """Images from one seed to the next, both included; 9 of a strip, 24 of an animation by default."""
     path: Literal["slerp", "lerp"] = "slerp"
     """Along the great circle or the straight line."""
-    labels: tuple[int, ...] | None = None
-    """Classes that walk the same way, a row each; class 0 by default."""
+    labels: tuple[str, ...] | None = None
+    """Classes that walk the same way, by number or name; every class by default."""
     member: int = 0
     """Of a run of several GANs, the one to take."""
     best: bool = False

@@ -26,6 +26,8 @@ from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, metrics
 from jaxgan.training.callbacks import Writer
 from jaxgan.training.experiment import Experiment, Shape, build, own_metrics
+from jaxgan.training.sampler import generator_of, sampler
+from jaxgan.weights.portable import SIZES, Sampler, Samples
 
 log = logging.getLogger("jaxgan")
 T = TypeVar("T")
@@ -42,6 +44,8 @@ _OURS = (
     "evaluation.json",
     "evaluation-nearest.png",
 )
+_HELD: dict[tuple[Path, int, int | None, int], Sampler] = {}  # of `Run.sample`
+_MOST_HELD = 4
 _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -73,11 +77,98 @@ class Run(NamedTuple):
         """The folder of pictures."""
         return self.path / "samples"
 
+    @environment.fixed()
+    def sampler(
+        self, *, member: int = 0, step: int | None = None, best: bool = False, strict: bool = False, batch: int = SIZES[-1]
+    ) -> Sampler:
+        """Reads the averaged generator of a checkpoint, the latest by default, and nothing else of its state.
+
+        Args:
+            member: of a run of several GANs, the one to take.
+            step: which checkpoint.
+            best: the one that `keep_best` keeps.
+            strict: refuse a damaged checkpoint rather than fall back to the one before.
+            batch: most samples made at a time; it does not change them.
+
+        Raises:
+            FileNotFoundError, CheckpointError, FieldError: as `load`.
+        """
+        built = generator_of(self.recipe, self.shape, self.class_names)
+        if not 0 <= member < built.count:
+            raise FieldError("member", member, f"the run's members are 0 to {built.count - 1}")
+        read = functools.partial(checkpoint.restore_generator, self.checkpoints, built.abstract, strict=strict)
+        weights, _ = _read_best(self, read) if best else read(step=step)
+        one = weights if built.count == 1 else jax.tree.map(lambda x: x[member], weights)
+        return sampler(built, one, batch=batch)
+
+    def sample(
+        self,
+        n: int | None = None,
+        seed: int = 0,
+        labels: Any = None,
+        *,
+        z: Any = None,
+        truncation: float | None = None,
+        member: int = 0,
+        best: bool = False,
+    ) -> Samples:
+        """Draws from the averaged generator of the latest checkpoint: `run.sample(n=16, seed=0, labels="cat")`.
+
+        The generator is read and compiled once, until there is a newer checkpoint. A notebook shows the result as a picture.
+
+        Args:
+            n: number of samples; by default 16, of points 2,500.
+            seed: of the latents, 0 to 2^32 - 1.
+            labels: a class by number or name, or a sequence of such, repeated in turn; by default each class in turn.
+            z: latents `[N, D]` to map instead.
+            truncation: psi, see `Sampler`.
+            member: of a run of several GANs, the one to take.
+            best: of the checkpoint that `keep_best` keeps.
+
+        Returns:
+            `Samples`: `images` uint8 `[N, H, W, C]` (points float32 `[N, F]`), `labels` int32 `[N]`.
+
+        Raises:
+            ValueError, FileNotFoundError: one line, when an argument is not allowed or there is no checkpoint.
+        """
+        saved = checkpoint.saved_steps(self.checkpoints)
+        step = best_step(self) if best else saved[-1] if saved else None
+        held = _HELD.get(key := (self.path, (self.path / record.FILE).stat().st_mtime_ns, step, member))
+        if held is None:
+            while len(_HELD) >= _MOST_HELD:
+                _HELD.pop(next(iter(_HELD)), None)
+            held = _HELD[key] = self.sampler(member=member, step=step)
+        return held(n, seed, labels, z, truncation)
+
     def experiment(self, *, dataset: Dataset | None = None) -> Experiment:
         """Returns the run's recipe, built for data of its shape."""
         return build(
             self.recipe, dataset=dataset, shape=self.shape, class_names=self.class_names, counted_from=self.counted_from
         )
+
+
+class _Pair(NamedTuple):
+    gan: GAN
+    state: GANState
+
+
+class Loaded(_Pair):
+    """A GAN and its state, `gan, state = jaxgan.load(run)`; `jaxgan.load(run).sample(n=16)` shows what it makes."""
+
+    _sampler: Callable[[], Sampler]
+
+    def sample(
+        self, n: int | None = None, seed: int = 0, labels: Any = None, *, z: Any = None, truncation: float | None = None
+    ) -> Samples:
+        """Draws from the averaged generator of this state, of several GANs from the first; as `Run.sample`."""
+        return self._sampler()(n, seed, labels, z, truncation)
+
+
+def _loaded(run: Run, gan: GAN, state: GANState, weights: Weights) -> Loaded:
+    found = Loaded(gan, state)
+    build_ = functools.partial(generator_of, run.recipe, run.shape, run.class_names)
+    found._sampler = functools.cache(lambda: sampler(build_(), weights))
+    return found
 
 
 class Wish(NamedTuple):
@@ -242,7 +333,7 @@ def load(
     strict: bool = False,
     code: str | Path | None = None,
     trust_run_code: bool = False,
-) -> tuple[GAN, GANState]:
+) -> Loaded:
     """Loads a run, ready to sample or to go on training.
 
     Args:
@@ -255,7 +346,7 @@ def load(
         trust_run_code: execute the copy of its code that the run carries.
 
     Returns:
-        `(gan, state)`.
+        `(gan, state)`, which has a `sample(n=16, seed=0, labels=None)` as `Run` has.
 
     Raises:
         FileNotFoundError: when there is no run, or no checkpoint in it.
@@ -265,9 +356,10 @@ def load(
     experiment = run.experiment()
     state = restore(run, experiment, step=step, strict=strict)
     if member is None:
-        return experiment.gan, state
+        return _loaded(run, experiment.gan, state, experiment.weights_apart(state.ema)[0])
     alone = experiment.member(member)
-    return alone.gan, sweep.member(state, member) if experiment.several else state
+    state = sweep.member(state, member) if experiment.several else state
+    return _loaded(run, alone.gan, state, state.ema)
 
 
 def restore(run: Run, experiment: Experiment, *, step: int | None = None, best: bool = False, strict: bool = False) -> GANState:

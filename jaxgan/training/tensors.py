@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -21,9 +22,11 @@ from jaxgan.recipes.record import Allowed
 from jaxgan.system import arrays, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training.experiment import Experiment, Shape, build
+from jaxgan.training.sampler import Generator, generator_of
 from jaxgan.weights import foreign
 
 FORMAT = "2"
+T = TypeVar("T")
 
 
 class Loaded(NamedTuple):
@@ -94,7 +97,41 @@ def load(path: str | Path, allowed: Allowed | None = None) -> Loaded:
         ValueError: one line, when its sha256 is not the one beside it, where there is one; when it holds no recipe; or when its
             tensors are not the recipe's: every one that is missing, surplus, misshaped or not finite is named.
     """
-    path = Path(path)
+    return _read(
+        Path(path),
+        allowed,
+        lambda recipe, shape, names, tensors: Loaded(
+            recipe, shape, names, *_fitted(tensors, build(recipe, shape=shape, class_names=names))
+        ),
+    )
+
+
+def generator(path: str | Path, allowed: Allowed | None = None) -> tuple[Generator, Weights]:
+    """Reads the averaged generator of a file of weights; D is neither built nor looked at.
+
+    Args:
+        path: the file.
+        allowed: as for `load`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`.
+    """
+
+    def of(recipe: Recipe, shape: Shape, names: tuple[str, ...], tensors: dict[str, np.ndarray]) -> tuple[Generator, Weights]:
+        built = generator_of(recipe, shape, names)
+        wanted = _named(built.abstract, None)
+        own = _adopted({name: x for name, x in tensors.items() if name.startswith("G/")}, wanted)
+        return built, jax.tree.unflatten(jax.tree.structure(built.abstract), [own[name] for name in wanted])
+
+    return _read(Path(path), allowed, of)
+
+
+def _read(
+    path: Path,
+    allowed: Allowed | None,
+    make: Callable[[Recipe, Shape, tuple[str, ...], dict[str, np.ndarray]], T],
+) -> T:
+    """Returns what `make` makes of recipe, shape, names of classes and tensors of a file, once they are known to be sound."""
     content = files.read(path)
     _check_seal(path, content)
     try:
@@ -112,10 +149,9 @@ def load(path: str | Path, allowed: Allowed | None = None) -> Loaded:
         shape = Shape(*record.shape_of(sample, classes))
         loader = Loader(code, None, None if allowed is None else allowed.folder)
         recipe = recipes.from_dict(fields, version=int(written), resolve=loader.value)
-        generator, discriminator = _fitted(tensors, build(recipe, shape=shape, class_names=names))
+        return make(recipe, shape, names, tensors)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return Loaded(recipe, shape, names, generator, discriminator)
 
 
 def _fitted(tensors: dict[str, np.ndarray], experiment: Experiment) -> tuple[Weights, Weights | None]:
@@ -123,10 +159,20 @@ def _fitted(tensors: dict[str, np.ndarray], experiment: Experiment) -> tuple[Wei
     with_d = any(name.startswith("D/") for name in tensors)
     weights = (state.ema, Weights(state.d.params, state.d.stats) if with_d else None)
     wanted = _named(*weights)
+    tensors = _adopted(tensors, wanted)
+    return jax.tree.unflatten(jax.tree.structure(weights), [tensors[name] for name in wanted])
+
+
+def _adopted(tensors: dict[str, np.ndarray], wanted: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Returns tensors in the dtypes that a recipe's networks have.
+
+    Raises:
+        ValueError: when they are not those tensors.
+    """
     with np.errstate(over="ignore", invalid="ignore"):  # to infinity, which is then refused by name
         tensors = {name: x.astype(wanted[name].dtype) if name in wanted else x for name, x in tensors.items()}
     foreign.adopt(tensors, {name: foreign.Tensor(x.shape) for name, x in wanted.items()})  # as they are: it only checks
-    return jax.tree.unflatten(jax.tree.structure(weights), [tensors[name] for name in wanted])
+    return tensors
 
 
 def _named(generator: Weights, discriminator: Weights | None) -> dict[str, Any]:

@@ -556,8 +556,8 @@ def _draw_whole(run: runs.Run, equilibrium: float | None) -> None:
     if rows:
         pictures.curves(rows, run.path / "curves.png", equilibrium=equilibrium)
     frames = pictures.frames(sorted(run.samples.glob("[0-9]*.png")))
-    if frames:
-        pictures.animation(frames, run.path / "progress.webp")
+    if frames:  # points are drawn with the step over them
+        pictures.progress(frames, run.path / "progress.webp", titles=len(run.shape.sample) > 1)
 
 
 def _announce(run: runs.Run, experiment: Experiment, step: int) -> None:
