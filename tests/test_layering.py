@@ -152,6 +152,8 @@ LIGHT = (
     "jaxgan.recipes",
     "jaxgan.commands.arguments",
     "jaxgan.commands.options",
+    "jaxgan.commands.help",
+    "jaxgan.commands.completion",
     "jaxgan.system.messages",
     "jaxgan.system.files",
     "jaxgan.system.environment",

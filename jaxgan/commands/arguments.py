@@ -225,3 +225,11 @@ class Bench:
 @dataclass(frozen=True)
 class Recipes:
     """Lists the recipes: data, networks, objective, what each needs and what it reached."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Prints what a shell evaluates for tab completion: `eval "$(jaxgan completion bash)"`."""
+
+    shell: Annotated[tyro.conf.Positional[Literal["bash", "zsh", "fish"]], tyro.conf.arg(metavar="SHELL")]
+    """bash, zsh or fish."""

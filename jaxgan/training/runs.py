@@ -586,7 +586,8 @@ def _check_same(old: record.Record, new: Run, wish: Wish) -> None:
     if not found and shapes[0] != shapes[1]:
         found = [f"data: shape {old.sample}, {old.classes} classes -> {new.shape.sample}, {new.shape.classes}"]
     if found and not wish.change:
-        remedy = "name another folder with --run, go on with it by --change, or start anew with --overwrite"
+        own = f"`jaxgan train {shown(old.path)}` goes on with its own recipe; else"
+        remedy = f"{own} name another folder with --run, go on with this one by --change, or start anew with --overwrite"
         raise FieldError("run", f"{old.path} was trained with another recipe ({'; '.join(found)})", remedy, link=": ")
     others = _other_environment(old, environment.recorded())
     if others and not wish.change:
@@ -597,6 +598,12 @@ def _check_same(old: record.Record, new: Run, wish: Wish) -> None:
     if files_ and not wish.accept_code and not wish.change:
         remedy = "go on with --accept-code, or start anew with --overwrite"
         raise FieldError("code", f"{', '.join(files_)} changed since {old.path} was trained", remedy, link=": ")
+
+
+def shown(path: Path) -> str:
+    """Returns a path as it is typed from here, where it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _other_environment(old: record.Record, now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
