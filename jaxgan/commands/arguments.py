@@ -150,12 +150,12 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Export:
-    """Writes the averaged generator and the discriminator as safetensors, the recipe in it and beside it."""
+    """Writes the averaged generator in one file: weights, with D's, or a program that runs without this library."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory."""
     out: Path
-    """.safetensors"""
+    """.safetensors: weights, the recipe in it and beside it; .jaxgan: a program that needs jax, numpy and flatbuffers."""
     member: int = 0
     """Of a run of several GANs, the one to take."""
     best: bool = False

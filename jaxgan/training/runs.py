@@ -26,7 +26,7 @@ from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, metrics
 from jaxgan.training.callbacks import Writer
 from jaxgan.training.experiment import Experiment, Shape, build, own_metrics
-from jaxgan.training.sampler import generator_of, sampler
+from jaxgan.training.sampler import Generator, generator_of, sampler
 from jaxgan.weights.portable import SIZES, Sampler, Samples
 
 log = logging.getLogger("jaxgan")
@@ -78,9 +78,22 @@ class Run(NamedTuple):
         return self.path / "samples"
 
     @environment.fixed()
-    def sampler(
-        self, *, member: int = 0, step: int | None = None, best: bool = False, strict: bool = False, batch: int = SIZES[-1]
-    ) -> Sampler:
+    def sampler(self, *, batch: int = SIZES[-1], **of: Any) -> Sampler:
+        """Returns the averaged generator of a checkpoint, the latest by default, ready to draw.
+
+        Args:
+            batch: most samples made at a time; it does not change them.
+            **of: as for `generator`.
+
+        Raises:
+            FileNotFoundError, CheckpointError, FieldError: as `load`.
+        """
+        built, weights, _ = self.generator(**of)
+        return sampler(built, weights, batch=batch)
+
+    def generator(
+        self, *, member: int = 0, step: int | None = None, best: bool = False, strict: bool = False
+    ) -> tuple[Generator, Weights, int]:
         """Reads the averaged generator of a checkpoint, the latest by default, and nothing else of its state.
 
         Args:
@@ -88,7 +101,9 @@ class Run(NamedTuple):
             step: which checkpoint.
             best: the one that `keep_best` keeps.
             strict: refuse a damaged checkpoint rather than fall back to the one before.
-            batch: most samples made at a time; it does not change them.
+
+        Returns:
+            The generator, built alone, its weights, and the step they are from.
 
         Raises:
             FileNotFoundError, CheckpointError, FieldError: as `load`.
@@ -97,9 +112,8 @@ class Run(NamedTuple):
         if not 0 <= member < built.count:
             raise FieldError("member", member, f"the run's members are 0 to {built.count - 1}")
         read = functools.partial(checkpoint.restore_generator, self.checkpoints, built.abstract, strict=strict)
-        weights, _ = _read_best(self, read) if best else read(step=step)
-        one = weights if built.count == 1 else jax.tree.map(lambda x: x[member], weights)
-        return sampler(built, one, batch=batch)
+        weights, found = _read_best(self, read) if best else read(step=step)
+        return built, weights if built.count == 1 else jax.tree.map(lambda x: x[member], weights), found
 
     def sample(
         self,

@@ -5,10 +5,10 @@
     samples = sampler(n=16, seed=0, labels=3)   # samples.images uint8 [16, H, W, C], samples.labels int32 [16]
 
 It imports NumPy, and JAX (which needs the package flatbuffers for it) once a file is loaded; nothing else of this library.
-A `.jaxgan` file holds StableHLO programs of `jax.export` for CPU, CUDA and TPU, weights included. JAX promises to read them
-for 6 months after the version that wrote them, often longer, and never with a JAX older than that; `.safetensors` has no
-such window. Its layout: 8 bytes of magic, the sha256 of all that follows, the length of the header as 8 bytes, little
-endian, the header in JSON, the programs.
+A `.jaxgan` file holds StableHLO programs of `jax.export` for CPU, CUDA and TPU, and the weights. JAX promises to read such
+programs for 6 months after the version that wrote them, often longer, and never with a JAX older than that; `.safetensors`
+has no such window. Its layout: 8 bytes of magic, the sha256 of all that follows, the length of the header as 8 bytes, little
+endian, the header in JSON, the programs, the weights.
 """
 
 import difflib
@@ -28,6 +28,7 @@ MAGIC = b"jaxgan\x00\x01"
 FORMAT = 1
 SIZES = (1, 8, 64)  # of batches; each is compiled once
 PROGRAMS = ("latents", "images", "truncated")
+WINDOW = "read by the version of JAX that wrote it and by newer ones for 6 months at least, never by older ones"
 _MOST, _SEEDS, _HEADER = 10_000_000, 2**32, 2**24
 
 
@@ -264,21 +265,25 @@ class NotAnExport(ValueError):
     """A file is not a `.jaxgan` file that this version reads; the message is one line."""
 
 
-def pack(header: dict[str, Any], programs: dict[str, bytes]) -> bytes:
+def pack(header: dict[str, Any], programs: dict[str, bytes], weights: Sequence[np.ndarray]) -> bytes:
     """Returns the bytes of a `.jaxgan` file.
 
     Args:
-        header: facts in JSON; `format` and `programs` are added.
+        header: facts in JSON; `format`, `programs` and `weights` are added.
         programs: serialised by `jax.export`, by the names of `PROGRAMS`.
+        weights: the first argument of each program, a list.
     """
-    sizes = {name: len(program) for name, program in programs.items()}
-    text = json.dumps({"format": FORMAT} | header | {"programs": sizes}, sort_keys=True).encode()
-    body = len(text).to_bytes(8, "little") + text + b"".join(programs.values())
+    arrays = [np.asarray(each) for each in weights]
+    sizes = {name: len(programs[name]) for name in PROGRAMS}
+    table = [[each.dtype.name, list(each.shape)] for each in arrays]
+    text = json.dumps({"format": FORMAT} | header | {"programs": sizes, "weights": table}, sort_keys=True).encode()
+    parts = [programs[name] for name in PROGRAMS] + [each.tobytes() for each in arrays]
+    body = len(text).to_bytes(8, "little") + text + b"".join(parts)
     return MAGIC + hashlib.sha256(body).digest() + body
 
 
-def unpack(content: bytes, name: str = "file") -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Returns header and programs of a `.jaxgan` file; nothing is deserialised before the sha256 is known to be right.
+def unpack(content: bytes, name: str = "file") -> tuple[dict[str, Any], dict[str, bytes], list[np.ndarray]]:
+    """Returns header, programs and weights of a `.jaxgan` file; nothing is deserialised before the sha256 is known to be right.
 
     Args:
         content: of the file.
@@ -299,15 +304,31 @@ def unpack(content: bytes, name: str = "file") -> tuple[dict[str, Any], dict[str
         if length > min(_HEADER, len(content) - 48):
             raise ValueError("its header is longer than the file")
         header = json.JSONDecoder().decode(content[48 : 48 + length].decode())
-        programs, start = {}, 48 + length
+        programs, weights, start = {}, [], 48 + length
         for key in PROGRAMS:
             size = header["programs"][key]
             programs[key], start = content[start : start + size], start + size
+        for kind, shape in header["weights"]:
+            count, dtype = math.prod(shape), _dtype(kind)
+            size = count * dtype.itemsize
+            weights.append(np.frombuffer(content[start : start + size], dtype, count).reshape(shape))
+            start += size
         if start != len(content) or header["format"] != FORMAT:
-            raise ValueError("its programs do not fill the file")
+            raise ValueError("programs and weights do not fill the file")
     except (ValueError, KeyError, TypeError) as error:
         raise NotAnExport(f"{name}: its header is not that of a .jaxgan file: {error}") from error
-    return header, programs
+    return header, programs, weights
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    if name == "bfloat16":
+        import ml_dtypes  # which JAX brings
+
+        return np.dtype(ml_dtypes.bfloat16)
+    found = np.dtype(name)
+    if found.kind not in "biuf":
+        raise ValueError(f"weights of {name}")
+    return found
 
 
 def load(path: str | os.PathLike[str]) -> Sampler:
@@ -340,12 +361,12 @@ def of_bytes(
     Raises:
         NotAnExport: as `load`.
     """
-    header, programs = unpack(content, name)
+    header, programs, weights = unpack(content, name)
     try:
         about = about_of(header)
     except (KeyError, TypeError, ValueError) as error:
         raise NotAnExport(f"{name}: its header is not that of a .jaxgan file: {error}") from error
-    return Sampler(_functions(header, programs, name), about, sizes_up_to(batch), draw)
+    return Sampler(_functions(header, programs, weights, name), about, sizes_up_to(batch), draw)
 
 
 def about_of(header: dict[str, Any]) -> About:
@@ -355,7 +376,7 @@ def about_of(header: dict[str, Any]) -> About:
     return About(shape=shape, class_names=names, **about)
 
 
-def _functions(header: dict[str, Any], programs: dict[str, bytes], name: str) -> Functions:
+def _functions(header: dict[str, Any], programs: dict[str, bytes], weights: list[np.ndarray], name: str) -> Functions:
     try:
         import jax
         from jax import export
@@ -367,23 +388,23 @@ def _functions(header: dict[str, Any], programs: dict[str, bytes], name: str) ->
     try:
         read = {key: export.deserialize(bytearray(program)) for key, program in programs.items()}
     except Exception as error:  # a serialisation that this JAX does not know makes it raise nearly anything
-        window = "a file is read for 6 months or more by newer versions, and never by older ones"
-        raise NotAnExport(f"{name}: JAX {jax.__version__} cannot read what JAX {written} wrote; {window}") from error
+        raise NotAnExport(f"{name}: JAX {jax.__version__} cannot read what JAX {written} wrote; a file is {WINDOW}") from error
     platform = {"gpu": "cuda"}.get(backend, backend)
     if platform not in read["images"].platforms:
         there = ", ".join(read["images"].platforms)
         raise NotAnExport(f"{name}: it holds programs for {there}, but JAX runs on {platform} here")
     latents, images, truncated = (jax.jit(read[key].call) for key in PROGRAMS)
+    held = jax.device_put(weights)
 
     def draw(seed: int, index: np.ndarray) -> Any:
-        return latents(np.uint32(seed), index)
+        return latents(held, np.uint32(seed), index)
 
     def make(seed: int, z: Any, labels: np.ndarray, psi: float | None) -> Any:
         if psi is None:
-            return images(np.uint32(seed), z, labels)
+            return images(held, np.uint32(seed), z, labels)
         # Of a threshold its tail as well, which keeps its digits in double precision only.
         cut = np.float32(math.erfc(psi / math.sqrt(2.0)))
-        return truncated(np.uint32(seed), z, labels, np.float32(psi), cut)
+        return truncated(held, np.uint32(seed), z, labels, np.float32(psi), cut)
 
     return Functions(draw, make)
 
