@@ -49,7 +49,7 @@ import numpy as np
 samples = portable.load("g.jaxgan")(n=12, seed=5)
 np.savez("alone.npz", images=samples.images, labels=samples.labels)
 tops = {name.partition(".")[0] for name in sys.modules}
-ours = {"jaxgan", "flax", "optax", "orbax", "lazy_loader", "safetensors", "PIL", "matplotlib", "tyro", "tqdm", "sklearn", "grain"}
+ours = {"jaxgan", "flax", "optax", "orbax", "lazy_loader", "safetensors", "PIL", "matplotlib", "tyro", "tqdm", "grain"}
 assert not tops & ours, tops & ours
 """
 
