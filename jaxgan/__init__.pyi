@@ -9,6 +9,7 @@ from .commands.export import export as export
 from .commands.plan import plan as plan
 from .commands.sample import interpolate as interpolate
 from .commands.sample import sample as sample
+from .commands.sampler import load_sampler as load_sampler
 from .core import ada as ada
 from .core import augment as augment
 from .core import latents as latents

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 import sys
+import textwrap
 import traceback
 import warnings
 from collections.abc import Callable
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
 from jaxgan.commands import arguments as of
+from jaxgan.commands import help as of_help
 from jaxgan.commands import options
-from jaxgan.recipes import NAMES, UserCodeError, check, members, preset, sources
+from jaxgan.recipes import NAMES, Recipe, UserCodeError, check, members, preset, record, sources
 from jaxgan.recipes.formats import type_name
 from jaxgan.recipes.presets import about
 from jaxgan.system import messages
@@ -38,7 +40,24 @@ def train(arguments: of.Train, found: sources.Found) -> Path:
     run = arguments.run or found.run or Path("runs", found.name)
     names = ("overwrite", "change", "accept_code", "strict", "tensorboard")
     wishes = {name: getattr(arguments, name) for name in names}
-    return train(recipe, run, writers=found.writers, callbacks=found.callbacks, **wishes).path
+    trained = train(recipe, run, writers=found.writers, callbacks=found.callbacks, **wishes)
+    if hosts.is_first():
+        _tell_next(trained)
+    return trained.path
+
+
+def _tell_next(run: Any) -> None:
+    """Says after training what was reached, where it can be seen, and what may come next."""
+    from jaxgan.training import runs
+
+    rows, log = runs.history(run), logging.getLogger("jaxgan")
+    judged = [row for row in rows if row.get("verdict")]
+    seen = sorted(run.samples.glob("[0-9]*.png"))
+    if judged:
+        log.info("%s: %s", judged[-1]["verdict"], "; ".join(judged[-1].get("evidence", ())) or "see curves.png")
+    if seen:
+        log.info("samples: %s", runs.shown(seen[-1]))
+    log.info("next: jaxgan sample %s\n      jaxgan evaluate %s", *[runs.shown(run.path)] * 2)
 
 
 def sample(arguments: of.Sample) -> Path:
@@ -106,18 +125,21 @@ def bench(arguments: of.Bench, _: sources.Found) -> Path | None:
 
 
 def recipes(_: of.Recipes) -> None:
-    rows = [("recipe", "data", "networks", "objective", "needs", "reached")]
     for name in NAMES:
         recipe, words = preset(name), about(name)
         g = recipe.generator
         width = max(getattr(g, "widths", None) or (getattr(g, "channel_max", None) or g.width,))
         networks = f"{type_name(g, 'generator')} {width}"
         objective = f"{recipe.loss} + {recipe.penalty.name} {recipe.penalty.gamma:g}"
-        reached = "-" if words.reached == "not measured yet" else words.reached
-        rows.append((name, words.data, networks, objective, words.needs, reached))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(f"{name:20}{words.data}")
+        for line in (f"{networks}, {objective}; needs {words.needs}", f"reached: {words.reached}"):
+            print(textwrap.fill(line, 80, initial_indent="    ", subsequent_indent="        "))
+
+
+def completion(arguments: of.Completion) -> None:
+    from jaxgan.commands.completion import script
+
+    print(script(arguments.shell))
 
 
 COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
@@ -131,6 +153,7 @@ COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "bench": (of.Bench, bench),
     "recipes": (of.Recipes, recipes),
     "data prepare": (of.Prepare, prepare),
+    "completion": (of.Completion, completion),
 }
 _OF_RECIPES = (of.Train, of.Plan, of.Bench)
 
@@ -174,6 +197,11 @@ def _command_of(words: list[str], *, own: bool = False) -> None:
 
         print(f"jaxgan {version('jaxgan')}")
         sys.exit(0)
+    if words[0] == "--complete":  # the shell asks, at every tab
+        from jaxgan.commands.completion import candidates
+
+        print("\n".join(candidates(words[1:], {name: kind for name, (kind, _) in COMMANDS.items()})))
+        sys.exit(0)
     command, words = _command(words)
     kind, function = COMMANDS[command]
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
@@ -194,12 +222,41 @@ def _command_of(words: list[str], *, own: bool = False) -> None:
 
 def _arguments(command: str, kind: type, words: list[str]) -> tuple[Any, tuple[Any, ...]]:
     if kind not in _OF_RECIPES:
+        words = ["--help" if word == of_help.ALL else word for word in words]
         return options.parse(command, kind, words), ()
     found, words = options.named(words)
     recipe = found.recipe
+    if of_help.ALL in words:
+        command, words = f"{command} [RECIPE]", ["--help"]
+    elif set(of_help.SHORT) & set(words):
+        print(of_help.short(command, kind, recipe))
+        sys.exit(0)
+    if kind is of.Train:
+        recipe = _with_steps_of_its_run(found, words)
     if kind is of.Bench:  # what a run takes would be too many
         recipe = dataclasses.replace(recipe, steps=max(100, 10 * recipe.steps_per_dispatch))
     return options.parse_with_recipe(command, kind, recipe, words), (found,)
+
+
+def _with_steps_of_its_run(found: sources.Found, words: list[str]) -> Recipe:
+    """Returns a recipe with as many steps as the run that it goes on with was given, where the command line names none.
+
+    A file says how many steps it wants whenever it is read; where that differs from the run's, a line tells.
+    """
+    given = {word.partition("=")[0] for word in words}
+    path = options.value_of(words, "--run") or found.run or Path("runs", found.name)
+    folder = Path(path).expanduser()
+    if given & {"--steps", "--overwrite"} or not record.is_run(folder):
+        return found.recipe
+    steps, recipe = int(record.read(folder).recipe["steps"]), found.recipe
+    if steps == recipe.steps:
+        return recipe
+    log = logging.getLogger("jaxgan")
+    if found.name not in NAMES:
+        log.info("%s: it was given %s steps before and has %s now", path, f"{steps:,}", f"{recipe.steps:,}")
+        return recipe
+    log.info("%s: going on to its own %s steps; --steps N for more", path, f"{steps:,}")
+    return dataclasses.replace(recipe, steps=steps)
 
 
 def _run(command: str, function: Callable[..., Path | None], *arguments: Any) -> None:

@@ -1,8 +1,10 @@
 """The command line: what it answers, and that a mistake costs one line, status 2, and nothing else."""
 
+import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,9 @@ import pytest
 
 from jaxgan import cli, recipes
 from jaxgan.commands import arguments
+from jaxgan.system import hosts
 from jaxgan.training import checkpoint, loop
+from jaxgan.training import train as training
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, list[str]]:
@@ -137,6 +141,8 @@ def test_a_run_of_another_recipe_is_refused_with_the_differences(
     assert len(told) == 1
     assert "generator.width: 8 -> 256" in told[0]
     assert "batch_size: 8 -> 128" in told[0]
+    assert "`jaxgan train run` goes on with its own recipe" in told[0]
+    assert "steps" not in told[0]
     (tmp_path / "run" / "recipe.json").write_text("{")
     status, _, told = run(capsys, "sample", "run")
     assert status == 2
@@ -152,6 +158,78 @@ def test_help_is_quick_and_loads_neither_jax_nor_tfds() -> None:
         assert not loaded & {"jax", "jaxlib", "tensorflow_datasets", "numpy", "flax", "optax", "orbax"}
 
 
+def test_help_is_short_and_names_the_recipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words, there in (
+        (("train", "--help"), ("RECIPE", "--steps 8000", "--generator.width 256", "mlp; --generator NAME", "--help-all")),
+        (("train", "ring", "--generator", "dcgan", "-h"), ("--generator.width 64", "--data.name ring", "generator: dcgan")),
+        (("plan", "mnist", "--help"), ("--memory ..", "--batch-size 64", "RECIPE")),
+        (("bench", "--help"), ("RECIPE", "--out ..")),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([*words])
+        told = capsys.readouterr().out
+        assert stop.value.code == 0
+        assert all(each in told for each in there), told
+        assert max(map(len, told.splitlines())) <= 80
+        assert len(told.splitlines()) < 90
+        assert "--rollback-factor" not in told
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help-all"])
+    told = capsys.readouterr().out
+    assert "jaxgan train [RECIPE]" in told
+    assert "--rollback-factor" in told
+    with pytest.raises(SystemExit):
+        cli.main(["sample", "--help-all"])
+    assert "--truncation" in capsys.readouterr().out
+
+
+def test_recipes_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["recipes"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == list(recipes.NAMES)
+
+
+COMPLETED = [
+    ("tr", "train"),
+    ("data ", "prepare"),
+    ("train sty", "stylegan2_32 stylegan2_64"),
+    ("train --loss h", "hinge"),
+    ("train --penalty.name r1", "r1 r1_r2"),
+    ("train --precision ", "bfloat16 float32"),
+    ("train ring --generator dcgan --generator.w", "--generator.width"),
+    ("train --generator.de", "--generator.depth"),
+    ("train --help", "--help --help-all"),
+    ("sample --trunc", "--truncation"),
+    ("sample ", "runs/mine"),
+    ("train runs/", "runs/mine"),
+    ("interpolate x --path ", "lerp slerp"),
+    ("completion ", ""),
+    ("sample x --out ", ""),
+    ("nonsense ", ""),
+]
+
+
+@pytest.mark.parametrize(("typed", "offered"), COMPLETED, ids=[row[0].replace(" ", "_") for row in COMPLETED])
+def test_tab_completes(capsys: pytest.CaptureFixture[str], tmp_path: Path, typed: str, offered: str) -> None:
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "recipe.json").write_text("{}")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--complete", *typed.split(" ")])
+    assert (stop.value.code, capsys.readouterr().out.split()) == (0, offered.split())
+
+
+def test_a_shell_understands_the_completion(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    cli.main(["completion", "bash"])
+    (tmp_path / "c.sh").write_text(capsys.readouterr().out)
+    words = f'source c.sh; jaxgan() {{ {sys.executable} -m jaxgan "$@"; }}; COMP_WORDS=(jaxgan train --loss hi); COMP_CWORD=3'
+    command = ["bash", "-c", words + "; compopt() { :; }; _jaxgan; echo ${COMPREPLY[@]}"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "hinge"
+    assert run(capsys, "completion", "tcsh")[0] == 2
+
+
 def test_an_interrupt_outside_training_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny_run: Path
 ) -> None:
@@ -165,6 +243,65 @@ def test_an_interrupt_outside_training_is_one_line(
 TINY = ("digits", "--generator", "mlp", "--generator.width", 8, "--discriminator", "mlp")
 TINY += ("--discriminator.width", 8, "--batch-size", 8, "--steps", 12)
 TINY += ("--log-interval", 3, "--sample-interval", 12, "--checkpoint-interval", 6)
+
+
+def test_a_run_goes_on_to_its_own_steps_and_says_what_comes_next(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, tiny_run: Path
+) -> None:
+    short = (*TINY[: TINY.index("--steps")], "--steps", 4, *TINY[TINY.index("--steps") + 2 :])
+    without = tuple(word for i, word in enumerate(TINY) if "--steps" not in TINY[max(i - 1, 0) : i + 1])
+    assert run(capsys, "train", *short, "--run", "run")[:2] == (0, str(Path("run").absolute()))
+    assert "next: jaxgan sample run\n      jaxgan evaluate run" in caplog.text
+    assert "samples: run/samples/000004.png" in caplog.text
+    caplog.clear()
+    assert run(capsys, "train", *without, "--run", "run")[0] == 0
+    assert "run: going on to its own 4 steps; --steps N for more" in caplog.text
+    assert "is finished: 4 of 4 steps" in caplog.text
+    assert run(capsys, "train", "run")[0] == 0  # by its own recipe
+    assert run(capsys, "train", "run", "--steps", 6)[0] == 0
+    assert checkpoint.saved_steps(Path("run/checkpoints").absolute())[-1] == 6
+    shutil.copytree(tiny_run, "tiny")
+    assert run(capsys, "train", "tiny", "--steps", 13)[0] == 0
+    assert checkpoint.saved_steps(Path("tiny/checkpoints").absolute())[-1] == 13
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_the_bar_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", "24")
+    terminal = Terminal()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        with training._progress(0, 100_000) as bar:
+            assert "compiling" in terminal.getvalue()
+            bar.update(99_000)
+            row = {"d_loss": 10.653, "g_loss": 10.798, "d_real": 0.578, "d_fake": 0.555, "verdict": "discriminator wins"}
+            bar.show(row)
+    lines = [line for line in terminal.getvalue().replace("\n", "\r").split("\r") if line]
+    last = next(line for line in reversed(lines) if line.strip())
+    assert max(map(len, lines)) <= columns
+    assert "discriminator wins" in last
+    assert "compiling" not in last
+    assert "#" * 8 in last or "█" * 8 in last
+
+
+def test_signals_say_what_they_do_at_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    signals = hosts.Signals()
+    signals.handle(signal.SIGINT, None)
+    assert capfd.readouterr().err.split("\n")[1] == "Ctrl-C: saving, then ending; once more ends at once"
+    ended: list[int] = []
+    monkeypatch.setattr(hosts.os, "_exit", ended.append)
+    signals.lost = lambda: training._lost(1_234, [500, 1_000])
+    signals.handle(signal.SIGTERM, None)
+    assert ended == [143]
+    told = capfd.readouterr().err
+    assert "SIGTERM again: ended at once; checkpoint 1000 is intact, the 234 steps since are lost" in told
+    assert training._lost(7, []) == "7 steps are lost: there was no checkpoint yet"
 
 
 def exhausted() -> None:
@@ -208,7 +345,7 @@ def test_out_of_memory_while_training_is_one_line_and_the_checkpoint_stays(
 def test_out_of_memory_while_sampling_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny_run: Path, error: Any
 ) -> None:
-    monkeypatch.setattr("jaxgan.commands.sample.generate", lambda *_, **__: error())
+    monkeypatch.setattr("jaxgan.weights.portable.Sampler.__call__", lambda *_, **__: error())
     status, made, told = run(capsys, "sample", tiny_run, "--batch", "32", "--out", "x.npz")
     assert (status, made, len(told)) == (1, "", 1)
     assert "out of memory: 32 images of side 8 at a time need about" in told[0]
@@ -225,12 +362,6 @@ def test_plan_and_bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     status, made, _ = run(capsys, "bench", *TINY, "--out", "bench.json")
     assert (status, made) == (0, "bench.json")
     assert json.loads((tmp_path / "bench.json").read_text())["steps"] == 10
-
-
-def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["recipes"])
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["recipe", *recipes.NAMES]
 
 
 def test_train_sample_interpolate(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_run: Path) -> None:

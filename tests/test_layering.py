@@ -20,7 +20,6 @@ FLOORS = {
     "toy": 2,
     "pictures": 2,
     "nets": 3,
-    "views": 3,
     "weights": 4,
     "recipes": 4,
     "evaluation": 5,
@@ -153,6 +152,8 @@ LIGHT = (
     "jaxgan.recipes",
     "jaxgan.commands.arguments",
     "jaxgan.commands.options",
+    "jaxgan.commands.help",
+    "jaxgan.commands.completion",
     "jaxgan.system.messages",
     "jaxgan.system.files",
     "jaxgan.system.environment",
@@ -224,7 +225,10 @@ FORMATS = {
     "weights/torch_file/containers.py": {"zipfile.ZipFile"},  # of bytes
     "data/cache.py": {"np.save"},  # into what `files.write` hands over; likewise the next two
     "commands/sample.py": {"np.savez_compressed"},
-    "pictures.py": {"frames[0].save", "picture.save"},
+    "pictures/moving.py": {"frames[0].save"},
+    "pictures/writing.py": {"picture.save"},
+    "training/sampler.py": {"picture(samples, density).save"},  # into memory
+    "weights/portable.py": {"Path(path).read_bytes"},  # it must run without the rest of the library
     "data/preparation.py": {"Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save"},  # into memory
     "training/checkpoint.py": {
         "(directory / str(other)).rename",

@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from jaxgan import pictures
+from jaxgan.pictures import moving
 
 
 @pytest.fixture(scope="module")
@@ -196,18 +197,67 @@ def size(path):
         return picture.size
 
 
-def test_curves_has_a_panel_for_what_is_there(tmp_path):
-    pictures.curves(history(200), tmp_path / "four.png")
-    assert size(tmp_path / "four.png") == (1260, 580)  # losses, verdict, norms, penalty: 3 + 1
-    pictures.curves([{"step": 1, "d_loss": 1.0}], tmp_path / "one.png")
-    assert size(tmp_path / "one.png") == (420, 290)
-    rows = history(20)
-    rows[9] |= {"fid": 30.0, "coverage": 0.5, "note": "text"}
-    pictures.curves(rows, tmp_path / "six.png")
-    assert size(tmp_path / "six.png") == (1260, 580)
-    rows[9] |= {"precision": 0.5}
-    pictures.curves(rows, tmp_path / "seven.png")
-    assert size(tmp_path / "seven.png") == (1260, 870)
+def test_curves_has_a_panel_for_what_changes(tmp_path):
+    rows = history(200)
+    pictures.curves(rows, tmp_path / "one.png")
+    wide, tall = size(tmp_path / "one.png")
+    assert (wide, tall > 290) == (420, True)  # the losses, and a line of what has one value
+    for i, row in enumerate(rows):
+        row |= {"d_real": 0.6 + i / 1000, "d_grad_norm": 1.0 + i, "penalty": 0.2 + i, "duplicates": 0.0}
+    pictures.curves(rows, tmp_path / "four.png")
+    assert size(tmp_path / "four.png")[0] == 1260
+    assert 580 < size(tmp_path / "four.png")[1] < 620  # losses, verdict, norms, penalty: 3 + 1, and the line
+    with Image.open(tmp_path / "four.png") as picture:
+        last = np.asarray(picture.convert("L"))[300:570]
+    assert (last[:, 800:] < 128).any()  # the fourth has all of its row
+    pictures.curves([{"step": 1, "d_loss": 1.0}], tmp_path / "row.png")
+    assert size(tmp_path / "row.png")[1] < 100  # words alone
+    rows[9] |= {"fid": 30.0, "note": "text"}
+    pictures.curves(rows, tmp_path / "again.png")
+    assert size(tmp_path / "again.png") == size(tmp_path / "four.png")  # measured once: no panel
+
+
+def test_words_of_a_grid(digits):
+    plain, bare = pictures.grid(digits[:20], columns=10), pictures.grid(digits[:20], columns=10, headings=[""] * 10)
+    assert plain.size == bare.size
+    headed = pictures.grid(digits[:20], columns=10, headings=[f"class {i}" for i in range(10)])
+    assert (headed.width, headed.height > plain.height) == (plain.width, True)
+    np.testing.assert_array_equal(np.asarray(headed)[-plain.height :], np.asarray(plain))
+    band = np.asarray(headed)[: headed.height - plain.height]
+    assert all((band[:, i * 50 : (i + 1) * 50] < 128).any() for i in range(10))
+    captioned = pictures.grid(digits[:20], columns=10, captions=["a name that is far too long"] * 20)
+    assert captioned.width == plain.width
+    assert (np.asarray(captioned)[:, [0, 50, 100]][:8] > 200).all()  # cut short: no word reaches its neighbour
+    assert pictures.grid(digits[:4], scale=1, headings=["0"] * 2).size == (22, 22)  # no room
+    titled = pictures.titled(plain, "step 1,000")
+    np.testing.assert_array_equal(np.asarray(titled.convert("L"))[-plain.height :], np.asarray(plain))
+
+
+@pytest.mark.parametrize(
+    ("count", "classes", "columns"),
+    [(64, 0, 8), (64, 10, 8), (100, 10, 10), (60, 10, 10), (16, 2, 4), (7, 0, 3), (50, 0, 10), (1, 0, 1), (160, 10, 20)],
+)
+def test_rows_are_full_where_they_can_be(count, classes, columns):
+    assert pictures.columns_for(count, classes) == columns
+
+
+def test_the_film_of_a_run_spends_its_frames_on_change(digits, tmp_path):
+    still = np.zeros((4, 8, 8, 1))
+    parts = [pictures.grid(still + level) for level in [-1, -0.5, 0, *[0.5] * 40]]
+    assert moving.evenly(parts, 8) == [0, 1, 2, 3, 42]
+    files = [(tmp_path / f"{i:06d}.png", part) for i, part in enumerate(parts)]
+    pictures.progress(files, tmp_path / "p.webp", titles=True)
+    with Image.open(tmp_path / "p.webp") as film:
+        assert film.n_frames == 5
+        assert film.size[1] > parts[0].height  # the step is over it
+        times = []
+        for i in range(film.n_frames):
+            film.seek(i)
+            film.load()
+            times.append(film.info["duration"])
+    assert times[-1] == 2000 > 4 * max(times[:-1])
+    with pytest.raises(ValueError, match="milliseconds"):
+        pictures.animation(parts[:3], tmp_path / "p.gif", milliseconds=[80, 80])
 
 
 def test_curves_copes_with_one_row_holes_and_what_is_not_finite(tmp_path):

@@ -49,9 +49,9 @@ class Sample:
     """Draws images from the averaged generator; image i depends on the seed, its label and i only."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory."""
-    n: int = 64
-    """How many."""
+    """Run directory, or a .safetensors or .jaxgan file."""
+    n: int | None = None
+    """How many; 64 by default, of points 2,500."""
     seed: int = 0
     """Seed of the latents."""
     labels: tuple[str, ...] | None = None
@@ -59,7 +59,7 @@ class Sample:
     truncation: float | None = None
     """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
     batch: int = 64
-    """Images generated at a time; it does not change them."""
+    """Most images generated at a time; it does not change them."""
     out: Path | None = None
     """.png: one grid; .npz: arrays images and labels; a folder: one PNG each. By default a grid in the run."""
     member: int = 0
@@ -81,17 +81,17 @@ class Interpolate:
     """Draws the way through latent space from image to image."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory."""
+    """Run directory, or a .safetensors or .jaxgan file."""
     out: Path
-    """.png: a strip; .gif or .webp: an animation."""
+    """.png: strips; .gif or .webp: an animation that comes back to its beginning."""
     seeds: tuple[int, ...] = (3, 7, 12)
     """Seeds of the images to pass through."""
-    frames: int = 9
-    """Images from one seed to the next, both included."""
+    frames: int | None = None
+    """Images from one seed to the next, both included; 9 of a strip, 24 of an animation by default."""
     path: Literal["slerp", "lerp"] = "slerp"
     """Along the great circle or the straight line."""
     labels: tuple[str, ...] | None = None
-    """Classes that walk the same way, a row each, by number or name; the first by default."""
+    """Classes that walk the same way, by number or name; every class by default."""
     member: int = 0
     """Of a run of several GANs, the one to take."""
     best: bool = False
@@ -152,12 +152,12 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Export:
-    """Writes the averaged generator and the discriminator as safetensors, the recipe in it and beside it."""
+    """Writes the averaged generator in one file: weights, with D's, or a program that runs without this library."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory."""
     out: Path
-    """.safetensors"""
+    """.safetensors: weights, the recipe in it and beside it; .jaxgan: a program that needs jax, numpy and flatbuffers."""
     member: int = 0
     """Of a run of several GANs, the one to take."""
     best: bool = False
@@ -227,3 +227,11 @@ class Bench:
 @dataclass(frozen=True)
 class Recipes:
     """Lists the recipes: data, networks, objective, what each needs and what it reached."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Prints what a shell evaluates for tab completion: `eval "$(jaxgan completion bash)"`."""
+
+    shell: Annotated[tyro.conf.Positional[Literal["bash", "zsh", "fish"]], tyro.conf.arg(metavar="SHELL")]
+    """bash, zsh or fish."""

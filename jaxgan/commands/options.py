@@ -66,10 +66,10 @@ def named(words: list[str]) -> Named:
         UserCodeError: when a file of the user's raises.
     """
     text, words = (words[0], words[1:]) if words and not words[0].startswith("-") else ("digits", list(words))
-    folder = _peek(words, "--code")
+    folder = value_of(words, "--code")
     found = sources.find(text, Allowed(None if folder is None else Path(folder), "--trust-run-code" in words))
     for player in ("generator", "discriminator"):
-        if _peek(words, f"--{player}.network") is not None:
+        if value_of(words, f"--{player}.network") is not None:
             raise FieldError(f"--{player}.network", "no such option", f"choose a network with --{player} NAME", link="; ")
     recipe = found.recipe
     for name in PARTS:
@@ -160,7 +160,8 @@ def _value(text: str) -> Any:
         raise Mistake(str(error)) from error
 
 
-def _peek(words: list[str], option: str) -> str | None:
+def value_of(words: list[str], option: str) -> str | None:
+    """Returns the value that an option is given, None where it is not."""
     return _taken(words, option)[0]
 
 
@@ -214,7 +215,7 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
             return message
         case _errors.InstantiationFailure(argument=argument) if argument is not None:
             name = _name(argument)
-            given = _peek(words, name)
+            given = value_of(words, name)
             takes = f"{name} {argument.lowered.metavar or ''}".strip()
             return f"{name}: {given!r} is not allowed; it is {takes}" if given is not None else f"{name}: {event.message}"
     return f"{type(event).__name__}: the options do not fit"

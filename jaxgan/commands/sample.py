@@ -1,35 +1,37 @@
-"""New images from a run: D is dropped, z is drawn, G(z) is the image; and the way from one z to another."""
+"""New images from a generator: D is dropped, z is drawn, G(z) is the image; and the way from one z to another."""
 
-import functools
+import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import pictures, views
+from jaxgan import pictures
+from jaxgan.commands.sampler import IN_ONE_FILE, load_sampler
 from jaxgan.core import latents
-from jaxgan.recipes.record import Allowed
-from jaxgan.system import environment, files
+from jaxgan.system import files
 from jaxgan.system.messages import FieldError
-from jaxgan.training import classes, runs
-from jaxgan.training.experiment import Experiment
-from jaxgan.training.generate import drawn, generate, truncating
+from jaxgan.training.sampler import drawable
+from jaxgan.weights.portable import Sampler, Samples
 
+Labels = Sequence[int | str] | int | str | None
 SAMPLE_SUFFIXES = (".png", ".npz", "")  # "" is a folder
 WALK_SUFFIXES = (".png", ".gif", ".webp")
 PATHS = {"slerp": latents.slerp, "lerp": latents.lerp}
 _MOST_IN_A_GRID = 10_000
+_POINTS = 2_500  # PacGAN's protocol
+_LEGIBLE = 96  # pixels of a side of an image that moves
 
 
-@environment.fixed()
 def sample(
     path: str | Path,
     *,
-    n: int = 64,
+    n: int | None = None,
     seed: int = 0,
-    labels: Sequence[int | str] | None = None,
+    labels: Labels = None,
     truncation: float | None = None,
     batch: int = 64,
     out: str | Path | None = None,
@@ -39,19 +41,19 @@ def sample(
     code: str | Path | None = None,
     trust_run_code: bool = False,
 ) -> Path:
-    """Draws images from a run's averaged generator and writes them; image i depends on the seed, its label and i only.
+    """Draws images from an averaged generator and writes them; image i depends on the seed, its label and i only.
 
     Args:
-        path: the run directory.
-        n: how many images.
+        path: the run directory, or the `.safetensors` or `.jaxgan` file of one.
+        n: how many images; by default 64, of points 2,500.
         seed: of the latents, 0 to 2^32 - 1.
-        labels: classes to draw by name or number, repeated in this order; by default each class in turn.
+        labels: classes to draw, by number or name, repeated in this order; by default each class in turn.
         truncation: psi; of a generator with a mapping the share of its style's way from the mean style, from 0 to 1 (above 1
             away from it), of another the threshold of z, see `latents.truncate`; none by default.
-        batch: images generated at a time; it does not change them.
+        batch: most images generated at a time; it does not change them.
         out: `.png` for one view, `.npz` for arrays `images` [N, ..., C] in the units and dtype of the data (uint8
             [N, H, W, C] of pictures) and `labels` int32 [N], the numbers that classes are asked for by, anything without a
-            suffix for a folder of PNG files; by default a grid in the run.
+            suffix for a folder of PNG files; by default a grid in the run, or beside the file.
         member: of a run of several GANs, the one to take.
         best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
@@ -64,64 +66,61 @@ def sample(
     Raises:
         ValueError, FileNotFoundError: when an argument is not allowed; nothing is written then.
     """
-    _check_count("n", n, 10_000_000)
     _check_count("batch", batch, 1_048_576)
     _check_seed("seed", seed)
-    run = runs.read(path, Allowed(None if code is None else Path(code), trust_run_code))
-    experiment = run.experiment()
-    _check_member(member, experiment)
-    if best:
-        runs.best_step(run)  # refused before anything is drawn
-    out = _check_out(out if out is not None else run.path / f"sample-{seed}.png", SAMPLE_SUFFIXES)
-    every = _check_labels(labels, run)
-    of_latents, psi = truncating(experiment, truncation)
-    points = len(run.shape.sample) == 1
+    if n is not None:
+        _check_count("n", n, 10_000_000)
+    of_run: dict[str, Any] = {"member": member, "best": best, "strict": strict, "code": code, "trust_run_code": trust_run_code}
+    sampler = load_sampler(path, batch=batch, **of_run)
+    points = sampler.about.are_points
+    n = (_POINTS if points else 64) if n is None else n
+    out = _check_out(out if out is not None else _beside(path, f"sample-{seed}.png"), SAMPLE_SUFFIXES)
+    every = sampler.conditions(labels)
     if out.suffix == ".png" and n > _MOST_IN_A_GRID and not points:
         raise FieldError("n", n, f"a grid holds at most {_MOST_IN_A_GRID:,} images; write .npz or a folder")
-    if points and not out.suffix:
+    if len(sampler.about.shape) == 1 and not out.suffix:
         raise ValueError(f"out: {out} is a folder, but this run makes vectors; write .png or .npz")
 
-    weights = runs.generators(run, experiment, best=best, strict=strict)[0][member]
-    chosen = np.resize(np.asarray(every, np.int32), n)
-    z = of_latents(drawn(experiment, seed, np.arange(n)))
-    images = generate(experiment.one, weights, jax.random.key(seed), z, chosen, batch=batch, truncation=psi)
+    chosen = [sampler.about.numbers[place] for place in every] if sampler.about.classes else None
+    samples = sampler(n, seed, chosen, truncation=truncation)
     if out.suffix == ".npz":
-        _write_arrays(out, runs.leaving(run, images), classes.labels(chosen, _class_names(run)))
+        files.write(out, lambda file: np.savez_compressed(file, images=samples.images, labels=samples.labels))
     elif out.suffix == ".png":
-        pictures.write(views.view(images, run.units, columns=len(every) if 1 < len(every) <= 16 else None), out)
+        _write_png(samples, out)
     else:
         out.mkdir(exist_ok=True)
+        images, units = drawable(samples)
+        flat = pictures.are_pictures(sampler.about.shape, units)
         for i, image in enumerate(images):
-            flat = views.are_pictures(run.shape.sample, run.units)
-            one = pictures.grid(image[None], scale=1, padding=0) if flat else views.view(image[None], run.units)
+            one = pictures.grid(image[None], scale=1, padding=0) if flat else pictures.view(image[None], units)
             pictures.write(one, out / f"{i:06d}.png")
     return out
 
 
-@environment.fixed()
 def interpolate(
     path: str | Path,
     *,
     out: str | Path,
     seeds: Sequence[int] = (3, 7, 12),
-    frames: int = 9,
+    frames: int | None = None,
     way: str = "slerp",
-    labels: Sequence[int | str] | None = None,
+    labels: Labels = None,
     member: int = 0,
     best: bool = False,
     strict: bool = False,
     code: str | Path | None = None,
     trust_run_code: bool = False,
 ) -> Path:
-    """Walks through latent space from the first image of one seed to that of the next, and writes the way.
+    """Walks through latent space from the images of one seed to those of the next, and writes the way.
 
     Args:
-        path: the run directory.
-        out: `.png` for a strip, a row for each label; `.gif` or `.webp` for an animation.
-        seeds: two or more; the image of seed s is image 0 of `sample --seed s` with that label.
-        frames: images from one seed to the next, both included.
+        path: the run directory, or the `.safetensors` or `.jaxgan` file of one.
+        out: `.png` for strips, a row for each walk; `.gif` or `.webp` for an animation that comes back to its beginning.
+        seeds: two or more; the images of seed s are those of `sample --seed s` with the same labels.
+        frames: images from one seed to the next, both included; by default 9 of a strip, 24 of an animation.
         way: "slerp" along the great circle, "lerp" along the straight line.
-        labels: classes that walk the same way, a row each; by default class 0.
+        labels: classes that walk the same way, by number or name; by default every class, the first 16 of more. Without
+            classes the first 4 samples of each seed walk, each to its own of the next.
         member: of a run of several GANs, the one to take.
         best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
@@ -138,46 +137,68 @@ def interpolate(
         raise ValueError(f"seeds: {len(seeds)} given, but a way needs at least 2")
     for seed in seeds:
         _check_seed("seeds", seed)
-    if not 2 <= frames <= 1_000:
+    if frames is not None and not 2 <= frames <= 1_000:
         raise FieldError("frames", frames, "it must be from 2 to 1,000")
     if way not in PATHS:
         raise ValueError(f"path: {way!r} is not one of {', '.join(PATHS)}")
-    run = runs.read(path, Allowed(None if code is None else Path(code), trust_run_code))
-    experiment = run.experiment()
-    _check_member(member, experiment)
-    if best:
-        runs.best_step(run)  # refused before anything is drawn
+    of_run: dict[str, Any] = {"member": member, "best": best, "strict": strict, "code": code, "trust_run_code": trust_run_code}
+    sampler = load_sampler(path, **of_run)
     out = _check_out(out, WALK_SUFFIXES)
-    rows = _check_labels(labels, run)[: None if labels else 1]
-    points = len(run.shape.sample) == 1
-    if points and out.suffix != ".png":
+    moving, points = out.suffix != ".png", len(sampler.about.shape) == 1
+    if points and moving:
         raise FieldError("out", out.name, "this run makes points, and the way between them is drawn as .png")
+    if not np.issubdtype(sampler.about.latent_dtype, np.floating):
+        raise FieldError("generator.latent", f"it draws {sampler.about.latent_dtype}", "between whole numbers there is no way")
+    rows = _walks(sampler, labels)
 
-    ends = jnp.concatenate([drawn(experiment, seed, np.zeros(1, np.int32)) for seed in seeds])
-    if not jnp.issubdtype(ends.dtype, jnp.floating):
-        raise FieldError("generator.latent", f"it draws {ends.dtype}", "between whole numbers there is no way to walk")
-    weights = runs.generators(run, experiment, best=best, strict=strict)[0][member]
-    z = latents.walk(ends, frames, path=PATHS[way])
-    draw = functools.partial(generate, experiment.one, weights, jax.random.key(seeds[0]), z, batch=64)
-    images = [draw(np.full(len(z), label, np.int32)) for label in rows]
+    frames = (24 if moving else 9) if frames is None else frames
+    walks = [_walk(sampler, [*seeds, *seeds[:moving]], index, label, frames, PATHS[way]) for index, label in rows]
+    images = np.stack([drawable(each)[0][: -1 if moving else None] for each in walks])  # [walks, frames, ..]
+    names, units = [each.names[0] for each in walks], drawable(walks[0])[1]
     if points:
-        pictures.write(views.view(np.concatenate(images), run.units), out)
-        return out
-    if out.suffix == ".png":
-        pictures.write(views.view(np.concatenate(images), run.units, columns=len(z)), out)
+        _write_png(dataclasses.replace(walks[0], images=np.concatenate([each.images for each in walks])), out)
+    elif not pictures.are_pictures(sampler.about.shape, units):
+        if moving:
+            drawn = [pictures.view(frame, units) for frame in images.swapaxes(0, 1)]
+            pictures.animation(drawn, out, milliseconds=60)
+        else:
+            pictures.write(pictures.view(np.concatenate(images), units, columns=images.shape[1]), out)
+    elif moving:
+        scale = math.ceil(_LEGIBLE / max(sampler.about.shape[:2]))
+        columns = pictures.columns_for(len(rows))
+        drawn = [pictures.grid(frame, columns=columns, scale=scale, captions=names) for frame in images.swapaxes(0, 1)]
+        pictures.animation(drawn, out, milliseconds=60)
     else:
-        turned = np.stack(images, axis=1)  # [frames, labels, H, W, C]
-        pictures.animation([views.view(frame, run.units) for frame in turned], out, milliseconds=60)
+        words = [word for name in names for word in (name, *[""] * (images.shape[1] - 1))]
+        pictures.write(pictures.grid(np.concatenate(images), columns=images.shape[1], captions=words), out)
     return out
 
 
-def _write_arrays(out: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    files.write(out, lambda file: np.savez_compressed(file, images=images, labels=labels))
+def _walks(sampler: Sampler, labels: Labels) -> list[tuple[int, int]]:
+    """Returns index and class of each walk, the class by the number that it is asked for by."""
+    if sampler.about.classes or labels:
+        return [(0, sampler.about.numbers[place]) for place in sampler.conditions(labels)[: None if labels else 16]]
+    return [(i, 0) for i in range(1 if len(sampler.about.shape) == 1 else 4)]
 
 
-def _check_member(member: int, experiment: Experiment) -> None:
-    if not 0 <= member < len(experiment.members):
-        raise FieldError("member", member, f"the run's members are 0 to {len(experiment.members) - 1}")
+def _walk(sampler: Sampler, seeds: Sequence[int], index: int, label: int, frames: int, path: latents.Path) -> Samples:
+    """Returns the samples on the way between those of the same index of several seeds."""
+    draw, at = sampler.functions.latents, np.full(1, index, np.int32)
+    ends = jnp.concatenate([jnp.asarray(draw(seed, at)) for seed in seeds])
+    condition = label if sampler.about.classes else None
+    return sampler(seed=seeds[0], labels=condition, z=latents.walk(ends, frames, path=path))
+
+
+def _write_png(samples: Samples, out: Path) -> None:
+    assert samples.draw is not None
+    content = samples.draw(samples)
+    files.write(out, lambda file: file.write(content))
+
+
+def _beside(path: str | Path, name: str) -> Path:
+    """Returns a file in a run, or beside a file of weights."""
+    path = files.home_expanded(path)
+    return path.with_name(f"{path.stem}-{name}") if path.suffix in IN_ONE_FILE else path / name
 
 
 def _check_count(name: str, value: int, most: int) -> None:
@@ -188,19 +209,6 @@ def _check_count(name: str, value: int, most: int) -> None:
 def _check_seed(name: str, seed: int) -> None:
     if not 0 <= seed < 2**32:
         raise FieldError(name, seed, f"a seed is from 0 to {2**32 - 1}")
-
-
-def _check_labels(labels: Sequence[int | str] | None, run: runs.Run) -> list[int]:
-    """Returns the places of the classes asked for, of all when none are."""
-    if not run.shape.classes:
-        if labels:
-            raise ValueError(f"labels: {' '.join(map(str, labels))}, but the run is unconditional and takes none")
-        return [0]
-    return classes.indices(labels, _class_names(run)) if labels else list(range(run.shape.classes))
-
-
-def _class_names(run: runs.Run) -> tuple[str, ...]:
-    return run.class_names or tuple(map(str, range(run.shape.classes)))  # of weights from elsewhere
 
 
 def _check_out(out: str | Path, suffixes: tuple[str, ...]) -> Path:

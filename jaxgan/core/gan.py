@@ -196,7 +196,7 @@ def discriminate(game: Game, d: t.Player, x: t.Images, draw: Draw) -> tuple[t.Lo
 
 
 def sample(
-    game: Game,
+    game: t.Draws,
     weights: t.Weights | t.GANState,
     key: t.Key,
     labels: t.Labels | int | None = None,

@@ -187,7 +187,12 @@ def truncate(z: Latents, psi: float) -> Latents:
     if math.isinf(psi):
         return z
     # Of the tails 1 - erf, which keep their digits where erf itself is 1 in float32.
-    tail, cut = erfc(jnp.abs(z) / math.sqrt(2.0)), math.erfc(psi / math.sqrt(2.0))
+    return cut_off(z, psi, math.erfc(psi / math.sqrt(2.0)))
+
+
+def cut_off(z: Latents, psi: float | jax.Array, cut: float | jax.Array) -> Latents:
+    """The map of `truncate`, of numbers that may be traced: `cut` is `erfc(psi / sqrt 2)`."""
+    tail = erfc(jnp.abs(z) / math.sqrt(2.0))
     magnitude = -ndtri(0.5 * (tail + cut - tail * cut))
     return jnp.sign(z) * jnp.clip(magnitude, 0.0, psi)
 

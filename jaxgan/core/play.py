@@ -226,7 +226,7 @@ def one_each(labels: t.Labels | int | None, n: int | None, z: t.Latents | None) 
     shape = jnp.shape(0 if labels is None else labels)
     if len(shape) > 1:
         raise ValueError(f"labels: an array of shape {shape}, but it must be [N], or one class for all")
-    given = {"labels": shape[0] if shape else None, "n": n, "z": None if z is None else len(z)}
+    given = {"labels": shape[0] if shape else None, "n": n, "z": None if z is None else z.shape[0]}
     counts = {name: count for name, count in given.items() if count is not None}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} for {count}" for name, count in counts.items())

@@ -35,6 +35,7 @@ __all__ = [
     "Batch",
     "Critic",
     "Dataset",
+    "Draws",
     "Facts",
     "FeatureNet",
     "GANInit",
@@ -155,6 +156,25 @@ def _count(tree: PyTree) -> str:
     """Returns how many numbers a tree holds, in how many arrays."""
     leaves = jax.tree.leaves(tree)
     return f"{sum(getattr(leaf, 'size', 1) for leaf in leaves):,} in {len(leaves)} arrays" if leaves else "none"
+
+
+class Draws(Protocol):
+    """Whatever holds a generator with the distribution of its latents: the part of a game that sampling needs."""
+
+    @property
+    def generator(self) -> Network:
+        """G."""
+        ...
+
+    @property
+    def latent_dim(self) -> int:
+        """D, the length of z."""
+        ...
+
+    @property
+    def latent(self) -> LatentDistribution:
+        """The distribution of z."""
+        ...
 
 
 class GANInit(Protocol):

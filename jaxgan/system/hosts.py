@@ -8,6 +8,7 @@ on GPUs without end unless `--xla_gpu_nccl_termination_timeout_seconds` sets one
 missing heartbeats after 100 seconds, and ends the others.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -185,6 +186,7 @@ class Signals:
     def __init__(self) -> None:
         self.came: list[int] = []
         self.watched = False  # no signal reaches a thread other than the main one
+        self.lost: Callable[[], str] = lambda: "what was saved is intact"  # words for what a second signal costs
         self._asked = 0
 
     def __call__(self) -> int:
@@ -196,10 +198,13 @@ class Signals:
         return (self.came[0] if self.came else int(signal.SIGTERM)) if reached else 0
 
     def handle(self, number: int, _: Any) -> None:
-        """Notes the first signal; ends the process at the second, from which nothing that is committed suffers."""
+        """Notes the first signal and says so; ends the process at the second, from which nothing that is committed suffers."""
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         if self.came:
+            _tell(f"{name} again: ended at once; {self.lost()}")
             os._exit(128 + number)
         self.came.append(number)
+        _tell(f"{name}: saving, then ending; once more ends at once")
         if jax.process_count() > 1:
             signal.raise_signal(signal.SIGTERM)
 
@@ -235,6 +240,13 @@ class Signals:
         if errors:
             raise errors[0]
         return results[0]
+
+
+def _tell(line: str) -> None:
+    """Writes a line to stderr past Python's buffers, which the code that a signal interrupts may hold; process 0 alone."""
+    if is_first():
+        with contextlib.suppress(OSError):
+            os.write(2, f"\n{line}\n".encode())
 
 
 _LOOK = 0.2  # seconds from one look for a signal that another thread was interrupted by to the next

@@ -96,8 +96,7 @@ class Experiment:
     @property
     def density(self) -> Any:
         """The density that a mixture's samples are drawn from; None of other data."""
-        name = getattr(self.recipe.data, "name", "")
-        return find(MIXTURES, "data.name", name)() if isinstance(self.recipe.data, Data) and name in MIXTURES else None
+        return density_of(self.recipe)
 
     def images(self, step: int) -> int:
         """Returns the images shown to D before a step."""
@@ -163,7 +162,7 @@ def build(
     if recipe.pack > 1 and shape.classes:
         raise FieldError("pack", recipe.pack, f"a pack has no label of its own, and the data have {shape.classes} classes")
     loss = _loss(recipe)
-    pair = _network("generator", recipe, shape), _network("discriminator", recipe, _packed(recipe, shape))
+    pair = network("generator", recipe, shape), network("discriminator", recipe, _packed(recipe, shape))
     pair = pair[0], packed(pair[1], recipe.pack)
     _check_pair(recipe, shape, loss, *pair)
     every = members(recipe)
@@ -185,6 +184,12 @@ def build(
         key=keys[0] if len(keys) == 1 else jnp.stack(keys),
         counted_from=counted_from,
     )
+
+
+def density_of(recipe: Recipe) -> Any:
+    """Returns the density that a recipe's samples are drawn from, where they are of a mixture; else None."""
+    name = getattr(recipe.data, "name", "")
+    return find(MIXTURES, "data.name", name)() if isinstance(recipe.data, Data) and name in MIXTURES else None
 
 
 def open_data(recipe: Recipe) -> Dataset:
@@ -299,13 +304,18 @@ def _penalty(recipe: Recipe) -> Penalty | None:
     return found
 
 
-def _network(player: str, recipe: Recipe, shape: Shape) -> Network:
-    """Returns the network of one player, with the precision and the remat that the recipe asks for."""
+def network(player: str, recipe: Recipe, shape: Shape) -> Network:
+    """Returns the network of one player, with the precision and the remat that the recipe asks for.
+
+    Raises:
+        FieldError: when it does not fit the data, or is none.
+        UserCodeError: when code of the user's raises.
+    """
     part = getattr(recipe, player)
     wanted: dict[str, Any] = {"precision": recipe.precision, "remat": recipe.remat}
     try:
         takes = inspect.signature(part.build).parameters
-        network = part.build(shape, **{name: value for name, value in wanted.items() if name in takes})
+        built = part.build(shape, **{name: value for name, value in wanted.items() if name in takes})
     except FieldError as error:
         fields = {"type", *vars(part)}
         raise (error.within(player) if error.field in fields else error) from error
@@ -313,12 +323,12 @@ def _network(player: str, recipe: Recipe, shape: Shape) -> Network:
         if _is_ours(type(part)):
             raise
         raise code.UserCodeError(f"{player}: {type(part).__name__}.build", error) from error
-    if not isinstance(network, Network):
-        made = f"a {type(network).__name__} from {type(part).__name__}.build"
+    if not isinstance(built, Network):
+        made = f"a {type(built).__name__} from {type(part).__name__}.build"
         raise FieldError(player, made, "it must be a jaxgan.Network, as jaxgan.from_linen makes one")
     if "precision" not in takes:
-        network = at_precision(network, jnp.dtype(recipe.precision))
-    return rematerialised(network) if recipe.remat and "remat" not in takes else network
+        built = at_precision(built, jnp.dtype(recipe.precision))
+    return rematerialised(built) if recipe.remat and "remat" not in takes else built
 
 
 def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network) -> None:

@@ -8,22 +8,21 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from jaxgan.core import latents
-from jaxgan.core.types import GAN, Images, Latents, Weights
+from jaxgan.core.types import GAN, Draws, Images, Latents, Weights
 from jaxgan.system import devices
 from jaxgan.system.messages import FieldError
-from jaxgan.training.experiment import Experiment
 
 
-def drawn(experiment: Experiment, seed: int, indices: np.ndarray) -> Latents:
+def drawn(experiment: Draws, seed: int, indices: np.ndarray) -> Latents:
     """Returns the latents of samples `indices` of a seed, `[N, D]`: each depends on the seed and its index only."""
     return latents.draw(jax.random.key(seed), jnp.asarray(indices), experiment.latent_dim, latent=experiment.latent)
 
 
-def truncating(experiment: Experiment, truncation: float | None) -> tuple[Callable[[Latents], Latents], float | None]:
+def truncating(experiment: Draws, truncation: float | None) -> tuple[Callable[[Latents], Latents], float | None]:
     """Returns what a truncation does to the latents, of a generator without a mapping, or else to the styles.
 
     Args:
-        experiment: whose generator draws.
+        experiment: or a generator alone.
         truncation: psi of styles, from 0 to 2, or threshold of z, see `latents.truncate`; None for none.
 
     Returns:
@@ -68,15 +67,15 @@ def generate(
     Returns:
         Images `[N, H, W, C]` float32 in [-1, 1], on the host.
     """
-    draw = sampler(gan, batch=min(batch, len(z)), truncation=truncation)
+    draw = batches(gan, batch=min(batch, len(z)), truncation=truncation)
     return np.concatenate([np.asarray(images)[:count] for images, _, count in draw(weights, key, z, labels)])
 
 
 # (weights, key, z [N, D], labels [N]) -> batches of images on the devices, their labels, and how many of each count
-Sampler = Callable[[Weights, jax.Array, jax.Array, np.ndarray], Iterator[tuple[Images, np.ndarray, int]]]
+Batches = Callable[[Weights, jax.Array, jax.Array, np.ndarray], Iterator[tuple[Images, np.ndarray, int]]]
 
 
-def sampler(gan: GAN, *, batch: int, truncation: float | None = None) -> Sampler:
+def batches(gan: GAN, *, batch: int, truncation: float | None = None) -> Batches:
     """Maps latents to images and leaves them on the devices; compiled once, however often it is called.
 
     Args:
@@ -85,7 +84,7 @@ def sampler(gan: GAN, *, batch: int, truncation: float | None = None) -> Sampler
         truncation: as for `generate`.
 
     Returns:
-        A `Sampler`; the last batch is filled up with the first latents, which do not count.
+        `Batches`; the last batch is filled up with the first latents, which do not count.
     """
     sharding, replicated = over_devices()
     batch = -(-batch // sharding.num_devices) * sharding.num_devices

@@ -10,15 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from jaxgan import pictures, toy, views
+from jaxgan import pictures, toy
 from jaxgan.core.types import Dataset, GANState, Weights
 from jaxgan.evaluation import quality, settings, verdict, watching
 from jaxgan.evaluation.features import real
 from jaxgan.evaluation.features.real import Real
 from jaxgan.recipes import Data, Recipe, code, evaluation
 from jaxgan.system.messages import FieldError
+from jaxgan.training import sampler
 from jaxgan.training.experiment import Experiment, features_of, metrics_of, open_data
-from jaxgan.training.generate import drawn, over_devices, sampler
+from jaxgan.training.generate import batches, drawn, over_devices
 
 log = logging.getLogger("jaxgan")
 
@@ -54,16 +55,18 @@ def monitor(experiment: Experiment) -> Monitor:
     recipe, dataset, gan, critic = experiment.recipe, experiment.dataset, experiment.one, experiment.discriminator
     assert dataset is not None
     points, classes, density = len(experiment.shape.sample) == 1, experiment.shape.classes, experiment.density
-    shown = min(_POINTS, dataset.size or _POINTS) if points else 100 if classes == 10 else 64
+    pictured = 100 // classes * classes if 1 < classes <= 16 else 64  # a column for each class
+    shown = min(_POINTS, dataset.size or _POINTS) if points else pictured
     shown_labels = jnp.arange(shown, dtype=jnp.int32) % max(classes, 1)
     compared = min(verdict.SAMPLES, dataset.size or verdict.SAMPLES)
     compared -= compared % recipe.pack
     shown_real = jax.tree.map(lambda x: np.asarray(x[0]), dataset.batches(recipe.seed, compared)(0))
     labels = jnp.asarray(shown_real["label"] if classes else np.zeros(compared, np.int32))
     beneath = np.asarray(dataset.batches(recipe.seed, shown)(0)["image"][0]) if points else None
-    drawn = None if beneath is None else plane(beneath)
+    drawn = None if beneath is None else pictures.plane(beneath)
     # Pictures and points in the plane are drawn here, all else as a view.
-    plain = views.are_pictures(dataset.shape, dataset.units) or (points and dataset.shape[0] <= 2)
+    plain = pictures.are_pictures(dataset.shape, dataset.units) or (points and dataset.shape[0] <= 2)
+    modes = sampler.modes_of(density)
     key = jax.random.key(recipe.seed)
     sample = jax.jit(gan.sample)
 
@@ -81,14 +84,15 @@ def monitor(experiment: Experiment) -> Monitor:
         count = shown if not several or points else 10
         images = [np.asarray(sample(each.ema, key, shown_labels[:count])) for each in experiment.apart(state)]
         if not plain:
-            return pictures.tile([views.view(x, dataset.units, real=beneath) for x in images])
+            return pictures.tile([pictures.view(x, dataset.units, real=beneath) for x in images])
         if not points:
-            columns = 10 if classes == 10 or several else 8
-            return pictures.grid(np.concatenate(images), columns=columns)
+            columns = 10 if several else pictures.columns_for(shown, classes)
+            names = [experiment.class_names[i % classes] if classes else "" for i in range(columns)]
+            return pictures.grid(np.concatenate(images), columns=columns, headings=names)
         step = f"step {int(state.step):,}"
         titles = [f"{_name(each, recipe)}, {step}" for each in experiment.members] if several else [step]
         panels = [
-            pictures.scatter(plane(x), real=drawn, title=title, pixels=320 if several else 480)
+            pictures.scatter(pictures.plane(x), real=drawn, modes=modes, title=title, pixels=320 if several else 480)
             for x, title in zip(images, titles, strict=True)
         ]
         return pictures.tile(panels)
@@ -139,7 +143,7 @@ def examiner(experiment: Experiment) -> Examiner | None:
     except FieldError as error:
         raise error.renamed(f"eval_{error.field}") from error
     of_real, measured = watching.targets(against, recipe.keep_best), watching.watcher(against)
-    draw, key = sampler(experiment.one, batch=against.extractor.batch), jax.random.key(recipe.seed)
+    draw, key = batches(experiment.one, batch=against.extractor.batch), jax.random.key(recipe.seed)
     z = drawn(experiment, recipe.seed, np.arange(asked.n))
     labels = quality.labels(against, asked.real.name, experiment.shape.classes)
 
@@ -171,11 +175,6 @@ def real_samples(recipe: Recipe, dataset: Dataset | None) -> Real:
 def _told(what: str, count: int) -> Callable[[int], object]:
     log.info("%s: %d images", what, count)
     return lambda _: None
-
-
-def plane(points: np.ndarray) -> np.ndarray:
-    """Returns points as a picture of the plane shows them, `[N, 2]`: their first two coordinates, or one beside zeros."""
-    return points[:, :2] if points.shape[1] > 1 else np.concatenate([points, np.zeros_like(points)], axis=1)
 
 
 def _centred(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

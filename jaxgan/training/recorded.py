@@ -5,8 +5,8 @@ from typing import Any
 
 from jaxgan.core.types import Dataset
 from jaxgan.core.units import Facts, Units, as_json
-from jaxgan.training.classes import listed
 from jaxgan.training.experiment import Experiment
+from jaxgan.weights.portable import listed
 
 _WIDE = 10.0  # largest number that networks see as it is without a word
 

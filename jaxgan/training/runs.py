@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxgan.core import sweep
 from jaxgan.core.types import GAN, Dataset, GANState, Units, Weights
-from jaxgan.core.units import as_bytes, from_json, to_user
+from jaxgan.core.units import from_json
 from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, code, formats, record
@@ -27,6 +27,8 @@ from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, metrics, recorded
 from jaxgan.training.callbacks import Writer
 from jaxgan.training.experiment import Experiment, Shape, build, own_metrics
+from jaxgan.training.sampler import Generator, generator_of, sampler
+from jaxgan.weights.portable import SIZES, Sampler, Samples
 
 log = logging.getLogger("jaxgan")
 T = TypeVar("T")
@@ -43,6 +45,8 @@ _OURS = (
     "evaluation.json",
     "evaluation-nearest.png",
 )
+_HELD: dict[tuple[Path, int, int | None, int], Sampler] = {}  # of `Run.sample`
+_MOST_HELD = 4
 _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -75,11 +79,112 @@ class Run(NamedTuple):
         """The folder of pictures."""
         return self.path / "samples"
 
+    @environment.fixed()
+    def sampler(self, *, batch: int = SIZES[-1], **of: Any) -> Sampler:
+        """Returns the averaged generator of a checkpoint, the latest by default, ready to draw.
+
+        Args:
+            batch: most samples made at a time; it does not change them.
+            **of: as for `generator`.
+
+        Raises:
+            FileNotFoundError, CheckpointError, FieldError: as `load`.
+        """
+        built, weights, _ = self.generator(**of)
+        return sampler(built, weights, batch=batch)
+
+    def generator(
+        self, *, member: int = 0, step: int | None = None, best: bool = False, strict: bool = False
+    ) -> tuple[Generator, Weights, int]:
+        """Reads the averaged generator of a checkpoint, the latest by default, and nothing else of its state.
+
+        Args:
+            member: of a run of several GANs, the one to take.
+            step: which checkpoint.
+            best: the one that `keep_best` keeps.
+            strict: refuse a damaged checkpoint rather than fall back to the one before.
+
+        Returns:
+            The generator, built alone, its weights, and the step they are from.
+
+        Raises:
+            FileNotFoundError, CheckpointError, FieldError: as `load`.
+        """
+        built = generator_of(self.recipe, self.shape, self.class_names, self.units)
+        if not 0 <= member < built.count:
+            raise FieldError("member", member, f"the run's members are 0 to {built.count - 1}")
+        read = functools.partial(checkpoint.restore_generator, self.checkpoints, built.abstract, strict=strict)
+        weights, found = _read_best(self, read) if best else read(step=step)
+        return built, weights if built.count == 1 else jax.tree.map(lambda x: x[member], weights), found
+
+    def sample(
+        self,
+        n: int | None = None,
+        seed: int = 0,
+        labels: Any = None,
+        *,
+        z: Any = None,
+        truncation: float | None = None,
+        member: int = 0,
+        best: bool = False,
+    ) -> Samples:
+        """Draws from the averaged generator of the latest checkpoint: `run.sample(n=16, seed=0, labels="cat")`.
+
+        The generator is read and compiled once, until there is a newer checkpoint. A notebook shows the result as a picture.
+
+        Args:
+            n: number of samples; by default 16, of points 2,500.
+            seed: of the latents, 0 to 2^32 - 1.
+            labels: a class by number or name, or a sequence of such, repeated in turn; by default each class in turn.
+            z: latents `[N, D]` to map instead.
+            truncation: psi, see `Sampler`.
+            member: of a run of several GANs, the one to take.
+            best: of the checkpoint that `keep_best` keeps.
+
+        Returns:
+            `Samples`: `images` uint8 `[N, H, W, C]` (points float32 `[N, F]`), `labels` int32 `[N]`.
+
+        Raises:
+            ValueError, FileNotFoundError: one line, when an argument is not allowed or there is no checkpoint.
+        """
+        saved = checkpoint.saved_steps(self.checkpoints)
+        step = best_step(self) if best else saved[-1] if saved else None
+        held = _HELD.get(key := (self.path, (self.path / record.FILE).stat().st_mtime_ns, step, member))
+        if held is None:
+            while len(_HELD) >= _MOST_HELD:
+                _HELD.pop(next(iter(_HELD)), None)
+            held = _HELD[key] = self.sampler(member=member, step=step)
+        return held(n, seed, labels, z, truncation)
+
     def experiment(self, *, dataset: Dataset | None = None) -> Experiment:
         """Returns the run's recipe, built for data of its shape."""
         return build(
             self.recipe, dataset=dataset, shape=self.shape, class_names=self.class_names, counted_from=self.counted_from
         )
+
+
+class _Pair(NamedTuple):
+    gan: GAN
+    state: GANState
+
+
+class Loaded(_Pair):
+    """A GAN and its state, `gan, state = jaxgan.load(run)`; `jaxgan.load(run).sample(n=16)` shows what it makes."""
+
+    _sampler: Callable[[], Sampler]
+
+    def sample(
+        self, n: int | None = None, seed: int = 0, labels: Any = None, *, z: Any = None, truncation: float | None = None
+    ) -> Samples:
+        """Draws from the averaged generator of this state, of several GANs from the first; as `Run.sample`."""
+        return self._sampler()(n, seed, labels, z, truncation)
+
+
+def _loaded(run: Run, gan: GAN, state: GANState, weights: Weights) -> Loaded:
+    found = Loaded(gan, state)
+    build_ = functools.partial(generator_of, run.recipe, run.shape, run.class_names)
+    found._sampler = functools.cache(lambda: sampler(build_(), weights))
+    return found
 
 
 class Wish(NamedTuple):
@@ -238,18 +343,6 @@ def read(path: str | Path, allowed: Allowed | None = None) -> Run:
     return Run(found.path, recipe, shape, found.class_names, found.counted_from, _units(found))
 
 
-def leaving(run: Run, samples: np.ndarray) -> np.ndarray:
-    """Returns samples as they leave a run, in the units and dtype of its data.
-
-    Args:
-        run: the run; of one that recorded no units images become bytes, and everything else stays as it is.
-        samples: `[N, ...]` as its generator makes them.
-    """
-    if run.units is not None:
-        return to_user(samples, run.units)
-    return as_bytes(samples) if len(run.shape.sample) == 3 and run.shape.sample[-1] <= 4 else samples
-
-
 def _units(found: record.Record) -> Units | None:
     try:
         return from_json(found.content["data"].get("units"))
@@ -268,7 +361,7 @@ def load(
     strict: bool = False,
     code: str | Path | None = None,
     trust_run_code: bool = False,
-) -> tuple[GAN, GANState]:
+) -> Loaded:
     """Loads a run, ready to sample or to go on training.
 
     Args:
@@ -281,7 +374,7 @@ def load(
         trust_run_code: execute the copy of its code that the run carries.
 
     Returns:
-        `(gan, state)`.
+        `(gan, state)`, which has a `sample(n=16, seed=0, labels=None)` as `Run` has.
 
     Raises:
         FileNotFoundError: when there is no run, or no checkpoint in it.
@@ -291,9 +384,10 @@ def load(
     experiment = run.experiment()
     state = restore(run, experiment, step=step, strict=strict)
     if member is None:
-        return experiment.gan, state
+        return _loaded(run, experiment.gan, state, experiment.weights_apart(state.ema)[0])
     alone = experiment.member(member)
-    return alone.gan, sweep.member(state, member) if experiment.several else state
+    state = sweep.member(state, member) if experiment.several else state
+    return _loaded(run, alone.gan, state, state.ema)
 
 
 def restore(run: Run, experiment: Experiment, *, step: int | None = None, best: bool = False, strict: bool = False) -> GANState:
@@ -514,7 +608,8 @@ def _check_same(old: record.Record, new: Run, wish: Wish, data: dict[str, Any]) 
     if not found and shapes[0] != shapes[1]:
         found = [f"data: shape {old.sample}, {old.classes} classes -> {new.shape.sample}, {new.shape.classes}"]
     if found and not wish.change:
-        remedy = "name another folder with --run, go on with it by --change, or start anew with --overwrite"
+        own = f"`jaxgan train {shown(old.path)}` goes on with its own recipe; else"
+        remedy = f"{own} name another folder with --run, go on with this one by --change, or start anew with --overwrite"
         raise FieldError("run", f"{old.path} was trained with another recipe ({'; '.join(found)})", remedy, link=": ")
     others_ = recorded.changes_told(recorded.differences(old.content["data"], data))
     if others_ and not wish.change:
@@ -531,6 +626,12 @@ def _check_same(old: record.Record, new: Run, wish: Wish, data: dict[str, Any]) 
     if files_ and not wish.accept_code and not wish.change:
         remedy = "go on with --accept-code, or start anew with --overwrite"
         raise FieldError("code", f"{', '.join(files_)} changed since {old.path} was trained", remedy, link=": ")
+
+
+def shown(path: Path) -> str:
+    """Returns a path as it is typed from here, where it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _other_environment(old: record.Record, now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

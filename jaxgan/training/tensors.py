@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 
 from jaxgan import recipes
 from jaxgan.core.types import Weights
+from jaxgan.core.units import Units, as_json, from_json
 from jaxgan.evaluation.features import cache
 from jaxgan.recipes import Loader, Recipe, record
 from jaxgan.recipes.code import origins
@@ -21,9 +23,11 @@ from jaxgan.recipes.record import Allowed
 from jaxgan.system import arrays, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training.experiment import Experiment, Shape, build
+from jaxgan.training.sampler import Generator, generator_of
 from jaxgan.weights import foreign
 
 FORMAT = "2"
+T = TypeVar("T")
 
 
 class Loaded(NamedTuple):
@@ -44,6 +48,7 @@ def save(
     recipe: Recipe,
     shape: Shape,
     class_names: tuple[str, ...] = (),
+    units: Units | None = None,
 ) -> Path:
     """Writes weights, the same bytes for the same weights, and then PATH.sha256, which `sha256sum -c` takes.
 
@@ -58,6 +63,7 @@ def save(
         recipe: of one GAN.
         shape: of the data.
         class_names: of a conditional recipe.
+        units: of the data's samples, where they are recorded.
 
     Returns:
         The path.
@@ -74,7 +80,7 @@ def save(
     broken = [name for name, x in tensors.items() if not np.isfinite(x).all()]
     if broken:
         raise ValueError(f"weights: not finite: {', '.join(broken)}")
-    content = _ordered(safetensors.numpy.save(tensors, _metadata(recipe, shape, class_names)))
+    content = _ordered(safetensors.numpy.save(tensors, _metadata(recipe, shape, class_names, units)))
     cache.write(path, content, hashlib.sha256(content).hexdigest())
     return path
 
@@ -94,7 +100,43 @@ def load(path: str | Path, allowed: Allowed | None = None) -> Loaded:
         ValueError: one line, when its sha256 is not the one beside it, where there is one; when it holds no recipe; or when its
             tensors are not the recipe's: every one that is missing, surplus, misshaped or not finite is named.
     """
-    path = Path(path)
+    return _read(
+        Path(path),
+        allowed,
+        lambda recipe, shape, names, _, tensors: Loaded(
+            recipe, shape, names, *_fitted(tensors, build(recipe, shape=shape, class_names=names))
+        ),
+    )
+
+
+def generator(path: str | Path, allowed: Allowed | None = None) -> tuple[Generator, Weights]:
+    """Reads the averaged generator of a file of weights; D is neither built nor looked at.
+
+    Args:
+        path: the file.
+        allowed: as for `load`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`.
+    """
+
+    def of(
+        recipe: Recipe, shape: Shape, names: tuple[str, ...], units: Units | None, tensors: dict[str, np.ndarray]
+    ) -> tuple[Generator, Weights]:
+        built = generator_of(recipe, shape, names, units)
+        wanted = _named(built.abstract, None)
+        own = _adopted({name: x for name, x in tensors.items() if name.startswith("G/")}, wanted)
+        return built, jax.tree.unflatten(jax.tree.structure(built.abstract), [own[name] for name in wanted])
+
+    return _read(Path(path), allowed, of)
+
+
+def _read(
+    path: Path,
+    allowed: Allowed | None,
+    make: Callable[[Recipe, Shape, tuple[str, ...], Units | None, dict[str, np.ndarray]], T],
+) -> T:
+    """Returns what `make` makes of recipe, shape, names of classes and tensors of a file, once they are known to be sound."""
     content = files.read(path)
     _check_seal(path, content)
     try:
@@ -102,6 +144,7 @@ def load(path: str | Path, allowed: Allowed | None = None) -> Loaded:
         written, fields, of_data = words["format"], files.parse_json(words["recipe"]), files.parse_json(words["shape"])
         names = tuple(map(str, files.parse_json(words.get("class_names", "[]"))))
         code = record.code_of(files.parse_json(words.get("code", "{}")))
+        units = from_json(files.parse_json(words.get("units", "null")))
         sample, classes = of_data["sample"], of_data["classes"]
         tensors = safetensors.numpy.load(content)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
@@ -112,10 +155,9 @@ def load(path: str | Path, allowed: Allowed | None = None) -> Loaded:
         shape = Shape(*record.shape_of(sample, classes))
         loader = Loader(code, None, None if allowed is None else allowed.folder)
         recipe = recipes.from_dict(fields, version=int(written), resolve=loader.value)
-        generator, discriminator = _fitted(tensors, build(recipe, shape=shape, class_names=names))
+        return make(recipe, shape, names, units, tensors)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return Loaded(recipe, shape, names, generator, discriminator)
 
 
 def _fitted(tensors: dict[str, np.ndarray], experiment: Experiment) -> tuple[Weights, Weights | None]:
@@ -123,10 +165,20 @@ def _fitted(tensors: dict[str, np.ndarray], experiment: Experiment) -> tuple[Wei
     with_d = any(name.startswith("D/") for name in tensors)
     weights = (state.ema, Weights(state.d.params, state.d.stats) if with_d else None)
     wanted = _named(*weights)
+    tensors = _adopted(tensors, wanted)
+    return jax.tree.unflatten(jax.tree.structure(weights), [tensors[name] for name in wanted])
+
+
+def _adopted(tensors: dict[str, np.ndarray], wanted: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Returns tensors in the dtypes that a recipe's networks have.
+
+    Raises:
+        ValueError: when they are not those tensors.
+    """
     with np.errstate(over="ignore", invalid="ignore"):  # to infinity, which is then refused by name
         tensors = {name: x.astype(wanted[name].dtype) if name in wanted else x for name, x in tensors.items()}
     foreign.adopt(tensors, {name: foreign.Tensor(x.shape) for name, x in wanted.items()})  # as they are: it only checks
-    return jax.tree.unflatten(jax.tree.structure(weights), [tensors[name] for name in wanted])
+    return tensors
 
 
 def _named(generator: Weights, discriminator: Weights | None) -> dict[str, Any]:
@@ -144,10 +196,11 @@ def _words(path: tuple[Any, ...]) -> list[str]:
     return [jax.tree_util.keystr((part,), simple=True) for part in path]
 
 
-def _metadata(recipe: Recipe, shape: Shape, class_names: tuple[str, ...]) -> dict[str, str]:
-    """Returns what a file says of its tensors."""
+def _metadata(recipe: Recipe, shape: Shape, class_names: tuple[str, ...], units: Units | None) -> dict[str, str]:
+    """Returns what a file says of its tensors; units in which pictures are anyway are left out."""
     fields = recipes.to_dict(recipe)
-    return {
+    of_data = {} if units is None or units.are_bytes else {"units": json.dumps(as_json(units))}
+    return of_data | {
         "format": FORMAT,
         "jaxgan": version("jaxgan"),
         "recipe": json.dumps(fields),

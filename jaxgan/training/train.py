@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -188,8 +189,14 @@ def _loop(prepared: loop.Prepared, state: GANState, diary: "Diary", saver: savin
         return min((each.next(step, experiment.images) for each in diary.callbacks), default=experiment.recipe.steps)
 
     with _progress(start, experiment.recipe.steps) as progress, hosts.signals() as stop:
-        seconds = rows[-1].get("seconds", 0.0) if rows else 0.0
-        options: dict[str, Any] = {"also": also, "seconds": seconds, "stop": stop, "progress": progress.update}
+        seconds, made = rows[-1].get("seconds", 0.0) if rows else 0.0, [start]
+
+        def update(count: int) -> None:
+            made[0] += count
+            progress.update(count)
+
+        stop.lost = lambda: _lost(made[0], checkpoint.saved_steps(diary.run.checkpoints))
+        options: dict[str, Any] = {"also": also, "seconds": seconds, "stop": stop, "progress": update}
         before = start
         try:
             for event in loop.steps(prepared, state, experiment, leaving=stop.leaving, **options):
@@ -342,6 +349,14 @@ def _record(
     raise Stopped(
         f"stopped at step {event.step} and saved: {rows[-1].get('verdict')}; {'; '.join(rows[-1].get('evidence', ()))}"
     )
+
+
+def _lost(step: int, saved: list[int]) -> str:
+    """Returns the words for what ending at once costs."""
+    if not saved:
+        return f"{step:,} steps are lost: there was no checkpoint yet"
+    lost = step - saved[-1]
+    return f"checkpoint {saved[-1]} is intact, " + (f"the {lost:,} steps since are lost" if lost > 0 else "nothing is lost")
 
 
 def _last_words(step: int, name: str, value: float | str, there: list[int]) -> str:
@@ -530,8 +545,8 @@ def _draw_whole(run: runs.Run, equilibrium: float | None) -> None:
     if rows:
         pictures.curves(rows, run.path / "curves.png", equilibrium=equilibrium)
     frames = pictures.frames(sorted(run.samples.glob("[0-9]*.png")))
-    if frames:
-        pictures.animation(frames, run.path / "progress.webp")
+    if frames:  # points are drawn with the step over them
+        pictures.progress(frames, run.path / "progress.webp", titles=len(run.shape.sample) > 1)
 
 
 def _announce(run: runs.Run, experiment: Experiment, step: int) -> None:
@@ -549,6 +564,10 @@ def _announce(run: runs.Run, experiment: Experiment, step: int) -> None:
     )
 
 
+_WIDE = 150  # columns that a bar with all figures and the longest verdict takes
+_NARROW_BAR = "{percentage:3.0f}%|{bar:12}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
+
+
 class _Bar(NamedTuple):
     update: Callable[[int], Any]
     show: Callable[[dict[str, Any]], None]
@@ -558,16 +577,27 @@ class _Bar(NamedTuple):
 def _progress(step: int, steps: int) -> Iterator[_Bar]:
     """A bar on a terminal, else a plain line for each row of metrics."""
 
-    def text(row: dict[str, Any]) -> str:
+    def text(row: dict[str, Any], *, short: bool = False) -> str:
         names = {"d_loss": "D loss", "g_loss": "G loss", "d_real": "D(x)", "d_fake": "D(G(z))", "fid": "Frechet distance"}
-        shown = [f"{label} {row[name]:.3f}" for name, label in names.items() if row.get(name) is not None]
-        return "  ".join([*shown, row["verdict"]] if row.get("verdict") else shown)
+        if short:
+            names = {"d_loss": "D", "g_loss": "G"}
+        shown = [f"{label} {row[name]:.{2 if short else 3}f}" for name, label in names.items() if row.get(name) is not None]
+        return ("  " if not short else " ").join([*shown, row["verdict"]] if row.get("verdict") else shown)
 
     if not hosts.is_first():
         yield _Bar(lambda _: None, lambda _: None)
     elif sys.stderr is not None and sys.stderr.isatty():
         stream = cast(TextIO, Unfailing(sys.stderr))  # a terminal may be closed
-        with tqdm(total=steps, initial=step, unit="step", dynamic_ncols=True, file=stream) as bar:
-            yield _Bar(bar.update, lambda row: bar.set_postfix_str(text(row)))
+        narrow = shutil.get_terminal_size((80, 24)).columns < _WIDE
+        form = _NARROW_BAR if narrow else None
+        with tqdm(total=steps, initial=step, unit="step", dynamic_ncols=True, file=stream, bar_format=form) as bar:
+            bar.set_postfix_str("compiling")
+
+            def update(count: int) -> None:
+                if bar.postfix == "compiling":
+                    bar.set_postfix_str("", refresh=False)
+                bar.update(count)
+
+            yield _Bar(update, lambda row: bar.set_postfix_str(text(row, short=narrow)))
     else:
         yield _Bar(lambda _: None, lambda row: say(f"step {row['step']}/{steps}  {row['seconds']:.0f} s  {text(row)}"))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxgan.core.types import Latents, Weights
 from jaxgan.training import runs
 from jaxgan.training.experiment import Experiment
-from jaxgan.training.generate import Sampler, drawn, generate, sampler, truncating
+from jaxgan.training.generate import Batches, batches, drawn, generate, truncating
 
 
 class Made(NamedTuple):
@@ -43,9 +43,9 @@ class Made(NamedTuple):
         key, psi = jax.random.key(self.seed), self._truncating()[1]
         return generate(self.experiment.one, weights, key, z, labels, batch=self.batch, truncation=psi)
 
-    def sampler(self, most: int) -> Sampler:
-        """Compiles `generate.sampler` once for all of the weights, for at most so many samples at a time."""
-        return sampler(self.experiment.one, batch=min(self.batch, most), truncation=self._truncating()[1])
+    def sampler(self, most: int) -> Batches:
+        """Compiles `generate.batches` once for all of the weights, for at most so many samples at a time."""
+        return batches(self.experiment.one, batch=min(self.batch, most), truncation=self._truncating()[1])
 
     def _truncating(self) -> tuple[Callable[[Latents], Latents], float | None]:
         return truncating(self.experiment, self.truncation)

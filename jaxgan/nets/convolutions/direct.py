@@ -10,7 +10,7 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from jaxgan.nets.convolutions import winograd
-from jaxgan.nets.convolutions.products import full_precision, tall_product
+from jaxgan.nets.convolutions.products import fewer, full_precision, tall_product
 from jaxgan.system import devices
 
 # Pixels so few that a kernel is better left in the order that it has.
@@ -99,7 +99,7 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int
     batch, height, width, inputs = x.shape
     kernel_height, kernel_width, _, outputs = kernel.shape
     if (height, width, padding) == (1, 1, 0):  # one pixel: its products are the output
-        if batch < _FEW:
+        if fewer(batch, _FEW):
             y = lax.batch_matmul(*_tap_by_tap(x, kernel)).transpose(1, 0, 2)
         else:
             y = x.reshape(batch, inputs) @ kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)
@@ -127,7 +127,7 @@ def _transposed_of_phases(x: jax.Array, kernel: jax.Array, *, stride: int, paddi
     rows, columns = -(-kernel_height // stride), -(-kernel_width // stride)  # how many j
     missing = (rows * stride - kernel_height, columns * stride - kernel_width)
     taps = jnp.pad(kernel, ((0, missing[0]), (0, missing[1]), (0, 0), (0, 0)))
-    if batch * height * width < _FEW:
+    if fewer(batch * height * width, _FEW):
         products = lax.batch_matmul(*_tap_by_tap(x, taps))
         products = products.reshape(rows, stride, columns, stride, batch, height, width, outputs)
         products = products.transpose(4, 5, 6, 0, 1, 2, 3, 7)

@@ -10,6 +10,11 @@ def full_precision(x: jax.Array) -> jax.Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def fewer(count: int, least: int) -> bool:
+    """True for a number of rows below a limit; a symbolic one, of a program for batches of any size, is never below."""
+    return isinstance(count, int) and count < least
+
+
 def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """`x @ kernel`, matrices or as many of both, where the rows of x are many.
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxgan.nets.convolutions.products import full_precision, tall_product
+from jaxgan.nets.convolutions.products import fewer, full_precision, tall_product
 
 # Channels and tiles: of fewer, putting tiles and kernel into another form takes longer than the products that are saved.
 CHANNELS, TILES = 16, 128
@@ -26,14 +26,14 @@ def halves(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding
     """True for a convolution that `halved` computes: the DCGAN's, and large enough to be worth it."""
     batch, height, width = shape[:3]
     same = (*kernel[:2], stride, padding) == (4, 4, 2, 1) and height % 4 == 0 and width % 4 == 0
-    return same and min(kernel[2:]) >= CHANNELS and batch * height * width // 16 >= TILES
+    return same and min(kernel[2:]) >= CHANNELS and not fewer(batch * height * width, 16 * TILES)
 
 
 def keeps(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> bool:
     """True for a convolution that `kept` computes, and large enough to be worth it."""
     batch, height, width = shape[:3]
     same = (*kernel[:2], stride, padding) == (3, 3, 1, 1) and height % 2 == 0 and width % 2 == 0
-    return same and min(kernel[2:]) >= CHANNELS and batch * height * width // 4 >= TILES
+    return same and min(kernel[2:]) >= CHANNELS and not fewer(batch * height * width, 4 * TILES)
 
 
 def halved(x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
-from jaxgan import pictures
 from jaxgan.core.units import Units, to_user
+from jaxgan.pictures.grids import grid
+from jaxgan.pictures.points import plane, scatter
+from jaxgan.pictures.writing import rendered
 
 _REAL, _MADE = "#9a9a9a", "#d6604d"
 _MOST_LINES = 64  # signals in a picture
@@ -56,9 +58,9 @@ def view(
     """
     x = np.asarray(samples)
     if are_pictures(x.shape[1:], units):
-        return pictures.grid(x, columns=columns)
+        return grid(x, columns=columns)
     if x.ndim == 2 and x.shape[1] <= 2:
-        return pictures.scatter(_plane(x), real=None if real is None else _plane(np.asarray(real)), title=title)
+        return scatter(plane(x), real=None if real is None else plane(np.asarray(real)), title=title)
     if x.ndim == 2:
         return _table(_in_units(x, units), None if real is None else _in_units(np.asarray(real), units))
     if x.ndim == 3:
@@ -68,10 +70,6 @@ def view(
     if x.ndim == 5:
         return _fields(_slices(x), units, columns)
     raise ValueError(f"samples: of shape {list(x.shape)}, but it must be [N, F], [N, T, C], [N, H, W, C] or [N, D, H, W, C]")
-
-
-def _plane(points: np.ndarray) -> np.ndarray:
-    return points[:, :2] if points.shape[1] > 1 else np.concatenate([points, np.zeros_like(points)], axis=1)
 
 
 def _in_units(x: np.ndarray, units: Units | None) -> np.ndarray:
@@ -98,14 +96,14 @@ def _fields(x: np.ndarray, units: Units | None, columns: int | None) -> Image.Im
     share = np.clip(np.nan_to_num((beside - low) / max(high - low, 1e-12)), 0.0, 1.0)
     colours = colormaps["viridis"]
     scale = max(-(-_TALL // beside.shape[1]), 1)
-    grid = pictures.grid((colours(share)[..., :3] * 255).round().astype(np.uint8), columns=columns, scale=scale)
-    canvas = Image.new("RGB", (grid.width + _BAR, max(grid.height, 40)), "white")
-    canvas.paste(grid, (0, 0))
-    bar = (colours(np.linspace(1, 0, grid.height))[:, None, :3] * 255).round().astype(np.uint8).repeat(12, axis=1)
-    canvas.paste(Image.fromarray(bar), (grid.width + 4, 0))
+    placed = grid((colours(share)[..., :3] * 255).round().astype(np.uint8), columns=columns, scale=scale)
+    canvas = Image.new("RGB", (placed.width + _BAR, max(placed.height, 40)), "white")
+    canvas.paste(placed, (0, 0))
+    bar = (colours(np.linspace(1, 0, placed.height))[:, None, :3] * 255).round().astype(np.uint8).repeat(12, axis=1)
+    canvas.paste(Image.fromarray(bar), (placed.width + 4, 0))
     draw, words = ImageDraw.Draw(canvas), _labels(low, high, units)
-    draw.text((grid.width + 19, 0), words[1], fill="black")
-    draw.text((grid.width + 19, canvas.height - 12), words[0], fill="black")
+    draw.text((placed.width + 19, 0), words[1], fill="black")
+    draw.text((placed.width + 19, canvas.height - 12), words[0], fill="black")
     return canvas
 
 
@@ -146,7 +144,7 @@ def _lines(x: np.ndarray, columns: int | None) -> Image.Image:
     axes.set(xticks=range(columns + 1), yticks=range(-rows, 1), xticklabels=[], yticklabels=[])
     axes.tick_params(length=0)
     axes.grid(alpha=0.4)
-    return _rendered(figure)
+    return rendered(figure)
 
 
 def _table(x: np.ndarray, real: np.ndarray | None) -> Image.Image:
@@ -171,7 +169,7 @@ def _table(x: np.ndarray, real: np.ndarray | None) -> Image.Image:
         axes.imshow(_correlations(each), vmin=-1, vmax=1, cmap="RdBu_r")
         axes.set_title(f"correlations, {name}", fontsize=8)
         axes.set_axis_off()
-    return _rendered(figure)
+    return rendered(figure)
 
 
 def _correlations(x: np.ndarray) -> np.ndarray:
@@ -179,11 +177,3 @@ def _correlations(x: np.ndarray) -> np.ndarray:
     scale = np.maximum(np.sqrt(np.square(x).sum(0)), 1e-12)
     found: np.ndarray = (x.T @ x) / np.outer(scale, scale)
     return found
-
-
-def _rendered(figure: Any) -> Image.Image:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

@@ -1,0 +1,136 @@
+"""The short help of verbs that take a recipe: the options that matter, and those of the networks in use."""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import shutil
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from jaxgan.recipes import NAMES, Recipe, code
+from jaxgan.recipes.formats import type_name
+from jaxgan.recipes.recipe import PARTS
+from jaxgan.recipes.table import NETWORKS
+from jaxgan.system.messages import FieldError
+
+ALL = "--help-all"
+SHORT = ("-h", "--help")
+# Of a recipe; those of the verb itself are all shown but for the rare ones.
+_WANTED = (
+    "steps", "batch_size", "seed", "seeds", "data.name", "loss", "penalty.name", "penalty.gamma", "g_optimizer.learning_rate",
+    "d_optimizer.learning_rate", "augment", "eval_every", "stop_on",
+)  # fmt: skip
+_OF_BENCH = ("batch_size", "steps", "precision", "loss")
+_RARE = {
+    "accept_code", "code", "trust_run_code", "strict", "tensorboard", "distributed", "coordinator", "processes", "process",
+    "compile_cache",
+}  # fmt: skip
+
+
+def short(command: str, kind: type, recipe: Recipe) -> str:
+    """Returns the short help of a verb, as wide as the terminal.
+
+    Args:
+        command: the verb.
+        kind: the dataclass of its arguments, whose first field is the recipe.
+        recipe: the one that the command line names, whose values are shown as defaults.
+    """
+    width = min(shutil.get_terminal_size((80, 24)).columns, 100)
+    about = " ".join((kind.__doc__ or "").split()).partition(". ")[0].split(": `")[0]
+    names = ", ".join(NAMES)
+    what = f"{names}; a file my.py or my.py:NAME; or the folder of a run, which goes on with its own recipe. By default digits."
+    wanted = _WANTED if command == "train" else _OF_BENCH if command == "bench" else _WANTED[:1] + _WANTED[1:2]
+    own = list(_own(kind))
+    lines = [f"usage: jaxgan {command} [RECIPE] [--OPTION VALUE ..]", "", *textwrap.wrap(f"{about.rstrip('.')}.", width), ""]
+    lines += _table([("RECIPE", what)], width)
+    lines += ["", "options", *_table([*own, *(_option(recipe, path) for path in wanted)], width)]
+    for player in ("generator", "discriminator"):
+        part = getattr(recipe, player)
+        named = type_name(part, player)
+        others = ", ".join(name for name in NETWORKS if name != named)
+        lines += ["", *textwrap.wrap(f"{player}: {named}; --{player} NAME for another: {others}, or FILE.py:NAME", width)]
+        lines += _table([_option(recipe, f"{player}.{field.name}") for field in dataclasses.fields(part)], width)
+    return "\n".join([*lines, "", f"jaxgan {command} {ALL} shows every option."])
+
+
+def documented(kind: type) -> dict[str, str]:
+    """Returns the text below each field of a dataclass, those of the classes it inherits from included."""
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(each)))
+        except (OSError, TypeError, SyntaxError):  # a class without a file, such as one of a session
+            continue
+        body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+        for field, text in itertools.pairwise(body):
+            if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+                continue
+            if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
+                found[field.target.id] = " ".join(text.value.value.split())
+    return found
+
+
+def _own(kind: type) -> Iterator[tuple[str, str]]:
+    words = documented(kind)
+    for field in dataclasses.fields(kind):
+        if field.name != "recipe" and field.name not in _RARE:
+            yield f"--{_dashed(field.name)}{_value(field.default)}", words.get(field.name, "")
+
+
+def _option(recipe: Recipe, path: str) -> tuple[str, str]:
+    *parents, name = path.split(".")
+    holder: Any = recipe
+    for parent in parents:
+        holder = getattr(holder, parent)
+    if not hasattr(holder, name):  # a part of the user's has other fields
+        return "", ""
+    first = documented(type(holder)).get(name, "").partition(". ")[0].removesuffix(".")
+    return f"--{_dashed(path)}{_value(getattr(holder, name))}", f"{first}."
+
+
+def _value(value: Any) -> str:
+    """Returns a default as it stands behind its option; nothing of a switch."""
+    if isinstance(value, bool):
+        return ""
+    if value is None or value is dataclasses.MISSING or value in ("", ()):
+        return " .."
+    if isinstance(value, (tuple, list)):
+        return " " + " ".join(map(str, value))
+    if callable(value):
+        try:
+            return f" {code.reference(value, '')}"
+        except FieldError:
+            return f" {getattr(value, '__name__', type(value).__name__)}"
+    return f" {value}"
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _table(rows: list[tuple[str, str]], width: int) -> list[str]:
+    lines, left = [], 34
+    for option, text in rows:
+        if not option:
+            continue
+        wrapped = textwrap.wrap(text, width - left) or [""]
+        first = f"  {option}"
+        if len(first) > left - 1:
+            lines.append(first)
+            first = ""
+        lines += [f"{first:{left}}{wrapped[0]}".rstrip(), *(" " * left + line for line in wrapped[1:])]
+    return lines
+
+
+def options_of(kind: type, recipe: Recipe | None) -> list[str]:
+    """Returns every option of a verb, those of its recipe's parts included."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name != "recipe"]
+    if recipe is not None:
+        for field in dataclasses.fields(recipe):
+            value = getattr(recipe, field.name)
+            is_part = dataclasses.is_dataclass(value) and not isinstance(value, type)
+            names += [f"{field.name}.{each.name}" for each in dataclasses.fields(value)] if is_part else [field.name]
+        names += PARTS
+    return [f"--{_dashed(name)}" for name in names] + [*SHORT[1:], *([ALL] if recipe is not None else [])]
