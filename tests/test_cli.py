@@ -196,7 +196,7 @@ COMPLETED = [
     ("data ", "prepare"),
     ("train sty", "stylegan2_32 stylegan2_64"),
     ("train --loss h", "hinge"),
-    ("train --penalty.name r1", "r1 r1_r2"),
+    ("train --penalty.name r1", "r1 r1_r2 r1_r2_approximate"),
     ("train --precision ", "bfloat16 float32"),
     ("train ring --generator dcgan --generator.w", "--generator.width"),
     ("train --generator.de", "--generator.depth"),

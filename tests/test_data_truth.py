@@ -59,7 +59,7 @@ def test_a_run_tells_and_records_its_data_and_draws_a_class_by_name(tmp_path, ca
     for asked, place in (["dog"], 1), ([1], 1), (["0"], 0):
         with np.load(sample(run.path, n=2, labels=asked, out=tmp_path / "a.npz")) as drawn:
             assert drawn["labels"].tolist() == [place] * 2
-    with pytest.raises(ValueError, match=r"^labels: dg, but the run's classes are 0 cat, 1 dog; did you mean 'dog'\?$"):
+    with pytest.raises(ValueError, match=r"^labels: dg, but the classes are 0 cat, 1 dog; did you mean 'dog'\?$"):
         sample(run.path, labels=["dg"], out=tmp_path / "a.npz")
 
     # The same again is the same; other pictures are not.
@@ -219,7 +219,7 @@ def test_classes_without_samples_are_neither_trained_for_nor_drawn(tmp_path, num
         assert drawn["labels"].tolist() == [0, 5, 9, 0, 5, 9]
     with np.load(sample(run.path, n=2, labels=[9], out=tmp_path / "a.npz")) as drawn:
         assert drawn["labels"].tolist() == [9, 9]
-    with pytest.raises(ValueError, match=r"labels: 1, but the run's classes are 0, 5, 9"):
+    with pytest.raises(ValueError, match=r"labels: 1, but the classes are 0, 5, 9"):
         sample(run.path, labels=[1], out=tmp_path / "a.npz")
 
 

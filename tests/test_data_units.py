@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 
 import jaxgan
-from jaxgan import data, views
+from jaxgan import data, pictures
 from jaxgan.commands.evaluate import evaluate
 from jaxgan.commands.sample import interpolate, sample
 from jaxgan.core.units import BYTES, Units, to_trained, to_user
 from jaxgan.evaluation.features.inputs import in_units
 from jaxgan.recipes import MLP, Data, MLPDiscriminator, Recipe
+from jaxgan.weights import portable
 
 RNG = np.random.default_rng(0)
 TINY = Recipe(
@@ -188,10 +189,21 @@ def test_every_shape_has_a_view():
         ((9, 4, 6, 5, 1), None),
     ]:
         x = RNG.random(shape) * 2 - 1
-        picture = views.view(x, units, real=x if len(shape) == 2 else None)
+        picture = pictures.view(x, units, real=x if len(shape) == 2 else None)
         assert min(picture.size) > 40
-        again = views.view(-x, units, real=x if len(shape) == 2 else None)
+        again = pictures.view(-x, units, real=x if len(shape) == 2 else None)
         assert again.size == picture.size
         assert np.any(np.asarray(again) != np.asarray(picture))
     with pytest.raises(ValueError, match="of shape"):
-        views.view(np.zeros((2, 2, 2, 2, 2, 2)))
+        pictures.view(np.zeros((2, 2, 2, 2, 2, 2)))
+
+
+def test_a_sampler_leaves_in_the_units_that_a_run_leaves_in() -> None:
+    """The file that stands alone maps as `core.units` does."""
+    made = np.linspace(-1.5, 1.5, 2 * 24, dtype=np.float32).reshape(2, 4, 3, 2)
+    for units in (BYTES, Units("uint16", (0.0,), (4095.0,)), Units("float64", (200.0, -1.0), (300.0, 5.0)), Units("float32"),
+                  Units("int8", (-3.0,), (9.0,)), Units("float16", (-1.0,), (1.0,))):  # fmt: skip
+        about = portable.About((4, 3, 2), 0, (), 4, "float32", mapped=False, units=tuple(units))
+        left, wanted = portable.leaving(made, about), to_user(made, units)
+        assert left.dtype == wanted.dtype
+        assert (left == wanted).all(), units

@@ -100,7 +100,7 @@ def test_names_of_classes_are_told_and_guessed(sampler: Sampler) -> None:
     named = Sampler(sampler.functions, sampler.about._replace(class_names=names))
     assert named.conditions(["dog", 2, "3", "0"]) == [1, 2, 3, 9]  # a name before a number
     assert named.conditions("cat,dog") == [0, 1]
-    with pytest.raises(ValueError, match=r"labels: dgo, but the classes are 0 to 9: cat, dog, .*; did you mean 'dog'\?"):
+    with pytest.raises(ValueError, match=r"labels: dgo, but the classes are 0 cat, 1 dog, .*; did you mean 'dog'\?"):
         named.conditions("dgo")
     free = Sampler(sampler.functions, sampler.about._replace(classes=0, class_names=()))
     with pytest.raises(ValueError, match="unconditional and takes none"):
