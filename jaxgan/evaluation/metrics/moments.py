@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxgan.evaluation.metrics.checks import checked
+from jaxgan.system.messages import FieldError
 
 Covariance = Literal["sample", "population"]
 
@@ -60,7 +61,7 @@ def merge(a: Moments, b: Moments) -> Moments:
         equation 2.1, for vectors.
     """
     if a.mean.shape != b.mean.shape:
-        raise ValueError(f"a, b: {len(a.mean)} and {len(b.mean)} features a sample, but they must be as many")
+        raise FieldError("a, b", f"{len(a.mean)} and {len(b.mean)} features a sample", "they must be as many")
     n, delta = a.n + b.n, b.mean - a.mean
     scatter = np.outer(delta * (a.n * b.n / n), delta)
     scatter += a.scatter
@@ -93,13 +94,13 @@ def streamed(blocks: Iterable[np.ndarray]) -> Moments:
         waiting.append(checked("blocks", block))
         size = size or waiting[0].shape[1]
         if waiting[-1].shape[1] != size:
-            raise ValueError(f"blocks: {size} and {waiting[-1].shape[1]} features a sample, but they must be as many")
+            raise FieldError("blocks", f"{size} and {waiting[-1].shape[1]} features a sample", "they must be as many")
         if sum(map(len, waiting)) >= _ROWS:
             total = merged()
     if waiting:
         total = merged()
     if total is None:
-        raise ValueError("blocks: none, but there must be at least 1")
+        raise FieldError("blocks", "none", "there must be at least 1")
     return total
 
 
@@ -117,7 +118,7 @@ def covariance(m: Moments, *, kind: Covariance = "sample") -> np.ndarray:
         ValueError: when there are fewer than 2 samples or the kind is none of the two.
     """
     if kind not in ("sample", "population"):
-        raise ValueError(f"kind: {kind!r}, but it must be 'sample' or 'population'")
+        raise FieldError("kind", repr(kind), "it must be 'sample' or 'population'")
     if m.n < 2:
-        raise ValueError(f"m: moments of {m.n} sample, but a covariance needs at least 2")
+        raise FieldError("m", f"moments of {m.n} sample", "a covariance needs at least 2")
     return m.scatter / (m.n - 1 if kind == "sample" else m.n)
