@@ -139,14 +139,15 @@ def report(found: Bench) -> str:
     """Returns what was measured, as aligned lines."""
     about, plan = machine(), found.plan
     low, middle, high = (1e3 * seconds for seconds in found.step.seconds)
+    kind = "images" if len(plan.shape.sample) == 3 else "samples"
     rows = [
         ("command", about["command"]),
         ("device", f"{about['devices']} {about['device']}, {about['cores']} cores"),
         ("versions", ", ".join(f"{name} {number}" for name, number in about["versions"].items())),
         ("a step", f"{middle:.3g} ms, quartiles {low:.3g} to {high:.3g}; batch {plan.recipe.batch_size}, {found.steps} steps"),
-        ("training", f"{found.images_per_second:,.0f} images/s"),
-        ("sampling 1", f"{1 / found.sample_one.seconds.median:,.0f} images/s"),
-        ("sampling 64", f"{64 / found.sample_many.seconds.median:,.0f} images/s"),
+        ("training", f"{found.images_per_second:,.0f} {kind}/s"),
+        ("sampling 1", f"{1 / found.sample_one.seconds.median:,.0f} {kind}/s"),
+        ("sampling 64", f"{64 / found.sample_many.seconds.median:,.0f} {kind}/s"),
         ("model", f"{found.flops_per_second / 1e9:,.3g} GFLOP/s"),
     ]
     for name, share in found.shares.items():

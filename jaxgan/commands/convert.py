@@ -25,7 +25,7 @@ from jaxgan.recipes import (
     StyleGAN2Discriminator,
 )
 from jaxgan.system import environment
-from jaxgan.system.messages import did_you_mean
+from jaxgan.system.messages import FieldError, not_one_of
 from jaxgan.training import checkpoint, runs
 from jaxgan.training.experiment import Shape, build
 from jaxgan.weights import torch_file
@@ -76,15 +76,15 @@ def convert(
         FileNotFoundError: when it is not there.
     """
     if kind not in KINDS:
-        raise ValueError(f"as: {kind!r} is not one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+        raise not_one_of("as", kind, KINDS)
     networks = _networks(file, kind)
     if discriminator is not None:
         others = _networks(discriminator, kind)
         if "D" not in others:
-            raise ValueError(f"discriminator: {discriminator} holds none")
+            raise FieldError("discriminator", discriminator, "it holds none; name a file that does, or leave it out")
         networks |= {"D": others["D"]}
     if not {"G", "G_ema"} & set(networks):
-        raise ValueError(f"file: {file} holds no generator, and a run needs one")
+        raise FieldError("file", f"{file} holds no generator", "a run needs one")
     average = networks.get("G_ema", networks.get("G"))
     now, d = networks.get("G", average), networks.get("D")
     assert average is not None
@@ -193,9 +193,10 @@ def _check_pair(shape: Shape, d: Net | None, file: str) -> None:
     if d is not None:
         seen = (d[0].image_size, d[0].image_size, d[0].channels), d[0].classes
         if seen != (shape.sample, shape.classes):
-            raise ValueError(
-                f"discriminator: {file} judges images of shape {seen[0]} in {seen[1]} classes, "
-                f"but the generator makes {shape.sample} in {shape.classes}"
+            raise FieldError(
+                "discriminator",
+                f"{file} judges images of shape {seen[0]} in {seen[1]} classes",
+                f"the generator makes {shape.sample} in {shape.classes}",
             )
 
 
@@ -208,4 +209,4 @@ def _as(made: PyTree, wanted: PyTree) -> PyTree:
 
 
 def _no_batches(*_: Any) -> Any:
-    raise ValueError("data: a converted run has none")
+    raise FieldError("data", "none", "a converted run has no training data; name some with --data NAME")

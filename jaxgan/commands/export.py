@@ -60,12 +60,18 @@ def export(
     return out
 
 
+_FORMATS = (
+    "the weights are written as .safetensors, which PyTorch, ONNX tools and JAX read, with the recipe beside; "
+    "images are drawn by jaxgan sample"
+)
+
+
 def _check_out(out: str | Path) -> Path:
     out = files.home_expanded(out).absolute()
     if out.suffix != ".safetensors":
-        raise FieldError("out", f"{out.name} ends in {out.suffix!r}", "it must be .safetensors")
+        raise FieldError("out", f"{out.name} ends in {out.suffix!r}", _FORMATS)
     if not out.parent.is_dir():
         raise FileNotFoundError(f"out: the folder {out.parent} does not exist")
     if out.is_dir():
-        raise ValueError(f"out: {out} is a folder")
+        raise FieldError("out", out, "it is a folder; name a file")
     return out

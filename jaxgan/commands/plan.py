@@ -1,8 +1,10 @@
 """Resources that a recipe takes, from shapes alone: parameters, FLOPs, bytes on each device, and whether it fits."""
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +20,7 @@ from jaxgan.recipes import Data, Recipe, check, check_divides, divides, members,
 from jaxgan.recipes.data import NOT_AT_HAND, UNCONDITIONAL
 from jaxgan.system import environment, files
 from jaxgan.system.devices import cut as laid_out
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, say
 from jaxgan.training.experiment import Experiment, Shape, build, open_data, shape_of
 from jaxgan.training.runs import parameters
 
@@ -38,6 +40,7 @@ AHEAD = 3  # dispatches whose batches are there at once
 # What a compiler holds beyond `cost.peak`, and what is there before any array; both measured, see `tests/test_plan.py`.
 COMPILED = 0.4
 STARTED = GIB // 2
+_LONG = 1.0  # seconds after which a line says what takes so long
 REMEDIES = "a smaller --batch-size, --accumulate N, or --remat or --precision bfloat16"
 
 
@@ -116,7 +119,20 @@ def plan(
     count, limit, platform = devices_here(devices, memory, accelerator)
     check_divides(recipe, count)
     shape, size = data_shape(recipe) if shape is None else (shape, KNOWN.get(_name(recipe), (0, 0, None))[2])
-    return of(build(recipe, shape=shape), size, count, limit, platform)
+    with _told_when_long("following a step from shapes alone; large networks take about a minute"):
+        return of(build(recipe, shape=shape), size, count, limit, platform)
+
+
+@contextlib.contextmanager
+def _told_when_long(line: str) -> Iterator[None]:
+    """Prints a line to stderr if what is done within takes more than a second."""
+    timer = threading.Timer(_LONG, say, [line])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def devices_here(

@@ -10,8 +10,8 @@ from jaxgan.recipes.data import Data
 from jaxgan.recipes.fields import Within
 from jaxgan.recipes.networks import DCGAN, DCGANDiscriminator
 from jaxgan.recipes.optimizers import Adam
-from jaxgan.recipes.table import METRICS, NETWORKS, OPTIMIZERS, at, find
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.recipes.table import METRICS, NETWORKS, OPTIMIZERS, at, find, unknown
+from jaxgan.system.messages import FieldError
 
 Shard = Literal["none", "optimizer", "state"]
 Steps = Annotated[int, Within(1, 2**31 - 1)]
@@ -173,11 +173,13 @@ def part(name: str, value: Any) -> Any:
 
     Args:
         name: one of `PARTS`.
-        value: a short name, a reference to code, a class of parts, or a part.
+        value: a short name, a reference to code, or a part.
 
     Raises:
-        FieldError: for an unknown name, or a generator's part where a discriminator's belongs.
+        FieldError: for an unknown name, a class in place of its value, or a generator's part where a discriminator's belongs.
     """
+    if isinstance(value, type):
+        raise FieldError(name, f"the class {value.__name__}", f"it must be a value of it: write {value.__name__}()")
     if isinstance(value, str):
         value = _by_name(name, value)
     if isinstance(value, type) and dataclasses.is_dataclass(value):
@@ -196,7 +198,7 @@ def _by_name(name: str, value: str) -> Any:
     if code.is_reference(value):
         return code.named(value, name)
     if value not in NETWORKS:
-        raise not_one_of(name, value, NETWORKS)
+        raise unknown(name, value, NETWORKS)
     return at(getattr(NETWORKS[value], name))
 
 
@@ -287,5 +289,5 @@ def stop_words(recipe: Recipe) -> set[str]:
     words = [word.strip() for word in recipe.stop_on.split(",") if word.strip()]
     for word in words:
         if word not in STOP_WORDS:
-            raise not_one_of("stop_on", word, STOP_WORDS)
+            raise unknown("stop_on", word, STOP_WORDS)
     return {STOP_WORDS[word] for word in words}

@@ -134,8 +134,8 @@ def _against(targets: Sequence[Target], asked: Asked, dataset: Any) -> Compariso
     for target in targets[1:]:
         if target.wanted != wanted:
             others = f"{target.path.name} with {_data(target.wanted)}"
-            raise ValueError(
-                f"data: {first.path.name} is compared with {_data(wanted)}, but {others}; name one for all of them"
+            raise FieldError(
+                "data", f"{first.path.name} is compared with {_data(wanted)}", f"{others}; name one for all of them"
             )
     if dataset is None and isinstance(wanted, Data) and wanted.name == "given":
         told = "they were given in Python: name them with --data npz:FILE, or give them again: jaxgan.evaluate(run, dataset=..)"
@@ -225,9 +225,9 @@ def _compared(made: Made, against: Comparison, beside: Path) -> Compared:
 def _bar(what: str, count: int) -> Callable[[int], object]:
     """Shows progress: a bar on a terminal, else a line."""
     if not sys.stderr.isatty():
-        log.info("%s: %d images", what, count)
+        log.info("%s: %d samples", what, count)
         return lambda _: None
-    bar = tqdm(total=count, desc=what, unit="image", dynamic_ncols=True, file=sys.stderr)
+    bar = tqdm(total=count, desc=what, unit="sample", dynamic_ncols=True, file=sys.stderr)
 
     def tick(done: int) -> None:
         bar.update(done)
