@@ -343,7 +343,9 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
     if words[0] == "data" and words[1:] in ([], ["-h"], ["--help"]):
         print("usage: jaxgan data prepare NAME [--from DIR]")
         sys.exit(0 if words[1:] else 2)
-    _fail("", f"{' '.join(words[:2])}: no such command, it is one of {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}")
+    given = [word for word in words[:2] if not word.startswith("-")] or words[:1]
+    meant = did_you_mean(" ".join(given), COMMANDS) or did_you_mean(given[0], COMMANDS)
+    _fail("", f"{' '.join(given)}: no such command, it is one of {', '.join(COMMANDS)}{meant}")
 
 
 def _usage() -> str:

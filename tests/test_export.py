@@ -116,8 +116,8 @@ def test_a_relative_path(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.Mon
 MISTAKES = [
     ("TINY", "--out: missing"),
     ("nowhere --out x.safetensors", "nowhere is not a run: it has no recipe.json"),
-    ("TINY --out x.jaxgan", "out: x.jaxgan ends in '.jaxgan', but it must be .safetensors"),
-    ("TINY --out x", "out: x ends in '', but it must be .safetensors"),
+    ("TINY --out x.jaxgan", "out: x.jaxgan ends in '.jaxgan', but the weights are written as .safetensors"),
+    ("TINY --out x", "out: x ends in '', but the weights are written as .safetensors"),
     ("TINY --out new/x.safetensors", "does not exist"),
     ("TINY --out taken.safetensors", "is a folder"),
     ("TINY --out x.safetensors --member 1", "member: 1, but the run's members are 0 to 0"),

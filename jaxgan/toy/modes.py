@@ -88,4 +88,4 @@ def coverage_floor(density: Density, n: int = 2_500, *, seeds: int = 100) -> Cov
 
 def _check_count(n: int, density: Density) -> None:
     if n < len(density.centres):
-        raise FieldError("n", n, f"so many samples cannot show {len(density.centres)} modes; it must be at least that many")
+        raise FieldError("n", n, f"{len(density.centres)} modes need at least as many samples")

@@ -168,5 +168,5 @@ def modes_n(target: Target, asked: Asked) -> int:
     modes, usual = coverage.modes_and_n(getattr(target.run.recipe.data, "name", "data of one's own"))
     n = usual if asked.n is None else asked.n
     if n < modes:
-        raise FieldError("n", n, f"so many samples cannot show {modes} modes; it must be at least that many")
+        raise FieldError("n", n, f"{modes} modes need at least as many samples")
     return n

@@ -70,5 +70,5 @@ def stacked_mnist_coverage(
         is dead; long live the GAN! (R3GAN), section 4.
     """
     if len(images) < MODES:  # before minutes of classifying
-        raise FieldError("n", len(images), f"so many samples cannot show {MODES} modes; it must be at least that many")
+        raise FieldError("n", len(images), f"{MODES} modes need at least as many samples")
     return mode_coverage(stacked_mnist_modes(images, classifier), MODES, weights=weights)

@@ -120,4 +120,4 @@ def _checked_weights(name: str, weights: np.ndarray | None, modes: int) -> np.nd
 
 def _check_count(n: int, modes: int) -> None:
     if n < modes:
-        raise FieldError("n", n, f"so many samples cannot show {modes} modes; it must be at least that many")
+        raise FieldError("n", n, f"{modes} modes need at least as many samples")
