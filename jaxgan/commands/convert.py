@@ -1,4 +1,4 @@
-"""Weights made elsewhere, in PyTorch's names, become a run that everything here takes."""
+"""Conversion of weights with PyTorch's names into a run, which every command takes."""
 
 import contextlib
 import logging
@@ -57,14 +57,14 @@ def convert(
     data: str = "none",
     overwrite: bool = False,
 ) -> Path:
-    """Makes a run of weights from PyTorch, to sample, interpolate, evaluate and export; nothing in the file is executed.
+    """Turns weights from PyTorch into a run, to sample, interpolate, evaluate and export; nothing in the file is executed.
 
     Args:
         file: `.safetensors`, `.pth`, `.pt` or `.pkl` with the state dict of a generator, or with those of several networks:
             G_ema, or else G, becomes the averaged generator, and D the discriminator.
         kind: the architecture, one of `KINDS`; its sizes follow from the names and shapes.
         out: the run directory.
-        discriminator: a file with the state dict of D, where it is not in the same.
+        discriminator: a file with the state dict of D, where `file` holds none.
         data: what the weights were trained on, as a recipe has it; needed to evaluate or to train on.
         overwrite: start anew where a run is.
 
@@ -114,7 +114,7 @@ def convert(
 
 
 def _networks(file: str | Path, kind: str) -> dict[str, Net]:
-    """The networks of a file by player: G, D, G_ema."""
+    """Returns the networks of a file by player: G, D, G_ema."""
     structure = torch_file.read(file)
     settings, found = torch_file.init_kwargs(structure), {}
     for name, tensors in torch_file.state_dicts(structure).items():
@@ -140,7 +140,7 @@ def _settings(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _described(kind: str, g: Net, d: Net | None, data: str) -> tuple[Recipe, Shape]:
-    """The recipe that builds these networks; of the training it knows nothing."""
+    """Returns the recipe that builds these networks; its training fields are defaults."""
     g_module, params, _ = g
     d_module = None if d is None else d[0]
     size = g_module.image_size
@@ -201,7 +201,7 @@ def _check_pair(shape: Shape, d: Net | None, file: str) -> None:
 
 
 def _as(made: PyTree, wanted: PyTree) -> PyTree:
-    """The arrays in the order and dtypes of the network's own."""
+    """Returns the arrays in the order and dtypes of the run's network."""
     forms: list[Any] = [jax.tree.structure(made), jax.tree.structure(wanted)]
     if forms[0] != forms[1]:  # a generator without noise, say
         raise ValueError("file: its network is of a form that no recipe describes")

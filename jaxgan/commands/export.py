@@ -1,4 +1,4 @@
-"""Weights out of a run, for whoever has safetensors and not this library."""
+"""Export of a run's weights to safetensors, which programs without this library read."""
 
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,13 @@ def export(
         path: the run directory.
         out: `NAME.safetensors`, see `weights.save`; its sha256 and NAME.recipe.json, the run's with the step, come beside it.
         member: of a run of several GANs, the one to take.
-        best: of the checkpoint that `keep_best` keeps rather than of the last.
+        best: write the checkpoint that `keep_best` keeps rather than the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
         code: folder in which the run's own code is looked for first.
         trust_run_code: execute the copy of its code that the run carries.
 
     Returns:
-        Where they are.
+        The path of the file.
 
     Raises:
         ValueError, FileNotFoundError: when an argument is not allowed; nothing is written then.

@@ -1,4 +1,4 @@
-"""From the words of a command line to the arguments of a verb: tyro's parser, and recipes whose parts are chosen first."""
+"""Parsing of a command line with tyro; a recipe's parts are chosen first, then their fields are the options."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,7 @@ _TEXTS = ("loss", "augment", "eval_features")  # fields that hold a name, or a v
 
 
 class Mistake(Exception):
-    """Words that no verb understands; the message is one line."""
+    """A command line that cannot be parsed; the message is one line."""
 
 
 class Named(NamedTuple):
@@ -131,7 +131,7 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
 
 
 def _by_reference(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
-    """Has fields that hold functions or classes take a reference to another; tyro would call them to make a value."""
+    """Makes fields that hold functions or classes options that take a reference; tyro would call them to make a value."""
     kind: Any = info.type_origin or info.type
     of_class = isinstance(kind, type) and (issubclass(kind, type) or _makes_callables(kind))
     if not of_class and kind is not Callable:
@@ -204,7 +204,7 @@ _MEANT = {
 
 
 def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) -> str:
-    """Returns what tyro refuses in one line: the option, what it was given, and what it takes.
+    """Returns the message of a parse error: the option, its value, and what it takes.
 
     Args:
         event: of tyro's.
@@ -235,7 +235,7 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
 
 
 def _unknown(word: str, words: list[str], known: list[str]) -> str:
-    """Returns what is meant by a word that no option takes."""
+    """Returns the message of a word that no option takes, with what was probably meant."""
     option, _, value = word.partition("=")
     followed = [before for before, each in itertools.pairwise(words) if each == word]
     followed += [each.removesuffix(f"={word}") for each in words if each.endswith(f"={word}")]

@@ -1,4 +1,4 @@
-"""Simple figures of generated samples beside real ones, cheap enough to be computed all along a training."""
+"""Cheap comparisons of generated with real samples, computed for every row of a training's metrics."""
 
 from typing import NamedTuple
 

@@ -75,7 +75,7 @@ class Generator(nn.Module):
 
     @property
     def num_ws(self) -> int:
-        """One w for each convolution, and one for the last image layer; the others share that of the convolution after."""
+        """Number of styles w: one for each convolution, one for the last image layer; other image layers share the next's."""
         return 2 * len(resolutions(self))
 
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:

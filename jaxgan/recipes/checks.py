@@ -13,7 +13,7 @@ _PARAMS = "__dataclass_params__"
 
 
 def check(recipe: Recipe) -> Recipe:
-    """Refuses a recipe with a value that no run could use; which data fit which network only building it can tell.
+    """Refuses a recipe with a value that no run could use; that data fit the networks is checked when these are built.
 
     Returns:
         The recipe, unchanged.
@@ -31,7 +31,7 @@ def check(recipe: Recipe) -> Recipe:
 
 
 def check_parts(recipe: Recipe) -> None:
-    """Refuses a recipe with a part that is nothing of the kind.
+    """Refuses a recipe whose data, networks or optimizers are not frozen dataclasses with `build`.
 
     Raises:
         FieldError: for the first such part.
@@ -152,7 +152,7 @@ def _check_batch(recipe: Recipe) -> None:
 
 
 def divides(recipe: Recipe, devices: int) -> bool:
-    """Returns whether so many devices have the same share of each microbatch; GANs side by side are not sharded."""
+    """Returns whether each microbatch divides evenly over so many devices; GANs side by side need not."""
     return len(members(recipe)) > 1 or recipe.batch_size // recipe.accumulate % devices == 0
 
 

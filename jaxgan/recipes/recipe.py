@@ -169,7 +169,7 @@ PARTS = ("data", "generator", "discriminator", "g_optimizer", "d_optimizer")
 
 
 def part(name: str, value: Any) -> Any:
-    """Returns the part that a field means: a short name's with its defaults, a reference's, or the value itself.
+    """Returns the part that a short name, a reference or a part itself stands for; a name's has its defaults.
 
     Args:
         name: one of `PARTS`.
@@ -249,7 +249,7 @@ def members(recipe: Recipe) -> list[Recipe]:
 
 
 def figures(recipe: Recipe) -> dict[str, Any]:
-    """Returns the metric that has each figure by which states may be compared, the recipe's own metrics included."""
+    """Returns the figures by which checkpoints may be compared, each with its metric; the recipe's own metrics are included."""
     found: dict[str, Any] = {figure: name for name, row in METRICS.items() for figure in row.figures}
     for metric in recipe.eval_metrics:
         if not isinstance(metric, str):
@@ -268,7 +268,7 @@ def metric_name(metric: Any) -> str:
 
 
 def evaluation(recipe: Recipe) -> tuple[int, tuple[Any, ...]]:
-    """Returns how often a run is measured while it trains, and by what.
+    """Returns the interval at which a run is measured while it trains, and the metrics.
 
     Returns:
         Images shown from one evaluation to the next, and metrics, by name or as values; `(0, ())` when it is not.

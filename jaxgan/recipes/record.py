@@ -1,4 +1,4 @@
-"""recipe.json: what a run says of itself, read without loading JAX or any code of others."""
+"""recipe.json, the record of a run, read without loading JAX or code of the user's."""
 
 import difflib
 import math
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgan.recipes import formats
-from jaxgan.recipes.code import Loader, Origin
+from jaxgan.recipes.code import Origin
+from jaxgan.recipes.loader import Loader
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError

@@ -1,4 +1,4 @@
-"""From what a user writes to a recipe: a name, a file, a module or a run."""
+"""Finding the recipe that a user names: by name, file, module or run."""
 
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +13,7 @@ from jaxgan.system.messages import FieldError, did_you_mean
 
 
 class Found(NamedTuple):
-    """A recipe, and what its file defines beside it."""
+    """A recipe, with the callbacks and writers that its file defines."""
 
     recipe: Recipe
     name: str  # of the recipe, by which a run is called where no other folder is named

@@ -106,7 +106,7 @@ _ALIASES: dict[str, str] = {
 
 
 def unknown(field: str, name: Any, names: Iterable[str]) -> FieldError:
-    """Returns the error of a name that a table does not have, with the one that was meant where that can be told."""
+    """Returns the error of a name that is not in a table, with the name that was probably meant."""
     names = list(names)
     plain = "".join(letter for letter in str(name).lower() if letter.isalnum())
     meant = _ALIASES.get(plain, "")

@@ -39,7 +39,7 @@ def evaluate(run: str | Path, **options: Any) -> Result:
 
     Args:
         run: run directory, folder of images, or .npz file.
-        options: as of `compare`.
+        options: keyword arguments of `compare`.
 
     Returns:
         A `Result`: `values` has the figures by name, `file` is the JSON file.
@@ -84,14 +84,14 @@ def compare(
         weights: file of a published network's weights, where it is not in the cache.
         data: the real images, as a recipe's `data.name`; by default what a run was trained on. Images need it.
         dataset: the real samples themselves, as `train` takes them: for a run that was trained on data given in Python.
-        split: of the real images; by default that trained on, or `train`.
+        split: split of the real images; by default the one trained on, or `train`.
         seed: of the latents, 0 to 2^32 - 1.
         batch: samples generated at a time; it does not change them.
-        averaged: of the averaged generator rather than of the one in training.
+        averaged: measure the averaged generator rather than the one in training.
         truncation: as for `sample`.
         out: the JSON file; `evaluation.json` in the run by default, beside a set of images, and of several in the current
             folder. Pictures of the nearest real images come beside it where `memorisation` is measured.
-        best: of the checkpoint that `keep_best` keeps rather than of the last.
+        best: measure the checkpoint that `keep_best` keeps rather than the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
         code: folder in which a run's own code is looked for first.
         trust_run_code: execute the copy of its code that a run carries.

@@ -1,4 +1,4 @@
-"""Targets of an evaluation: what is asked for, checked, of each run or set of images."""
+"""Targets of an evaluation: runs and sets of images, with the options that apply to each, checked."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ METRICS = (*NAMES, "modes")
 
 
 class Asked(NamedTuple):
-    """The options, for each run or set of images."""
+    """Options of an evaluation; they apply to every target."""
 
     metrics: tuple[str | Metric, ...]
     n: int | None
@@ -44,7 +44,7 @@ class Asked(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A run, or images that any program made."""
+    """A run or a set of images to measure, with its metrics, features and real images."""
 
     path: Path
     run: runs.Run | None
@@ -70,7 +70,7 @@ def check(asked: Asked) -> None:
 
 
 def target_of(path: Path, asked: Asked) -> Target:
-    """Returns what is measured, with everything checked that can be before anything is computed.
+    """Returns the target at a path, its options checked before anything is computed.
 
     Raises:
         ValueError, FileNotFoundError: when it is nothing that can be measured, or an option does not suit it.
@@ -163,7 +163,7 @@ def file_for(out: str | Path | None, targets: Sequence[Target]) -> Path:
 
 
 def modes_n(target: Target, asked: Asked) -> int:
-    """Returns the number of samples that the modes are counted of."""
+    """Returns the number of samples of which the modes are counted."""
     assert target.run is not None
     modes, usual = coverage.modes_and_n(getattr(target.run.recipe.data, "name", "data of one's own"))
     n = usual if asked.n is None else asked.n

@@ -1,4 +1,4 @@
-"""A small convolutional classifier, and how it is trained."""
+"""A small convolutional classifier and its training."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ _log = logging.getLogger("jaxgan")
 
 
 class Training(NamedTuple):
-    """One classifier: its data, its network and how that is trained. What is not the same is another classifier."""
+    """Data, network and hyperparameters of one classifier; a change of any makes another classifier."""
 
     data: str  # as `data.load` names it
     shape: tuple[int, int, int]  # of an image, (H, W, C)

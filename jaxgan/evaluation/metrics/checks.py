@@ -1,4 +1,4 @@
-"""Requirements of every metric on its features."""
+"""Checks that every metric makes of its features."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from jaxgan.system.messages import FieldError
 
 
 def checked(name: str, features: np.ndarray, *, least: int = 1) -> np.ndarray:
-    """Features as an array of floating point numbers, refused in one line where no figure could be trusted.
+    """Returns features as an array of floats; refuses those of a wrong shape, too few, or not finite.
 
     Args:
         name: of the argument, for the error.

@@ -10,7 +10,7 @@ from jaxgan.system.messages import FieldError
 
 
 class Diversity(NamedTuple):
-    """Both grow with variety; compare them with the figures of as many real samples, which a perfect sampler would reach."""
+    """Vendi score and spread, which grow with variety; a perfect sampler reaches those of as many real samples."""
 
     vendi: float  # effective number of different samples, from 1 to n
     spread: float  # root mean square distance between two samples, in units of the features

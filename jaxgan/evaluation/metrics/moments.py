@@ -14,7 +14,7 @@ _ROWS = 512  # collected before the scatter is touched: at D = 2,048 an update c
 
 
 class Moments(NamedTuple):
-    """All that a Gaussian fit needs of n samples."""
+    """Count, mean and scatter of n samples: the parameters of a Gaussian fit."""
 
     n: int
     mean: np.ndarray  # [D] float64
@@ -22,7 +22,7 @@ class Moments(NamedTuple):
 
 
 def moments(features: np.ndarray) -> Moments:
-    """Moments of samples that lie in memory: `scatter = sum_i (x_i - mean) (x_i - mean)^T`.
+    """Computes the moments of samples in memory: `scatter = sum_i (x_i - mean) (x_i - mean)^T`.
 
     Args:
         features: x, `[N, D]`, of any real type; N at least 1.
@@ -40,7 +40,7 @@ def moments(features: np.ndarray) -> Moments:
 
 
 def merge(a: Moments, b: Moments) -> Moments:
-    """Moments of two sets of samples together, as if they had been taken at once.
+    """Computes the moments of the union of two sets of samples from those of each.
 
     With delta = mean_b - mean_a and n = n_a + n_b:
 
@@ -70,7 +70,7 @@ def merge(a: Moments, b: Moments) -> Moments:
 
 
 def streamed(blocks: Iterable[np.ndarray]) -> Moments:
-    """Moments of samples that come a block at a time; as `moments` of all of them.
+    """Computes the moments of samples that come block by block; the same as `moments` of all at once.
 
     Args:
         blocks: features, each `[n, D]`; n may differ from block to block. Small blocks are collected first.

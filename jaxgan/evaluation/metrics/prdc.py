@@ -21,7 +21,7 @@ class PrecisionRecallDensityCoverage(NamedTuple):
 
 
 def prdc(real: np.ndarray, fake: np.ndarray, *, nearest: int = 5) -> PrecisionRecallDensityCoverage:
-    """Precision, recall, density and coverage of generated against real features, with the counts that float64 gives.
+    """Computes precision, recall, density and coverage of generated against real features; the counts are those of float64.
 
     With r_i the distance from real i to its `nearest`-th other real sample, s_j likewise among the generated, and d_ij the
     distance from real i to generated j:

@@ -20,7 +20,7 @@ class PrecisionRecall(NamedTuple):
 
 
 def precision_recall(real: np.ndarray, fake: np.ndarray, *, nearest: int = 3) -> PrecisionRecall:
-    """Precision and recall with closed neighbourhoods, with the counts that float64 gives.
+    """Computes precision and recall with closed neighbourhoods; the counts are those of float64.
 
     With r_i the distance from real i to its `nearest`-th other real sample, s_j likewise among the generated, and d_ij the
     distance from real i to generated j:
