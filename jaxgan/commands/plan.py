@@ -40,7 +40,7 @@ AHEAD = 3  # dispatches whose batches are there at once
 # What a compiler holds beyond `cost.peak`, and what is there before any array; both measured, see `tests/test_plan.py`.
 COMPILED = 0.4
 STARTED = GIB // 2
-_LONG = 1.0  # seconds after which a line says what takes so long
+_LONG = 3.0  # seconds after which a line says what takes so long
 REMEDIES = "a smaller --batch-size, --accumulate N, or --remat or --precision bfloat16"
 
 
@@ -125,7 +125,7 @@ def plan(
 
 @contextlib.contextmanager
 def _told_when_long(line: str) -> Iterator[None]:
-    """Prints a line to stderr if what is done within takes more than a second."""
+    """Prints a line to stderr if what is done within takes more than a few seconds."""
     timer = threading.Timer(_LONG, say, [line])
     timer.daemon = True
     timer.start()
