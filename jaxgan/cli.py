@@ -33,6 +33,7 @@ def train(arguments: of.Train, found: sources.Found) -> Path:
 
     recipe = check(arguments.recipe)
     _share_cores(len(members(recipe)))
+    _check_platform()
     if found.changed and not arguments.accept_code:
         raise FieldError(
             "code", f"{', '.join(found.changed)} changed since the run was trained", "go on with --accept-code", link=": "
@@ -63,12 +64,14 @@ def _tell_next(run: Any) -> None:
 def sample(arguments: of.Sample) -> Path:
     from jaxgan.commands.sample import sample
 
+    _check_platform()
     return sample(arguments.run, **_options(arguments))
 
 
 def interpolate(arguments: of.Interpolate) -> Path:
     from jaxgan.commands.sample import interpolate
 
+    _check_platform()
     options = _options(arguments)
     return interpolate(arguments.run, way=options.pop("path"), **options)
 
@@ -76,6 +79,7 @@ def interpolate(arguments: of.Interpolate) -> Path:
 def evaluate(arguments: of.Evaluate) -> Path:
     from jaxgan.commands.evaluate import compare, table
 
+    _check_platform()
     options = _options(arguments)
     out, results = compare(options.pop("runs"), **options)
     print(table(results))
@@ -85,12 +89,14 @@ def evaluate(arguments: of.Evaluate) -> Path:
 def export(arguments: of.Export) -> Path:
     from jaxgan.commands.export import export
 
+    _check_platform()
     return export(arguments.run, **_options(arguments))
 
 
 def convert(arguments: of.Convert) -> Path:
     from jaxgan.commands.convert import convert
 
+    _check_platform()
     a = arguments
     return convert(a.file, a.kind, a.out, discriminator=a.discriminator, data=a.data, overwrite=a.overwrite)
 
@@ -104,6 +110,7 @@ def prepare(arguments: of.Prepare) -> Path:
 def plan(arguments: of.Plan, _: sources.Found) -> Path | None:
     from jaxgan.commands.plan import GIB, as_json, plan, table
 
+    _check_platform()
     out = _json_file(arguments.out)
     memory = None if arguments.memory is None else arguments.memory * GIB
     found = plan(arguments.recipe, devices=arguments.devices, memory=memory, accelerator=arguments.accelerator or None)
@@ -119,6 +126,7 @@ def bench(arguments: of.Bench, _: sources.Found) -> Path | None:
     jax.config.update("jax_enable_compilation_cache", False)  # before anything is compiled; later nobody would ask
     out = _json_file(arguments.out)
     _share_cores(len(members(check(arguments.recipe))))
+    _check_platform()
     found = bench(arguments.recipe, steps=arguments.recipe.steps)
     print(report(found))
     return _write_json(as_json(found), out)
@@ -202,6 +210,11 @@ def _command_of(words: list[str], *, own: bool = False) -> None:
 
         print("\n".join(candidates(words[1:], {name: kind for name, (kind, _) in COMMANDS.items()})))
         sys.exit(0)
+    if words[0] == "help":
+        words = [*words[1:], "--help"]
+        if len(words) == 1:
+            print(_usage())
+            sys.exit(0)
     command, words = _command(words)
     kind, function = COMMANDS[command]
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
@@ -277,7 +290,8 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
         known = (ValueError, OSError, Diverged, Interrupted, Stopped, hosts.Elsewhere)
         if is_out_of_memory(error) and "JAXGAN_TRACEBACK" not in os.environ:
             _fail(command, _out_of_memory(arguments[0]), 1)
-        if (gone := hosts.lost(error)) is not None:
+        # A mistake is not the loss of another process, and without a device nobody could be asked.
+        if not isinstance(error, FieldError) and (gone := hosts.lost(error)) is not None:
             _fail(command, gone, 1)
         if "JAXGAN_TRACEBACK" in os.environ or not isinstance(error, known):
             raise
@@ -351,6 +365,24 @@ def _use_compile_cache() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
+def _check_platform() -> None:
+    """Refuses a platform that JAX is told to use and does not find, before a library says so at length.
+
+    Raises:
+        FieldError: with the platform, and the first line of JAX's reason.
+    """
+    wanted = os.environ.get("JAX_PLATFORMS")
+    if not wanted:
+        return
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        reason = next(iter(str(error).splitlines()), "") or "JAX finds no such device"
+        raise FieldError("JAX_PLATFORMS", wanted, f"{reason}; leave it out for what there is, or take cpu") from error
+
+
 def _share_cores(count: int) -> None:
     """Makes devices of a CPU's cores for several GANs: as many as divide them."""
     import jax
@@ -368,7 +400,9 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
     if words[0] == "data" and words[1:] in ([], ["-h"], ["--help"]):
         print("usage: jaxgan data prepare NAME [--from DIR]")
         sys.exit(0 if words[1:] else 2)
-    _fail("", f"{' '.join(words[:2])}: no such command, it is one of {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}")
+    given = [word for word in words[:2] if not word.startswith("-")] or words[:1]
+    meant = did_you_mean(" ".join(given), COMMANDS) or did_you_mean(given[0], COMMANDS)
+    _fail("", f"{' '.join(given)}: no such command, it is one of {', '.join(COMMANDS)}{meant}")
 
 
 def _usage() -> str:

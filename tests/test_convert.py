@@ -132,7 +132,7 @@ def test_what_cannot_be_converted_is_refused(tmp_path):
         convert(tmp_path / "none.pth", "dcgan", tmp_path / "run")
     with pytest.raises(ValueError, match="as stylegan2: "):
         convert(stored(tmp_path / "a.safetensors", G=g), "stylegan2", tmp_path / "run")
-    with pytest.raises(ValueError, match="holds no generator, and a run needs one"):
+    with pytest.raises(ValueError, match="holds no generator, but a run needs one"):
         convert(stored(tmp_path / "b.safetensors", D=d), "r3gan", tmp_path / "run")
     other = NAMES["r3gan"].torch_layout(r3gan.Discriminator((8, 8), (2, 2), 1, classes=3))
     smaller = {name: np.full(each.shape, 0.1, np.float32) if each.fixed is None else np.asarray(each.fixed, np.float32)

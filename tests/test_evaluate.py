@@ -91,7 +91,7 @@ def test_modes_of_stacked_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ({"metrics": ("fdi",)}, "metrics: 'fdi' is not one of fid, .*modes; did you mean 'fid'"),
         ({"metrics": ("fid",), "features": "pixels"}, r"features: pixels, but samples of shape \(2,\) are no images"),
         ({"n": 1}, "n: 1, but it must be at least 2"),
-        ({"n": 7}, "n: 7 samples cannot show 8 modes; it must be at least that many"),
+        ({"n": 7}, "n: 7, but 8 modes need at least as many samples"),
         ({"seed": -1}, "seed: -1, but"),
         ({"batch": 0}, "batch: 0, but it must be at least 1"),
         ({"out": "e.txt"}, r"but it must be a \.json file"),

@@ -116,8 +116,8 @@ def test_a_relative_path(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.Mon
 MISTAKES = [
     ("TINY", "--out: missing"),
     ("nowhere --out x.safetensors", "nowhere is not a run: it has no recipe.json"),
-    ("TINY --out x.onnx", "out: x.onnx ends in '.onnx', but it must be .safetensors or .jaxgan"),
-    ("TINY --out x", "out: x ends in '', but it must be .safetensors or .jaxgan"),
+    ("TINY --out x.onnx", "out: x.onnx ends in '.onnx', but it must be .safetensors, weights that"),
+    ("TINY --out x", "out: x ends in '', but it must be .safetensors, weights that"),
     ("TINY --out new/x.jaxgan", "does not exist"),
     ("TINY --out x.jaxgan --member 1", "member: 1, but the run's members are 0 to 0"),
     ("TINY --out new/x.safetensors", "does not exist"),

@@ -335,7 +335,7 @@ def test_what_cannot_be_judged_is_refused_in_one_line(images, message):
 
 
 def test_too_few_images_and_the_wrong_judge_are_refused():
-    with pytest.raises(ValueError, match="n: 999 samples cannot show 1000 modes"):
+    with pytest.raises(ValueError, match="n: 999, but 1000 modes need at least as many samples"):
         features.stacked_mnist_coverage(np.zeros((999, 28, 28, 3), np.uint8), LINES)
     with pytest.raises(ValueError, match="classifier: lines has 3 channels and 10 classes, but digits have 1 and 10"):
         stacked.stacked_mnist_modes(np.zeros((1, 28, 28, 3), np.uint8), LINES._replace(shape=(28, 28, 3)))

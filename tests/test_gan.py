@@ -506,7 +506,7 @@ def test_labels_of_samples_may_be_one_for_all_or_left_out_and_a_state_stands_for
     z = jax.random.normal(KEY, (3, LATENT))
     assert same(every(z=z), gan.sample(state.ema, KEY, jnp.zeros(3, jnp.int32), z=z))
     assert every().shape == (1, 2)
-    with pytest.raises(ValueError, match=r"^labels: labels for 4, z for 3; they must be of one number of images$"):
+    with pytest.raises(ValueError, match=r"^labels: labels for 4, z for 3, but they must be of one number of images$"):
         every(jnp.zeros(4, jnp.int32), z=z)
     with pytest.raises(ValueError, match=r"^labels: an array of shape \(2, 2\), but it must be \[N\], or one class for all$"):
         every(jnp.zeros((2, 2), jnp.int32))

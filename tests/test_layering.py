@@ -154,6 +154,7 @@ LIGHT = (
     "jaxgan.commands.options",
     "jaxgan.commands.help",
     "jaxgan.commands.completion",
+    "jaxgan.commands.values",
     "jaxgan.system.messages",
     "jaxgan.system.files",
     "jaxgan.system.environment",
@@ -163,7 +164,11 @@ LIGHT = (
 def test_recipes_and_the_command_line_are_light():
     """They load the standard library and tyro alone; what is heavier loads when a part is built or a command runs."""
     files = [source for source in SOURCES if source.name in ("recipes", "cli", "__main__")]
-    files += [source for source in SOURCES if source.path.name in ("arguments.py", "options.py") and source.name == "commands"]
+    files += [
+        source
+        for source in SOURCES
+        if source.path.name in ("arguments.py", "options.py", "values.py") and source.name == "commands"
+    ]
     assert len(files) > 15
     for source in files:
         for each in source.imports():

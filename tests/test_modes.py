@@ -59,7 +59,7 @@ def test_the_floor_is_what_a_sampler_scores():
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((np.zeros(9, int), 10), {}, "n: 9 samples cannot show 10 modes"),
+        ((np.zeros(9, int), 10), {}, "n: 9, but 10 modes need at least as many samples"),
         ((np.array([0, 1, 5, 2]), 4), {}, "assigned: modes from 0 to 5, but they must be from 0 to 3"),
         ((np.array([0, -1, 2, 2]), 4), {}, "assigned: modes from -1 to 2, but they must be from 0 to 3"),
         ((np.zeros(9), 4), {}, r"assigned: float64 of shape \(9,\), but it must be integers"),
@@ -80,7 +80,7 @@ def test_bad_input_is_one_line(arguments, options, message):
 def test_a_floor_needs_two_seeds_enough_samples_and_a_distribution():
     with pytest.raises(ValueError, match="seeds: 1, but a standard error needs at least 2"):
         mode_coverage_floor(10, 100, seeds=1)
-    with pytest.raises(ValueError, match="n: 9 samples cannot show 10 modes"):
+    with pytest.raises(ValueError, match="n: 9, but 10 modes need at least as many samples"):
         mode_coverage_floor(10, 9)
     with pytest.raises(ValueError, match="drawn: their sum is 2"):
         mode_coverage_floor(2, 9, drawn=np.array([1.0, 1.0]))

@@ -19,7 +19,7 @@ import jaxgan
 from jaxgan import cli
 from jaxgan.commands import options
 from jaxgan.commands.arguments import Train
-from jaxgan.recipes import MLP, Recipe, UserCodeError, code, formats, sources
+from jaxgan.recipes import MLP, Loader, Recipe, UserCodeError, code, formats, sources
 from jaxgan.recipes.recipe import COLUMNS
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, runs
@@ -547,7 +547,7 @@ def test_fields_of_every_kind_are_options_recorded_and_read_back(home: Path) -> 
         content = json.loads(json.dumps(formats.to_dict(each)))
         recorded = code.origins(formats.references(content))
         assert set(recorded) <= {"kinds.py", "spiral.py"}  # nothing of jax or of this library
-        assert formats.from_dict(content, resolve=code.Loader(recorded).value) == each
+        assert formats.from_dict(content, resolve=Loader(recorded).value) == each
     assert content["generator"]["other"] == {"value": "jax.nn:gelu"}
     assert content["generator"]["inner"]["type"] == "jaxgan.recipes:MLP"
     with pytest.raises(options.Mistake, match=r"kinds\.py has no doubel; did you mean 'double'"):
@@ -555,10 +555,10 @@ def test_fields_of_every_kind_are_options_recorded_and_read_back(home: Path) -> 
     for foreign in ("os:getcwd", "jax.nn:nothing", "functools:os", "antigravity:fly"):
         content["generator"]["other"] = {"value": foreign}
         with pytest.raises(FieldError, match=r"generator\.other"):
-            formats.from_dict(content, resolve=code.Loader(recorded).value)
+            formats.from_dict(content, resolve=Loader(recorded).value)
     content["generator"]["inner"] = {"type": "kinds.py:double", "x": 3}  # a function is not called to make a part
     with pytest.raises(FieldError, match="it must be a frozen dataclass"):
-        formats.from_dict(content, resolve=code.Loader(recorded).value)
+        formats.from_dict(content, resolve=Loader(recorded).value)
 
 
 def test_a_module_of_a_package_is_found_again_with_what_it_imports(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -578,18 +578,18 @@ def test_a_module_of_a_package_is_found_again_with_what_it_imports(home: Path, m
             monkeypatch.delitem(sys.modules, name)
 
     forget()
-    loader = code.Loader(recorded)
+    loader = Loader(recorded)
     assert formats.from_dict(content, resolve=loader.value).generator.build is not None
     assert loader.changed == []
     (home / "own_package" / "sizes.py").write_text("WIDTH = 5\n")
     forget()
-    loader = code.Loader(recorded)
+    loader = Loader(recorded)
     formats.from_dict(content, resolve=loader.value)
     assert loader.changed == ["own_package/sizes.py"]
     (home / "own_package").rename(home / "elsewhere")
     forget()
     with pytest.raises(FieldError, match=r"name the folder that holds own_package/sub/parts\.py with --code DIR"):
-        formats.from_dict(content, resolve=code.Loader(recorded).value)
+        formats.from_dict(content, resolve=Loader(recorded).value)
 
 
 def test_two_files_of_one_name_are_told_apart(home: Path) -> None:

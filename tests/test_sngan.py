@@ -299,8 +299,8 @@ def test_initial_weights_are_xaviers():
 @pytest.mark.parametrize(
     ("make", "fields", "message"),
     [
-        (sngan.Generator, {"image_size": 64}, "image_size: 64, but this network is for 32 only"),
-        (sngan.Discriminator, {"image_size": 28}, "image_size: 28, but this network is for 32 only"),
+        (sngan.Generator, {"image_size": 64}, "image_size: 64, but sngan makes images of side 32 only"),
+        (sngan.Discriminator, {"image_size": 28}, "image_size: 28, but sngan makes images of side 32 only"),
         (sngan.Generator, {"channels": 5}, "channels: 5, but it must be from 1 to 4"),
         (sngan.Discriminator, {"channels": 0}, "channels: 0, but it must be from 1 to 256"),
         (sngan.Discriminator, {"width": 0}, "width: 0, but it must be at least 1"),

@@ -314,9 +314,9 @@ def test_shapes(size, architecture, classes):
 @pytest.mark.parametrize(
     ("make", "fields", "message"),
     [
-        (stylegan2.Generator, {"image_size": 24}, "image_size: 24, but it must be 4 times a power of two"),
-        (stylegan2.Discriminator, {"image_size": 4}, "image_size: 4, but it must be"),
-        (stylegan2.Generator, {"image_size": -8}, "image_size: -8, but it must be"),
+        (stylegan2.Generator, {"image_size": 24}, "image_size: 24, but stylegan2 makes images of side 16 or 32"),
+        (stylegan2.Discriminator, {"image_size": 4}, "image_size: 4, but stylegan2 makes images of side 8"),
+        (stylegan2.Generator, {"image_size": -8}, "image_size: -8, but stylegan2 makes images of side 8"),
         (stylegan2.Discriminator, {"architecture": "dense"}, "architecture: 'dense' is not one of skip, resnet, orig"),
         (stylegan2.Generator, {"channels": 0}, "channels: 0, but it must be at least 1"),
         (stylegan2.Generator, {"classes": -1}, "classes: -1, but it must be 0"),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import sys
 import types
 from pathlib import Path
@@ -245,3 +246,13 @@ def test_tensorboard_takes_numbers_and_the_verdict_in_words(tiny_run: Path, monk
     }
     runs.tensorboard_writer(runs.read(tiny_run))(row)
     assert told == [("d_loss", 1.0, 32), ("verdict", "converged: a; b", 32)]
+
+
+def test_evidence_names_the_unit_of_each_figure() -> None:
+    (reach,) = verdict.judge(history(reach=0.5), **LOGISTIC).evidence
+    assert reach == "reach 0.50 of the regions of the data, below 0.8 and not rising"
+    changing = verdict.judge(history(nearest_real=[9.0, 3.0], diversity=0.5), **LOGISTIC).evidence
+    assert re.fullmatch(r"nearest real sample at [\d.]+ -> [\d.]+ times the distance between real ones", changing[0])
+    assert "diversity 0.50 times that of real samples, not within 0.2 of 1" in changing
+    readme = (Path(verdict.__file__).parent / "README.md").read_text()
+    assert all(f"| {word} " in readme for word in ("reach (1)", "diversity (1)", "nearest real (1)", "duplicates (0)"))

@@ -186,7 +186,7 @@ def test_a_file_that_changed_is_refused(state: GANState, tmp_path: Path) -> None
         ({"shape": '{"sample": ["a"], "classes": 10}'}, "data.shape: 'a', but it must hold whole numbers"),
         ({"shape": '{"sample": [8, -8, 1], "classes": 10}'}, "data.shape: -8, but it must hold whole numbers"),
         ({"shape": '{"sample": [], "classes": 10}'}, "data.shape: (), but a sample is (H, W, C) or (F,)"),
-        ({"shape": '{"sample": [20, 20, 1], "classes": 10}'}, "image_size: 20 is not one of"),
+        ({"shape": '{"sample": [20, 20, 1], "classes": 10}'}, "image_size: 20, but dcgan makes images of side"),
     ],
 )
 def test_metadata_that_says_something_else(state: GANState, tmp_path: Path, words: dict[str, str], told: str) -> None:

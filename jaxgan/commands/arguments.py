@@ -11,14 +11,17 @@ from jaxgan.recipes import Recipe
 
 @dataclass(frozen=True)
 class Train:
-    """Trains a GAN: `jaxgan train [RECIPE]`, by default digits; a name, a file my.py or my.py:name, or a run. The same command
-    again resumes. --generator NAME and --discriminator NAME choose other networks, whose fields are then the options."""
+    """Trains a GAN: `jaxgan train [RECIPE]`; the same command again goes on.
+
+    RECIPE is a name (by default digits), a file my.py or my.py:name, or a run, which goes on with its own recipe. --generator
+    NAME and --discriminator NAME choose other networks, whose fields are then the options.
+    """
 
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
     run: Path | None = None
     """Run directory; runs/RECIPE by default."""
     overwrite: bool = False
-    """Start anew where a run is."""
+    """Delete the run that is there and begin anew."""
     change: bool = False
     """Go on with a recipe that differs from the run's, and record what changed at which step."""
     accept_code: bool = False
@@ -37,9 +40,9 @@ class Train:
     coordinator: str | None = None
     """HOST:PORT of process 0; JAX_COORDINATOR_ADDRESS is heeded too."""
     processes: int | None = None
-    """How many take part."""
+    """Number of processes that take part."""
     process: int | None = None
-    """Which of them this is, from 0."""
+    """Number of this process, from 0."""
     compile_cache: bool = True
     """Keep compiled programs on disk, so that the next start is quick."""
 
@@ -51,7 +54,7 @@ class Sample:
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory, or a .safetensors or .jaxgan file."""
     n: int | None = None
-    """How many; 64 by default, of points 2,500."""
+    """Number of samples; 64 by default, of points 2,500."""
     seed: int = 0
     """Seed of the latents."""
     labels: tuple[str, ...] | None = None
@@ -78,7 +81,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Interpolate:
-    """Draws the way through latent space from image to image."""
+    """Draws images along a way through latent space, from one seed to the next."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory, or a .safetensors or .jaxgan file."""
@@ -108,18 +111,18 @@ class Interpolate:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measures runs or folders of images: every figure with how it was obtained, and what real images would score."""
+    """Measures how good the images of runs or folders are; each figure stands beside that of real images."""
 
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN")]
     """Run directories, of several GANs all are measured; or folders or .npz files of images. Several are compared."""
     metrics: tuple[str, ...] = ()
-    """Which, or file.py:NAME of your own; by default modes of ring, grid and stacked_mnist, of other images
+    """Metrics by name, or file.py:NAME of your own; by default modes for ring, grid and stacked_mnist, and for other data
     fid, kid, prdc, diversity and memorisation."""
     n: int | None = None
     """Samples; by default 10,000 or as many as there are real images, and for modes as many as PacGAN takes."""
     features: str | None = None
-    """pixels, digits, mnist, fashion_mnist, cifar10, inception, inception:half_pixel, inception:clean, dinov2, dinov2:base; or
-    file.py:NAME of a function of your own."""
+    """Features that are compared: pixels, digits, mnist, fashion_mnist, cifar10, inception, inception:half_pixel,
+    inception:clean, dinov2, dinov2:base; or file.py:NAME of a function of your own."""
     weights: Path | None = None
     """File of inception's or dinov2's published weights, where it is not in the cache."""
     data: str | None = None
@@ -174,7 +177,7 @@ class Export:
 
 @dataclass(frozen=True)
 class Convert:
-    """Makes a run of weights from PyTorch; nothing in the file is executed."""
+    """Turns weights from PyTorch into a run; nothing in the file is executed."""
 
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """State dict of a generator, or of G, D and G_ema: .safetensors, .pth, .pt or .pkl."""
@@ -187,7 +190,7 @@ class Convert:
     data: str = "none"
     """What the weights were trained on, as a recipe has it; needed to evaluate."""
     overwrite: bool = False
-    """Start anew where a run is."""
+    """Delete the run that is there and begin anew."""
 
 
 @dataclass(frozen=True)
@@ -202,26 +205,26 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Plan:
-    """Says from shapes alone what a recipe takes: parameters, FLOPs, bytes on each device, and whether it fits."""
+    """Computes the parameters, FLOPs and memory that a recipe takes, and whether it fits; nothing is trained."""
 
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
     devices: int | None = None
-    """How many; those there are by default."""
+    """Number of devices; by default those of this machine."""
     memory: float | None = None
-    """GiB of a device; this one's by default."""
+    """Memory of a device in GiB; by default that of this machine's."""
     accelerator: bool = False
     """The devices are GPUs or TPUs, on which convolutions take less memory than on CPUs; by default they are as here."""
     out: Path | None = None
-    """JSON file of the same."""
+    """JSON file to write the table to as well."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Times training and sampling on synthetic data: `jaxgan bench [RECIPE]`, by default digits. Leave the machine alone."""
+    """Times training and sampling on synthetic data; nothing else should run meanwhile."""
 
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
     out: Path | None = None
-    """JSON file of the same."""
+    """JSON file to write the table to as well."""
 
 
 @dataclass(frozen=True)

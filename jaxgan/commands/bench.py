@@ -33,7 +33,7 @@ _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
 class Spread(NamedTuple):
-    """Quartiles of what the blocks took."""
+    """Quartiles of the times that blocks of calls took."""
 
     low: float
     median: float
@@ -41,7 +41,7 @@ class Spread(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """Seconds of one call, and the cores that worked at it."""
+    """Seconds of one call, and the number of CPU cores that were busy."""
 
     seconds: Spread
     cores: float  # CPU seconds over wall seconds
@@ -71,13 +71,13 @@ class Bench(NamedTuple):
 
     @property
     def shares(self) -> dict[str, float]:
-        """Shares of the peak of all devices; those of a CPU share its cores."""
+        """Share of the devices' peak FLOP/s that training reaches, by dtype; devices of a CPU share its cores."""
         count = 1 if jax.default_backend() == "cpu" else self.plan.devices
         return {name: self.flops_per_second / (count * peak) for name, peak in self.peaks.items()}
 
     @property
     def shared(self) -> bool:
-        """Tells whether others had the cores, so that the figures count for nothing."""
+        """True where other programs kept the cores busy, so that the times cannot be trusted."""
         return jax.default_backend() == "cpu" and self.step.cores < BUSY * _cores()
 
 
@@ -85,11 +85,11 @@ class Bench(NamedTuple):
 def bench(recipe: Recipe | str | Path, *, steps: int = 100) -> Bench:
     """Times training and sampling on synthetic data of the recipe's shape.
 
-    What it says of compiling is true where no compile cache is in use.
+    The seconds of compilation are true only where no compile cache is in use.
 
     Args:
         recipe: what to train; no data need be there.
-        steps: to time, after warming up; whole dispatches.
+        steps: number of steps timed after warming up; rounded down to whole dispatches.
 
     Returns:
         A `Bench`.
@@ -136,17 +136,18 @@ def bench(recipe: Recipe | str | Path, *, steps: int = 100) -> Bench:
 
 
 def report(found: Bench) -> str:
-    """Returns what was measured, as aligned lines."""
+    """Returns the measurement as aligned lines of text."""
     about, plan = machine(), found.plan
     low, middle, high = (1e3 * seconds for seconds in found.step.seconds)
+    kind = "images" if len(plan.shape.sample) == 3 else "samples"
     rows = [
         ("command", about["command"]),
         ("device", f"{about['devices']} {about['device']}, {about['cores']} cores"),
         ("versions", ", ".join(f"{name} {number}" for name, number in about["versions"].items())),
         ("a step", f"{middle:.3g} ms, quartiles {low:.3g} to {high:.3g}; batch {plan.recipe.batch_size}, {found.steps} steps"),
-        ("training", f"{found.images_per_second:,.0f} images/s"),
-        ("sampling 1", f"{1 / found.sample_one.seconds.median:,.0f} images/s"),
-        ("sampling 64", f"{64 / found.sample_many.seconds.median:,.0f} images/s"),
+        ("training", f"{found.images_per_second:,.0f} {kind}/s"),
+        ("sampling 1", f"{1 / found.sample_one.seconds.median:,.0f} {kind}/s"),
+        ("sampling 64", f"{64 / found.sample_many.seconds.median:,.0f} {kind}/s"),
         ("model", f"{found.flops_per_second / 1e9:,.3g} GFLOP/s"),
     ]
     for name, share in found.shares.items():
@@ -165,7 +166,7 @@ def report(found: Bench) -> str:
 
 
 def as_json(found: Bench) -> dict[str, Any]:
-    """Returns what was measured, as plain values; times in seconds."""
+    """Returns the measurement as plain values; times are in seconds."""
     fields = found._asdict() | {"plan": planning.as_json(found.plan)}
     for name in ("step", "sample_one", "sample_many"):
         fields[name] = {"seconds": fields[name].seconds._asdict(), "cores": fields[name].cores}
@@ -174,7 +175,7 @@ def as_json(found: Bench) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Returns what measures, and with what."""
+    """Returns the command, the device and the versions of a measurement."""
     return {
         "command": shlex.join(["jaxgan", *sys.argv[1:]]),
         "device": jax.devices()[0].device_kind,

@@ -1,4 +1,4 @@
-"""Weights made elsewhere, in PyTorch's names, become a run that everything here takes."""
+"""Conversion of weights with PyTorch's names into a run, which every command takes."""
 
 import contextlib
 import logging
@@ -25,7 +25,7 @@ from jaxgan.recipes import (
     StyleGAN2Discriminator,
 )
 from jaxgan.system import environment
-from jaxgan.system.messages import did_you_mean
+from jaxgan.system.messages import FieldError, not_one_of
 from jaxgan.training import checkpoint, runs
 from jaxgan.training.experiment import Shape, build
 from jaxgan.weights import torch_file
@@ -57,14 +57,14 @@ def convert(
     data: str = "none",
     overwrite: bool = False,
 ) -> Path:
-    """Makes a run of weights from PyTorch, to sample, interpolate, evaluate and export; nothing in the file is executed.
+    """Turns weights from PyTorch into a run, to sample, interpolate, evaluate and export; nothing in the file is executed.
 
     Args:
         file: `.safetensors`, `.pth`, `.pt` or `.pkl` with the state dict of a generator, or with those of several networks:
             G_ema, or else G, becomes the averaged generator, and D the discriminator.
         kind: the architecture, one of `KINDS`; its sizes follow from the names and shapes.
         out: the run directory.
-        discriminator: a file with the state dict of D, where it is not in the same.
+        discriminator: a file with the state dict of D, where `file` holds none.
         data: what the weights were trained on, as a recipe has it; needed to evaluate or to train on.
         overwrite: start anew where a run is.
 
@@ -76,15 +76,15 @@ def convert(
         FileNotFoundError: when it is not there.
     """
     if kind not in KINDS:
-        raise ValueError(f"as: {kind!r} is not one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+        raise not_one_of("as", kind, KINDS)
     networks = _networks(file, kind)
     if discriminator is not None:
         others = _networks(discriminator, kind)
         if "D" not in others:
-            raise ValueError(f"discriminator: {discriminator} holds none")
+            raise FieldError("discriminator", discriminator, "it holds none; name a file that does, or leave it out")
         networks |= {"D": others["D"]}
     if not {"G", "G_ema"} & set(networks):
-        raise ValueError(f"file: {file} holds no generator, and a run needs one")
+        raise FieldError("file", f"{file} holds no generator", "a run needs one")
     average = networks.get("G_ema", networks.get("G"))
     now, d = networks.get("G", average), networks.get("D")
     assert average is not None
@@ -114,7 +114,7 @@ def convert(
 
 
 def _networks(file: str | Path, kind: str) -> dict[str, Net]:
-    """The networks of a file by player: G, D, G_ema."""
+    """Returns the networks of a file by player: G, D, G_ema."""
     structure = torch_file.read(file)
     settings, found = torch_file.init_kwargs(structure), {}
     for name, tensors in torch_file.state_dicts(structure).items():
@@ -140,7 +140,7 @@ def _settings(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _described(kind: str, g: Net, d: Net | None, data: str) -> tuple[Recipe, Shape]:
-    """The recipe that builds these networks; of the training it knows nothing."""
+    """Returns the recipe that builds these networks; its training fields are defaults."""
     g_module, params, _ = g
     d_module = None if d is None else d[0]
     size = g_module.image_size
@@ -193,14 +193,15 @@ def _check_pair(shape: Shape, d: Net | None, file: str) -> None:
     if d is not None:
         seen = (d[0].image_size, d[0].image_size, d[0].channels), d[0].classes
         if seen != (shape.sample, shape.classes):
-            raise ValueError(
-                f"discriminator: {file} judges images of shape {seen[0]} in {seen[1]} classes, "
-                f"but the generator makes {shape.sample} in {shape.classes}"
+            raise FieldError(
+                "discriminator",
+                f"{file} judges images of shape {seen[0]} in {seen[1]} classes",
+                f"the generator makes {shape.sample} in {shape.classes}",
             )
 
 
 def _as(made: PyTree, wanted: PyTree) -> PyTree:
-    """The arrays in the order and dtypes of the network's own."""
+    """Returns the arrays in the order and dtypes of the run's network."""
     forms: list[Any] = [jax.tree.structure(made), jax.tree.structure(wanted)]
     if forms[0] != forms[1]:  # a generator without noise, say
         raise ValueError("file: its network is of a form that no recipe describes")
@@ -208,4 +209,4 @@ def _as(made: PyTree, wanted: PyTree) -> PyTree:
 
 
 def _no_batches(*_: Any) -> Any:
-    raise ValueError("data: a converted run has none")
+    raise FieldError("data", "none", "a converted run has no training data; name some with --data NAME")

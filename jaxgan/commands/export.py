@@ -39,13 +39,13 @@ def export(
             NAME.recipe.json, the run's with the step, come beside it. Or `NAME.jaxgan`: programs of `jax.export` with the
             weights of G, which `load_sampler` and a copy of `weights/portable.py` read, see there for how long.
         member: of a run of several GANs, the one to take.
-        best: of the checkpoint that `keep_best` keeps rather than of the last.
+        best: write the checkpoint that `keep_best` keeps rather than the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
         code: folder in which the run's own code is looked for first.
         trust_run_code: execute the copy of its code that the run carries.
 
     Returns:
-        Where they are.
+        The path of the file.
 
     Raises:
         ValueError, FileNotFoundError: when an argument is not allowed; nothing is written then.
@@ -77,12 +77,18 @@ def _program(run: runs.Run, out: Path, *, member: int, best: bool, strict: bool)
     return out
 
 
+_FORMATS = (
+    "it must be .safetensors, weights that PyTorch, ONNX tools and JAX read, or .jaxgan, a program that JAX runs without this "
+    "library; images are drawn by jaxgan sample"
+)
+
+
 def _check_out(out: str | Path) -> Path:
     out = files.home_expanded(out).absolute()
     if out.suffix not in (".safetensors", ".jaxgan"):
-        raise FieldError("out", f"{out.name} ends in {out.suffix!r}", "it must be .safetensors or .jaxgan")
+        raise FieldError("out", f"{out.name} ends in {out.suffix!r}", _FORMATS)
     if not out.parent.is_dir():
         raise FileNotFoundError(f"out: the folder {out.parent} does not exist")
     if out.is_dir():
-        raise ValueError(f"out: {out} is a folder")
+        raise FieldError("out", out, "it is a folder; name a file")
     return out

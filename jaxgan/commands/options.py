@@ -1,8 +1,10 @@
-"""From the words of a command line to the arguments of a verb: tyro's parser, and recipes whose parts are chosen first."""
+"""Parsing of a command line with tyro; a recipe's parts are chosen first, then their fields are the options."""
 
 import contextlib
 import dataclasses
 import io
+import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +12,7 @@ from typing import Any, NamedTuple
 import tyro
 from tyro import _errors  # its parse errors as values; the text that it prints has no form to rely on
 
+from jaxgan.commands import values
 from jaxgan.recipes import Recipe, code, sources
 from jaxgan.recipes.recipe import PARTS, metric_name, part
 from jaxgan.recipes.record import Allowed
@@ -19,7 +22,7 @@ _TEXTS = ("loss", "augment", "eval_features")  # fields that hold a name, or a v
 
 
 class Mistake(Exception):
-    """Words that no verb understands; the message is one line."""
+    """A command line that cannot be parsed; the message is one line."""
 
 
 class Named(NamedTuple):
@@ -44,6 +47,7 @@ def parse(command: str, kind: type, words: list[str], **defaults: Any) -> Any:
     """
     framed, registry = io.StringIO(), tyro.constructors.ConstructorRegistry()
     registry.primitive_rule(_by_reference)
+    registry.primitive_rule(values.rule)
 
     def refuse(event: _errors.ParseErrorEvent) -> None:
         raise Mistake(_told(event, words, known=_options(kind, defaults.get("default"))))
@@ -94,13 +98,13 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
         Mistake: when the words do not fit.
         FieldError: when a value of the user's has no name at the top level of a file.
     """
-    values: dict[str, Any] = {}
+    own: dict[str, Any] = {}
 
     def text(field: str, value: Any) -> str:
         if isinstance(value, str):
             return value
         short = code.reference(value, field)
-        values[short] = value
+        own[short] = value
         return short
 
     texts: dict[str, Any] = {name: text(name, getattr(recipe, name)) for name in _TEXTS}
@@ -112,10 +116,10 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
     )
     arguments = parse(command, kind, words, default=kind(masked))
     parsed = arguments.recipe
-    values |= {metric_name(each): each for each in recipe.eval_metrics if not isinstance(each, str)}
+    own |= {metric_name(each): each for each in recipe.eval_metrics if not isinstance(each, str)}
 
     def meant(field: str, text: str) -> Any:
-        return values[text] if text in values else code.named(text, field) if code.is_reference(text) else text
+        return own[text] if text in own else code.named(text, field) if code.is_reference(text) else text
 
     penalty = dataclasses.replace(parsed.penalty, name=meant("penalty.name", parsed.penalty.name))
     back: dict[str, Any] = {name: meant(name, getattr(parsed, name)) for name in _TEXTS}
@@ -127,7 +131,7 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
 
 
 def _by_reference(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
-    """Has fields that hold functions or classes take a reference to another; tyro would call them to make a value."""
+    """Makes fields that hold functions or classes options that take a reference; tyro would call them to make a value."""
     kind: Any = info.type_origin or info.type
     of_class = isinstance(kind, type) and (issubclass(kind, type) or _makes_callables(kind))
     if not of_class and kind is not Callable:
@@ -165,6 +169,15 @@ def value_of(words: list[str], option: str) -> str | None:
     return _taken(words, option)[0]
 
 
+def _given(words: list[str], option: str) -> str | None:
+    """Returns all that an option is given, several values with spaces between."""
+    first = value_of(words, option)
+    if first is None or option not in words:
+        return first
+    after = words[words.index(option) + 2 :]
+    return " ".join([first, *itertools.takewhile(lambda word: not word.startswith("--"), after)])
+
+
 def _taken(words: list[str], option: str) -> tuple[str | None, list[str]]:
     """Returns the value that an option is given, and the words without it."""
     for i, word in enumerate(words):
@@ -185,12 +198,14 @@ _MEANT = {
     "--device": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose",
     "--gpu": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose",
     "-n": "it is --n",
-    "--penalty": "it is --penalty.name",
+    "--penalty": "it is --penalty.name {}",
+    "--gamma": "it is --penalty.gamma {}",
+    "--optimizer": "each player has its own: --g-optimizer {0}, --d-optimizer {0}",
 }
 
 
 def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) -> str:
-    """Returns what tyro refuses in one line: the option, what it was given, and what it takes.
+    """Returns the message of a parse error: the option, its value, and what it takes.
 
     Args:
         event: of tyro's.
@@ -199,11 +214,7 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
     """
     match event:
         case _errors.UnrecognizedArgs(tokens=[first, *_]):
-            option = first.partition("=")[0]
-            if not option.startswith("-"):
-                return f"{option}: one word too many; options begin with --"
-            meant = f"; {_MEANT[option]}" if option in _MEANT else did_you_mean(option, known).replace("'", "")
-            return f"{option}: no such option{meant}"
+            return _unknown(first, words, known)
         case _errors.InvalidChoice(argument=argument, value=value, choices=choices):
             name = _name(argument)
             return f"{name}: {value!r} is not one of {', '.join(choices)}{did_you_mean(value, choices)}"
@@ -215,10 +226,36 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
             return message
         case _errors.InstantiationFailure(argument=argument) if argument is not None:
             name = _name(argument)
-            given = value_of(words, name)
-            takes = f"{name} {argument.lowered.metavar or ''}".strip()
-            return f"{name}: {given!r} is not allowed; it is {takes}" if given is not None else f"{name}: {event.message}"
+            given = _given(words, name)
+            if given is None:
+                return f"{name}: {event.message}"
+            number = re.match(r"\d+", given) if argument.lowered.metavar in ("INT", "FLOAT") else None
+            instead = f", as {name} {number[0]}" if number else ""
+            return f"{name}: {given!r} is not allowed; it is {f'{name} {argument.lowered.metavar or str()}'.strip()}{instead}"
     return f"{type(event).__name__}: the options do not fit"
+
+
+def _unknown(word: str, words: list[str], known: list[str]) -> str:
+    """Returns the message of a word that no option takes, with what was probably meant."""
+    option, _, value = word.partition("=")
+    followed = [before for before, each in itertools.pairwise(words) if each == word]
+    followed += [each.removesuffix(f"={word}") for each in words if each.endswith(f"={word}")]
+    if not option.startswith("-"):
+        switch = next((each for each in followed if each in known), None)
+        if switch is not None:
+            return f"{switch}: it takes no value, and {word!r} follows; write {switch} or {_negated(switch)}"
+        return f"{word}: one word too many; the recipe or run comes first and alone, then options, which begin with --"
+    if option in known:
+        return f"{option}: it takes no value; write {option} or {_negated(option)}"
+    value = value or next((each for before, each in itertools.pairwise(words) if before == word and each[0] != "-"), "..")
+    meant = f"; {_MEANT[option].format(value)}" if option in _MEANT else did_you_mean(option, known).replace("'", "")
+    return f"{option}: no such option{meant}"
+
+
+def _negated(option: str) -> str:
+    """Returns the option that turns a switch off: `--data.no-conditional`."""
+    above, dot, name = option.removeprefix("--").rpartition(".")
+    return f"--{above}{dot}no-{name}"
 
 
 def _name(argument: Any) -> str:

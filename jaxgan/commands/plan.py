@@ -1,8 +1,10 @@
 """Resources that a recipe takes, from shapes alone: parameters, FLOPs, bytes on each device, and whether it fits."""
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +20,7 @@ from jaxgan.recipes import Data, Recipe, check, check_divides, divides, members,
 from jaxgan.recipes.data import NOT_AT_HAND, UNCONDITIONAL
 from jaxgan.system import environment, files
 from jaxgan.system.devices import cut as laid_out
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, say
 from jaxgan.training.experiment import Experiment, Shape, build, open_data, shape_of
 from jaxgan.training.runs import parameters
 
@@ -38,6 +40,7 @@ AHEAD = 3  # dispatches whose batches are there at once
 # What a compiler holds beyond `cost.peak`, and what is there before any array; both measured, see `tests/test_plan.py`.
 COMPILED = 0.4
 STARTED = GIB // 2
+_LONG = 3.0  # seconds after which a line says what takes so long
 REMEDIES = "a smaller --batch-size, --accumulate N, or --remat or --precision bfloat16"
 
 
@@ -89,7 +92,7 @@ def plan(
     memory: float | None = None,
     accelerator: bool | None = None,
 ) -> Plan:
-    """Says what training a recipe would take; nothing is computed, and no data of the library's need be there.
+    """Predicts the parameters, FLOPs and memory of training a recipe; nothing is computed, and no data need be there.
 
     FLOPs are those of `cost.flops`: matrix products and convolutions in their direct form. Memory is what lies there between
     steps, the intermediate values that `cost.peak` finds, and an allowance of two fifths of these, which is what XLA was
@@ -109,14 +112,27 @@ def plan(
         A `Plan`.
 
     Raises:
-        ValueError: when the recipe cannot be, or cannot be divided among the devices.
-        FileNotFoundError: when the shape of its data cannot be known without them.
+        ValueError: when the recipe is invalid, or its batch cannot be divided among the devices.
+        FileNotFoundError: when the shape of its data cannot be known without reading them.
     """
     recipe = check(recipe if isinstance(recipe, Recipe) else sources.find(recipe).recipe)
     count, limit, platform = devices_here(devices, memory, accelerator)
     check_divides(recipe, count)
     shape, size = data_shape(recipe) if shape is None else (shape, KNOWN.get(_name(recipe), (0, 0, None))[2])
-    return of(build(recipe, shape=shape), size, count, limit, platform)
+    with _told_when_long("following a step from shapes alone; large networks take about a minute"):
+        return of(build(recipe, shape=shape), size, count, limit, platform)
+
+
+@contextlib.contextmanager
+def _told_when_long(line: str) -> Iterator[None]:
+    """Prints a line to stderr if what is done within takes more than a few seconds."""
+    timer = threading.Timer(_LONG, say, [line])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def devices_here(
@@ -205,7 +221,7 @@ def data_shape(recipe: Recipe) -> tuple[Shape, int | None]:
 
 
 def of_device() -> int:
-    """Bytes of a device's memory that programs can have; of a CPU that of the machine, or of the container's limit."""
+    """Returns the bytes of a device that programs can use; for a CPU the machine's memory, or the container's limit."""
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"])
@@ -213,14 +229,14 @@ def of_device() -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tells whether a device or the machine had no memory left: XLA says so in its own words, while compiling too."""
+    """Returns whether an error, XLA's or Python's, means that a device or the machine has no memory left."""
     return isinstance(error, MemoryError) or (
         isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
     )
 
 
 def told(recipe: Recipe, shape: Shape | None = None, *, batch: int | None = None) -> str:
-    """Returns what to do about having run out of memory, in one line.
+    """Returns the remedy for having run out of memory, in one line.
 
     Args:
         recipe: of what was training, or has been trained.
@@ -241,12 +257,12 @@ def told(recipe: Recipe, shape: Shape | None = None, *, batch: int | None = None
 
 
 def gib(count: int) -> str:
-    """Bytes in words: `3.1 GiB`, `12.0 MiB`."""
+    """Returns bytes in words: `3.1 GiB`, `12.0 MiB`."""
     return f"{count / GIB:.2f} GiB" if count >= GIB else f"{count / 2**20:.1f} MiB"
 
 
 def table(found: Plan) -> str:
-    """A plan as aligned lines."""
+    """Returns a plan as aligned lines."""
     recipe, needs = found.recipe, found.needs
     count = len(members(recipe))
     rows = [
@@ -275,7 +291,7 @@ def table(found: Plan) -> str:
 
 
 def as_json(found: Plan) -> dict[str, Any]:
-    """A plan as plain values."""
+    """Returns a plan as plain values."""
     fields = found._asdict() | {"fits": found.fits, "batch_size": found.recipe.batch_size, "shape": list(found.shape.sample)}
     fields["needs"] = found.needs._asdict() | {"total": found.needs.total}
     del fields["recipe"]

@@ -129,11 +129,11 @@ def diff_augment(policy: str = "color,translation,cutout") -> Augment:
 
     def augment(key: Key, images: Images, strength: jax.Array | float) -> Images:
         if images.ndim != 4:
-            raise ValueError(f"images: shape {images.shape}, but augmentations need [B, H, W, C]; points cannot be augmented")
+            raise FieldError("images", f"shape {images.shape}", "augmentations need [B, H, W, C]; points cannot be augmented")
         if not jnp.issubdtype(images.dtype, jnp.floating):
-            raise ValueError(f"images: {images.dtype}, but augmentations need floating point in [-1, 1]")
+            raise FieldError("images", images.dtype, "augmentations need floating point in [-1, 1]")
         if isinstance(strength, int | float) and not 0.0 <= strength <= 1.0:
-            raise ValueError(f"strength: {strength!r}, but it is a probability and must be in [0, 1]")
+            raise FieldError("strength", repr(strength), "it is a probability and must be in [0, 1]")
         for i, name in enumerate(names):
             draw, gate = jax.random.split(jax.random.fold_in(key, i))
             # Drawn from [0, 1): never below 0, always below 1. A draw that changes nothing would do so only up to rounding.

@@ -20,9 +20,11 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from jaxgan.core import fits
 from jaxgan.core import types as t
 from jaxgan.core.play import Draw, Game, averaged, checked, deal, draws, interleave, one_each, update
 from jaxgan.core.regularise import lazily, smooth_paths, steer, weighed
+from jaxgan.system.messages import FieldError
 
 
 def make_gan(
@@ -178,7 +180,10 @@ def g_loss(game: Game, params: t.PyTree, g: t.Player, d: t.Player, draw: Draw) -
 
 def generate(game: Game, g: t.Player, draw: Draw) -> tuple[t.Images, t.PyTree]:
     """G's images `[B, ...]` of the latents drawn, and its new statistics."""
-    return game.generator.apply(g.params, g.stats, draw.z, draw.labels, jax.random.fold_in(draw.key, 0), train=True)
+    with fits.told("generator", "latents", draw.z):
+        made = game.generator.apply(g.params, g.stats, draw.z, draw.labels, jax.random.fold_in(draw.key, 0), train=True)
+    fits.check_images(made[0], draw.real)
+    return made
 
 
 def discriminate(game: Game, d: t.Player, x: t.Images, draw: Draw) -> tuple[t.Logits, t.PyTree]:
@@ -186,13 +191,16 @@ def discriminate(game: Game, d: t.Player, x: t.Images, draw: Draw) -> tuple[t.Lo
     if game.augment is not None:
         x = game.augment(jax.random.fold_in(draw.key, 1), x, draw.strength)
     network, k, d_key = game.discriminator, x.shape[0] // draw.labels.shape[0], jax.random.fold_in(draw.key, 2)
-    if not network.depends_on_batch:
-        return network.apply(d.params, d.stats, x, jnp.repeat(draw.labels, k), d_key, train=True)
+    labels = draw.labels if network.depends_on_batch else jnp.repeat(draw.labels, k)
+    # Apart where a batch is judged as a whole: real and fake have batch statistics of their own.
+    batches = jnp.unstack(deal(x, k)) if network.depends_on_batch else (x,)
     logits, stats = [], d.stats
-    for batch in jnp.unstack(deal(x, k)):  # apart: real and fake have batch statistics of their own
-        y, stats = network.apply(d.params, stats, batch, draw.labels, d_key, train=True)
+    for batch in batches:
+        with fits.told("discriminator", "images", batch):
+            y, stats = network.apply(d.params, stats, batch, labels, d_key, train=True)
+        fits.check_logits(y, batch)
         logits.append(y)
-    return interleave(*logits), stats
+    return interleave(*logits) if network.depends_on_batch else logits[0], stats
 
 
 def sample(
@@ -220,6 +228,6 @@ def sample(
     if truncation is None:
         return generator.apply(params, stats, z, labels, noise_key, train=False)[0]
     if generator.map is None or generator.synthesize is None:
-        raise ValueError(f"truncation: {truncation}, but this generator has no mapping network; truncate z instead")
+        raise FieldError("truncation", truncation, "this generator has no mapping network; truncate z instead")
     w, _ = generator.map(params, stats, z, labels, noise_key, train=False, truncation=truncation)
     return generator.synthesize(params, stats, w, noise_key, train=False)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.special import erfc, ndtri
 
 from jaxgan.core.types import Key, LatentDistribution, Latents
+from jaxgan.system.messages import FieldError
 
 Path = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]  # (a, b, t) -> the point at t in [0, 1]
 
@@ -75,7 +76,7 @@ def draw(key: Key, indices: jax.Array, dim: int, *, latent: LatentDistribution =
         ValueError: when `dim` is below 1.
     """
     if dim < 1:
-        raise ValueError(f"dim: {dim}, but it must be at least 1")
+        raise FieldError("dim", dim, "it must be at least 1")
     return jax.vmap(lambda i: latent(jax.random.fold_in(key, i), (dim,)))(jnp.asarray(indices))
 
 
@@ -151,9 +152,9 @@ def walk(points: Latents, frames: int, path: Path = slerp) -> Latents:
         ValueError: when there are fewer than two points, or `frames` is below 2.
     """
     if points.ndim != 2 or points.shape[0] < 2:
-        raise ValueError(f"points: shape {points.shape}, but it must be [K, D] with K at least 2")
+        raise FieldError("points", f"shape {points.shape}", "it must be [K, D] with K at least 2")
     if frames < 2:
-        raise ValueError(f"frames: {frames}, but it must be at least 2, both ends counted")
+        raise FieldError("frames", frames, "it must be at least 2, both ends counted")
     t = jnp.arange(frames - 1, dtype=points.dtype) / (frames - 1)
     legs = path(points[:-1, None], points[1:, None], t[None, :])
     return jnp.concatenate([legs.reshape(-1, points.shape[1]), points[-1:]])
@@ -183,7 +184,7 @@ def truncate(z: Latents, psi: float) -> Latents:
         Brock et al. 2019, Large Scale GAN Training (BigGAN), section 3.1; Marchesi 2017.
     """
     if not psi > 0.0:
-        raise ValueError(f"psi: {psi}, but it must be above 0; inf for no truncation")
+        raise FieldError("psi", psi, "it must be above 0; inf for no truncation")
     if math.isinf(psi):
         return z
     # Of the tails 1 - erf, which keep their digits where erf itself is 1 in float32.

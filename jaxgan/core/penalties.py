@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.core.types import Critic, GPenalty, Images, Key, Labels, Latents, Network, Penalty, PyTree
+from jaxgan.system.messages import FieldError
 
 
 def none(_critic: Critic, real: Images, _fake: Images, _key: Key) -> jax.Array:
@@ -113,7 +114,7 @@ def r1_r2_approximate(
     """
     if not callable(critic):
         if not critic > 0.0:
-            raise ValueError(f"sigma: {critic}, but it must be positive")
+            raise FieldError("sigma", critic, "it must be positive")
         return partial(_r1_r2_by_differences, critic)
     assert real is not None
     assert fake is not None
@@ -216,7 +217,7 @@ def path_length(generator: Network, *, weight: float = 2.0, decay: float = 0.01,
     """
     styles_of, synthesize = generator.map, generator.synthesize
     if styles_of is None or synthesize is None:
-        raise ValueError("generator: it has no mapping, so there are no paths in w to smooth")
+        raise FieldError("generator", "it has no mapping", "path lengths are smoothed in w; stylegan2 has one")
 
     def apply(
         params: PyTree, stats: PyTree, z: Latents, labels: Labels, key: Key, average: jax.Array

@@ -10,6 +10,7 @@ import optax
 from jax import lax
 
 from jaxgan.core import types as t
+from jaxgan.system.messages import FieldError
 
 
 class Game(NamedTuple):
@@ -75,7 +76,7 @@ def checked(game: Game) -> Game:
     if game.adaptive is None:
         _check_at_least(0, float, augment_strength=game.augment_strength)
     if game.penalty is not None and game.gamma is None:
-        raise ValueError("gamma: None, but a penalty needs its weight")
+        raise FieldError("gamma", "None", "a penalty needs its weight")
     g, d = map(optax.with_extra_args_support, (game.g_optimizer, game.d_optimizer))
     return game._replace(g_optimizer=g, d_optimizer=d)
 
@@ -96,7 +97,7 @@ def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[li
         ValueError: when the batch does not divide into its parts, or a part into microbatches.
     """
     k, parts = game.disc_steps, game.disc_steps + game.loss.relativistic
-    size = _part_size(batch, parts, game.accumulate)
+    size = _part_size(batch, parts, game.accumulate, game.loss.relativistic)
     images, labels = deal(batch["image"], parts), deal(batch["label"], parts)
     keys = jax.random.split(jax.random.fold_in(key, state.step), k + 1)
     shown = images_shown(game, state.step, size)
@@ -225,12 +226,12 @@ def one_each(labels: t.Labels | int | None, n: int | None, z: t.Latents | None) 
     """
     shape = jnp.shape(0 if labels is None else labels)
     if len(shape) > 1:
-        raise ValueError(f"labels: an array of shape {shape}, but it must be [N], or one class for all")
+        raise FieldError("labels", f"an array of shape {shape}", "it must be [N], or one class for all")
     given = {"labels": shape[0] if shape else None, "n": n, "z": None if z is None else z.shape[0]}
     counts = {name: count for name, count in given.items() if count is not None}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} for {count}" for name, count in counts.items())
-        raise ValueError(f"{next(iter(counts))}: {told}; they must be of one number of images")
+        raise FieldError(next(iter(counts)), told, "they must be of one number of images")
     if shape:
         return jnp.asarray(labels)
     return jnp.full(next(iter(counts.values()), 1), 0 if labels is None else labels, jnp.int32)
@@ -251,15 +252,20 @@ def _is_inexact(x: jax.Array) -> bool:
     return jnp.issubdtype(x.dtype, jnp.inexact)
 
 
-def _part_size(batch: t.Batch, parts: int, accumulate: int) -> int:
+def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) -> int:
     """Images of one update, when the batch can be cut that way."""
+    if "image" not in batch:
+        raise FieldError("batch", f"it holds {', '.join(batch) or 'nothing'}", "it needs image [B, ...] and label [B]")
     count = batch["image"].shape[0]
     if count == 0 or count % parts:
-        raise ValueError(f"batch: {count} images, but this step needs {parts} equal parts of them")
-    if "label" not in batch or batch["label"].shape != (count,):
-        raise ValueError(f"batch: it needs a label for each of its {count} images, zeros when unconditional")
+        told = "D's updates and a fresh one for G's, whose loss is relativistic" if relativistic else "D's updates"
+        raise FieldError("batch", f"{count} images", f"this step needs {parts} equal parts of them: {told}")
+    labels = jnp.shape(batch["label"]) if "label" in batch else None
+    if labels != (count,):
+        given = "no labels" if labels is None else f"labels of shape {list(labels)}"
+        raise FieldError("batch", given, f"it needs a label for each of its {count} images, zeros when unconditional")
     if count // parts % accumulate:
-        raise ValueError(f"accumulate: {accumulate}, but it must divide the {count // parts} images of an update")
+        raise FieldError("accumulate", accumulate, f"it must divide the {count // parts} images of an update")
     return int(count // parts)
 
 
@@ -268,4 +274,4 @@ def _check_at_least(least: int, kind: type[int] | type[float], **values: Any) ->
         if kind is float and (callable(value) or isinstance(value, jax.Array)):
             continue  # a schedule, or traced in a sweep: only its user knows
         if not isinstance(value, (int, kind)) or isinstance(value, bool) or not least <= value < math.inf:
-            raise ValueError(f"{name}: {value!r}, but it must be a finite {kind.__name__}, at least {least}")
+            raise FieldError(name, repr(value), f"it must be a finite {kind.__name__}, at least {least}")

@@ -1,4 +1,4 @@
-"""Figures that say how good samples are, and the verdict on a run."""
+"""Evaluation: metrics of the quality of samples, and the verdict on a training run."""
 
 import lazy_loader
 

@@ -26,7 +26,7 @@ _SUSPECTS = 12  # generated images shown with the real ones nearest to them
 
 
 class Comparison(NamedTuple):
-    """Real samples, ready to be compared with, and their own figures."""
+    """Real samples prepared for comparison, with their own figures as floors."""
 
     evaluator: Evaluator
     floors: dict[str, Scores]

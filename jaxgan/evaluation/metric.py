@@ -36,7 +36,7 @@ Scores = dict[str, Score]  # by the figure's name
 
 
 class Statistics(NamedTuple):
-    """Everything that a metric may know of n samples."""
+    """Features, moments, logits and labels of n samples, as a metric takes them."""
 
     n: int
     moments: Moments  # of the features of all samples

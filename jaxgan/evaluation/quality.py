@@ -23,7 +23,7 @@ _SAME = Units("same")  # stands for the units of the real samples
 
 
 class Evaluator(NamedTuple):
-    """Real samples, ready to be compared with."""
+    """Real samples prepared for comparison: extractor, statistics and settings."""
 
     settings: Settings
     reference: Reference
@@ -88,7 +88,7 @@ def statistics(
     units: Units | None = _SAME,
     tick: Callable[[int], object] = lambda _: None,
 ) -> Statistics:
-    """Computes what metrics need to know of generated samples.
+    """Computes the statistics of generated samples that the metrics take.
 
     Args:
         against: the evaluator.
@@ -166,7 +166,7 @@ def definition(against: Evaluator, figure: str, *, resize: str | None = None) ->
 
 
 def warnings(against: Evaluator) -> list[str]:
-    """Returns what a reader must know before believing the figures."""
+    """Returns cautions about the figures: too few samples, features that do not suit, and the like."""
     asked, kind, found = against.settings, against.settings.real.kind, []
     few, floor = min(asked.n, against.reference.whole.n), against.reference.held_out or against.reference.part
     biased = [metric for metric in asked.metrics if metric.samples_per_feature]

@@ -1,8 +1,10 @@
-"""Simple figures of generated samples beside real ones, cheap enough to be computed all along a training."""
+"""Cheap comparisons of generated with real samples, computed for every row of a training's metrics."""
 
 from typing import NamedTuple
 
 import numpy as np
+
+from jaxgan.system.messages import FieldError
 
 
 class Figures(NamedTuple):
@@ -47,9 +49,8 @@ def figures(real: np.ndarray, fake: np.ndarray) -> Figures:
     """
     real, fake = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (real, fake))
     if len(real) < FEWEST or len(fake) < 2 or real.shape[1] != fake.shape[1]:
-        raise ValueError(
-            f"real, fake: shapes {real.shape} and {fake.shape}, but they must be [n, D] and [m, D], n at least {FEWEST}"
-        )
+        shapes = f"shapes {real.shape} and {fake.shape}"
+        raise FieldError("real, fake", shapes, f"they must be [n, D] and [m, D], n at least {FEWEST}")
     if not np.isfinite(fake).all():
         return Figures(*[float("nan")] * 4)
     within_real, within_fake, across = _distances(real, real), _distances(fake, fake), _distances(real, fake)

@@ -90,7 +90,7 @@ def of_member(row: Mapping[str, Any], i: int) -> dict[str, Any]:
 
 
 def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, largest: float | None) -> Verdict:
-    """Says in a word how training goes, from the rows of metrics so far; the last quarter of them counts.
+    """Judges how training goes in one of `WORDS`, from the rows of metrics so far; the last quarter of them counts.
 
     In this order, the first that fits:
 
@@ -145,6 +145,21 @@ _NUMBERS = ("d_loss", "g_loss", "d_grad_norm", "g_grad_norm", "penalty", "divers
 _FIGURES = (*Figures._fields, "overlap", "d_loss", "g_loss", "d_grad_norm", "g_grad_norm")
 
 
+# Figures with their units, as evidence names them; the README beside has them one by one.
+_UNITS = {
+    "reach": "reach {} of the regions of the data",
+    "diversity": "diversity {} times that of real samples",
+    "nearest_real": "nearest real sample at {} times the distance between real ones",
+    "duplicates": "duplicates {} of the samples",
+    "overlap": "overlap {} of the logits D(x) and D(G(z))",
+}
+
+
+def _said(name: str, now: Mapping[str, float], value: str = "") -> str:
+    """Returns a figure in words, with its unit; `value` stands in its place where more than one is told."""
+    return _UNITS[name].format(value or f"{now[name]:.2f}")
+
+
 def _is_finite(value: Any) -> bool:
     return value is not None and math.isfinite(value)
 
@@ -164,10 +179,10 @@ def _blown_up(now: dict[str, float], largest: float | None) -> tuple[str, ...]:
 def _alike(now: dict[str, float], before: dict[str, float]) -> tuple[str, ...]:
     evidence = []
     if now["duplicates"] > _LIMITS["duplicates"]:
-        evidence.append(f"duplicates {now['duplicates']:.2f}, above {_LIMITS['duplicates']}")
+        evidence.append(f"{_said('duplicates', now)}, above {_LIMITS['duplicates']}")
     rising = now["diversity"] > before["diversity"] * (1.0 + _LIMITS["steady"]) + 0.01
     if now["diversity"] < _LIMITS["diversity"] and not rising:
-        evidence.append(f"diversity {now['diversity']:.2f}, below {_LIMITS['diversity']}")
+        evidence.append(f"{_said('diversity', now)}, below {_LIMITS['diversity']} and not rising")
     return tuple(evidence)
 
 
@@ -177,7 +192,7 @@ def _beaten(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]
             return ()  # however little of the logits overlaps: with many pixels they hardly do in good runs either
         return (f"D's loss {now['d_loss']:.3f}, below a tenth of {equilibrium:.3f} at equilibrium",)
     if now.get("overlap", 1.0) < _LIMITS["overlap"]:
-        return (f"overlap of D(x) and D(G(z)) {now['overlap']:.2f}, below {_LIMITS['overlap']}",)
+        return (f"{_said('overlap', now)}, below {_LIMITS['overlap']}",)
     return ()
 
 
@@ -185,9 +200,9 @@ def _unvisited(now: dict[str, float], before: dict[str, float], best: float, sca
     if now["reach"] >= _LIMITS["reach"]:
         return ()
     if best > now["reach"] + 0.1:
-        return (f"reach {now['reach']:.2f}, below {_LIMITS['reach']}; it was {best:.2f}",)
+        return (f"{_said('reach', now)}, below {_LIMITS['reach']}; it was {best:.2f}",)
     if now["reach"] <= before["reach"] + 0.02 + scatter:  # a G that hops from mode to mode does not rise either
-        return (f"reach {now['reach']:.2f}, below {_LIMITS['reach']} and not rising",)
+        return (f"{_said('reach', now)}, below {_LIMITS['reach']} and not rising",)
     return ()
 
 
@@ -197,18 +212,18 @@ def _changes(now: dict[str, float], before: dict[str, float]) -> tuple[str, ...]
     for name, least in (("diversity", 1e-12), ("nearest_real", 1.0), ("reach", 1e-12)):
         was, became = max(before[name], least), max(now[name], least)
         if abs(became - was) > _LIMITS["steady"] * was:
-            changes.append(f"{name.replace('_', ' ')} {before[name]:.3g} -> {now[name]:.3g}")
+            changes.append(_said(name, now, f"{before[name]:.3g} -> {now[name]:.3g}"))
     return tuple(changes)
 
 
 def _lacks(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]:
     lacks = []
     if now["reach"] < 0.9:
-        lacks.append(f"reach {now['reach']:.2f}, below 0.9")
+        lacks.append(f"{_said('reach', now)}, below 0.9")
     if abs(now["diversity"] - 1.0) > 0.2:
-        lacks.append(f"diversity {now['diversity']:.2f}, not within 0.2 of 1")
+        lacks.append(f"{_said('diversity', now)}, not within 0.2 of 1")
     if now["nearest_real"] > 2.0:
-        lacks.append(f"nearest real {now['nearest_real']:.3g}, above 2")
+        lacks.append(f"{_said('nearest_real', now)}, above 2")
     if equilibrium is not None and now["d_loss"] < 0.5 * equilibrium:
         lacks.append(f"D's loss {now['d_loss']:.3f}, below half of {equilibrium:.3f} at equilibrium")
     return tuple(lacks)
@@ -216,7 +231,7 @@ def _lacks(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]:
 
 def _shown(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]:
     names = ("reach", "diversity", "nearest_real", "overlap")
-    shown = [f"{name.replace('_', ' ')} {now[name]:.2f}" for name in names if name in now]
+    shown = [_said(name, now) for name in names if name in now]
     if equilibrium is not None:
         shown.append(f"D's loss {now['d_loss']:.3f} ({equilibrium:.3f} at equilibrium)")
     return tuple(shown)

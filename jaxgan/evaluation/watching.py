@@ -1,4 +1,4 @@
-"""Quality while a GAN trains: a user's metrics are tried before, and nothing that goes wrong later ends the run."""
+"""Quality measured while a GAN trains; a user's metrics are tried first, and an error of one later does not end the run."""
 
 import logging
 import math
@@ -13,7 +13,7 @@ _log = logging.getLogger("jaxgan")
 
 
 def targets(against: Evaluator, figure: str | None = None) -> dict[str, float]:
-    """Tries a user's metrics on real samples, before they are relied on, and returns what to come near to.
+    """Tries a user's metrics on real samples before training, and returns the values that samples should come near to.
 
     Args:
         against: the evaluator.

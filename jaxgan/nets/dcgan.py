@@ -24,6 +24,7 @@ from jaxgan.nets.layers import (
     recomputed,
     variance_scaled,
 )
+from jaxgan.system.messages import FieldError, not_one_of
 
 
 class Plan(NamedTuple):
@@ -59,7 +60,7 @@ class Generator(nn.Module):
         _check(self)
         if self.norm not in ("batch", "none"):
             only = " (spectral normalisation is for the discriminator)" if self.norm == "spectral" else ""
-            raise ValueError(f"norm: {self.norm!r} is not one of batch, none{only}")
+            raise FieldError("norm", repr(self.norm), f"batch, none{only}", link=" is not one of ")
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
@@ -114,7 +115,7 @@ class Discriminator(nn.Module):
         super().__post_init__()
         _check(self)
         if self.norm not in ("batch", "none", "spectral"):
-            raise ValueError(f"norm: {self.norm!r} is not one of batch, none, spectral")
+            raise not_one_of("norm", self.norm, ("batch", "none", "spectral"))
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
@@ -158,11 +159,11 @@ def _init(norm: str, *, gain: float, overlap: float = 1.0) -> Initializer:
 
 def _check(module: Generator | Discriminator) -> None:
     if module.image_size not in PLANS:
-        raise ValueError(f"image_size: {module.image_size} is not one of {', '.join(map(str, PLANS))}")
+        raise FieldError("image_size", module.image_size, f"dcgan makes images of side {', '.join(map(str, PLANS))}")
     most = 4 if isinstance(module, Generator) else 256  # a packed D sees several images as one
     if not 1 <= module.channels <= most:
-        raise ValueError(f"channels: {module.channels}, but it must be from 1 to {most}")
+        raise FieldError("channels", module.channels, f"it must be from 1 to {most}")
     if module.width < 1:
-        raise ValueError(f"width: {module.width}, but it must be at least 1")
+        raise FieldError("width", module.width, "it must be at least 1")
     if module.classes < 0:
-        raise ValueError(f"classes: {module.classes}, but it must be 0 (unconditional) or more")
+        raise FieldError("classes", module.classes, "it must be 0 (unconditional) or more")

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.nets.layers import BatchNorm, Dense, full_precision, leaky_relu, matched, recomputed, variance_scaled
+from jaxgan.system.messages import FieldError, not_one_of
 
 
 class Generator(nn.Module):
@@ -29,10 +30,10 @@ class Generator(nn.Module):
         super().__post_init__()
         _check(self.hidden, self.classes)
         if not self.output_shape or min(self.output_shape) < 1:
-            raise ValueError(f"output_shape: {self.output_shape}, but it must hold one or more sizes of at least 1")
+            raise FieldError("output_shape", self.output_shape, "it must hold one or more sizes of at least 1")
         if self.norm not in ("batch", "none"):
             only = " (spectral normalisation is for the discriminator)" if self.norm == "spectral" else ""
-            raise ValueError(f"norm: {self.norm!r} is not one of batch, none{only}")
+            raise FieldError("norm", repr(self.norm), f"batch, none{only}", link=" is not one of ")
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
@@ -75,9 +76,9 @@ class Discriminator(nn.Module):
         super().__post_init__()
         _check(self.hidden, self.classes)
         if self.norm not in ("batch", "none", "spectral"):
-            raise ValueError(f"norm: {self.norm!r} is not one of batch, none, spectral")
+            raise not_one_of("norm", self.norm, ("batch", "none", "spectral"))
         if self.maxout < 1:
-            raise ValueError(f"maxout: {self.maxout}, but it must be at least 1")
+            raise FieldError("maxout", self.maxout, "it must be at least 1")
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
@@ -105,9 +106,9 @@ class Discriminator(nn.Module):
 
 def _check(hidden: tuple[int, ...], classes: int) -> None:
     if not hidden or min(hidden) < 1:
-        raise ValueError(f"hidden: {hidden}, but it must hold one or more widths of at least 1")
+        raise FieldError("hidden", hidden, "it must hold one or more widths of at least 1")
     if classes < 0:
-        raise ValueError(f"classes: {classes}, but it must be 0 (unconditional) or more")
+        raise FieldError("classes", classes, "it must be 0 (unconditional) or more")
 
 
 # Lin et al. 2018, PacGAN, the networks of the 2D ring and grid; z is two-dimensional, standard normal.

@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 
+from jaxgan.system.messages import FieldError
+
 Path = tuple[str, ...]
 
 
@@ -15,7 +17,7 @@ def check_example(example: Sequence[Any]) -> None:
         ValueError: when it holds no or more than two arrays.
     """
     if not 1 <= len(example) <= 2:
-        raise ValueError(f"example: {len(example)} arrays, but a network takes (x) or (x, labels)")
+        raise FieldError("example", f"{len(example)} arrays", "a network takes (x) or (x, labels)")
 
 
 def words(path: Sequence[Any]) -> Path:

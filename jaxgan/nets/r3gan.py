@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxgan.core.resample import downsample, low_pass, upsample
 from jaxgan.nets.convolutions import full_precision, grouped_conv, pointwise
 from jaxgan.nets.layers import in_full, leaky_relu, matched, recomputed
+from jaxgan.system.messages import FieldError
 
 FILTER = low_pass((1, 3, 3, 1))
 
@@ -144,7 +145,7 @@ class Discriminator(nn.Module):
         del train  # nothing here differs in training
         shape = (self.image_size, self.image_size, self.channels)
         if x.shape[1:] != shape:
-            raise ValueError(f"images: {x.shape}, but this discriminator sees (batch, {', '.join(map(str, shape))})")
+            raise FieldError("images", x.shape, f"this discriminator sees (batch, {', '.join(map(str, shape))})")
         full = jnp.promote_types(x.dtype, jnp.float32)
         for k in reversed(range(len(self.widths))):
             x = _at_precision(x, full, bfloat16=k >= len(self.widths) - self.bfloat16_levels)
@@ -179,7 +180,7 @@ def _resampled(resample: Callable[..., jax.Array], x: jax.Array) -> jax.Array:
 
 def _embedded(module: Generator | Discriminator, labels: jax.Array | None, length: int, *, gain: float) -> jax.Array:
     if labels is None:
-        raise ValueError(f"labels: None, but a network of {module.classes} classes needs them")
+        raise FieldError("labels", "None", f"a network of {module.classes} classes needs them")
     return module.param("label", _normal(gain, module.classes), (module.classes, length))[labels]
 
 
@@ -198,20 +199,20 @@ def blocks_of(module: Generator | Discriminator) -> tuple[int, ...]:
 def _check(module: Generator | Discriminator) -> None:
     stages = len(module.widths)
     if stages == 0:
-        raise ValueError("widths: (), but a network has at least one stage")
+        raise FieldError("widths", "()", "a network has at least one stage")
     for name, values in (("widths", module.widths), ("groups", module.groups), ("blocks", blocks_of(module))):
         if len(values) != stages:
-            raise ValueError(f"{name}: {values}, but widths name {stages} stages")
+            raise FieldError(name, values, f"widths name {stages} stages")
         if min(values) < 1:
-            raise ValueError(f"{name}: {values}, but each must be at least 1")
+            raise FieldError(name, values, "each must be at least 1")
     least = {"expansion": 1, "channels": 1, "classes": 0, "embedding": 1}
     for name, value in zip(least, (module.expansion, module.channels, module.classes, module.embedding), strict=True):
         if value is not None and value < least[name]:
-            raise ValueError(f"{name}: {value}, but it must be at least {least[name]}")
+            raise FieldError(name, value, f"it must be at least {least[name]}")
     for width, groups in zip(module.widths, module.groups, strict=True):
         if module.expansion * width % groups:
             told = f"{module.expansion} x {width} channels"
-            raise ValueError(f"groups: {tuple(module.groups)}, but {groups} does not divide the {told} of its stage")
+            raise FieldError("groups", tuple(module.groups), f"{groups} does not divide the {told} of its stage")
     if not 0 <= module.bfloat16_levels < stages:
         allowed = f"from 0 to {stages - 1}: not the stage of 4x4"
-        raise ValueError(f"bfloat16_levels: {module.bfloat16_levels}, but it must be {allowed}")
+        raise FieldError("bfloat16_levels", module.bfloat16_levels, f"it must be {allowed}")

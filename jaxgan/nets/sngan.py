@@ -21,6 +21,7 @@ from jaxgan.nets.layers import (
     recomputed,
     upsample_bilinear,
 )
+from jaxgan.system.messages import FieldError
 
 G_BLOCKS = 3  # each doubles the side, 4 to 32
 D_HALVES = (True, True, False, False)  # which of D's blocks halve the side, 32 to 8
@@ -146,17 +147,17 @@ class DiscriminatorBlock(nn.Module):
 def _labels(module: Generator | Discriminator, labels: jax.Array | None) -> jax.Array | None:
     """The labels where the network is conditional; without classes they are dropped."""
     if module.classes and labels is None:
-        raise ValueError(f"labels: None, but this network has {module.classes} classes and needs a label for each sample")
+        raise FieldError("labels", "None", f"this network has {module.classes} classes and needs a label for each sample")
     return labels if module.classes else None
 
 
 def _check(module: Generator | Discriminator) -> None:
     if module.image_size != 32:
-        raise ValueError(f"image_size: {module.image_size}, but this network is for 32 only")
+        raise FieldError("image_size", module.image_size, "sngan makes images of side 32 only")
     most = 4 if isinstance(module, Generator) else 256  # a packed D sees several images as one
     if not 1 <= module.channels <= most:
-        raise ValueError(f"channels: {module.channels}, but it must be from 1 to {most}")
+        raise FieldError("channels", module.channels, f"it must be from 1 to {most}")
     if module.width < 1:
-        raise ValueError(f"width: {module.width}, but it must be at least 1")
+        raise FieldError("width", module.width, "it must be at least 1")
     if module.classes < 0:
-        raise ValueError(f"classes: {module.classes}, but it must be 0 (unconditional) or more")
+        raise FieldError("classes", module.classes, "it must be 0 (unconditional) or more")

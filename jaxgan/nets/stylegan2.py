@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxgan.nets import sides
 from jaxgan.nets.layers import recomputed
 from jaxgan.nets.stylegan2_layers import (
     DiscriminatorBlock,
@@ -21,6 +22,7 @@ from jaxgan.nets.stylegan2_layers import (
     Noise,
     SynthesisBlock,
 )
+from jaxgan.system.messages import FieldError, not_one_of
 
 ARCHITECTURES = ("skip", "resnet", "orig")
 W_AVERAGE_DECAY = 0.995  # a batch
@@ -55,9 +57,9 @@ class Generator(nn.Module):
         super().__post_init__()
         _check(self)
         if self.w_dim < 1:
-            raise ValueError(f"w_dim: {self.w_dim}, but it must be at least 1")
+            raise FieldError("w_dim", self.w_dim, "it must be at least 1")
         if not 0.0 <= self.style_mixing <= 1.0:
-            raise ValueError(f"style_mixing: {self.style_mixing}, but it must be a probability, from 0 to 1")
+            raise FieldError("style_mixing", self.style_mixing, "it must be a probability, from 0 to 1")
 
     def setup(self) -> None:
         self.mapping = Mapping(self.w_dim, self.mapping_layers, self.classes)
@@ -73,7 +75,7 @@ class Generator(nn.Module):
 
     @property
     def num_ws(self) -> int:
-        """One w for each convolution, and one for the last image layer; the others share that of the convolution after."""
+        """Number of styles w: one for each convolution, one for the last image layer; other image layers share the next's."""
         return 2 * len(resolutions(self))
 
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
@@ -121,7 +123,7 @@ class Generator(nn.Module):
             ValueError: when the ws are of another shape, or the noise is none of these.
         """
         if ws.shape[1:] != (self.num_ws, self.w_dim):
-            raise ValueError(f"ws: shape {ws.shape}, but it must be [B, {self.num_ws}, {self.w_dim}]")
+            raise FieldError("ws", f"shape {ws.shape}", f"it must be [B, {self.num_ws}, {self.w_dim}]")
         fields = self._noise(noise, train, ws.shape[0])
         x, image, first = None, jnp.zeros((), ws.dtype), 0
         for block in self.block.values():
@@ -145,11 +147,11 @@ class Generator(nn.Module):
             noise = "random" if train else "const"
         if isinstance(noise, str):
             if noise not in ("random", "const", "none"):
-                raise ValueError(f"noise: {noise!r} is not one of random, const, none")
+                raise not_one_of("noise", noise, ("random", "const", "none"))
             return [noise] * len(sides)
         shapes = [(count, side, side, 1) for side in sides]
         if [field.shape for field in noise] != shapes:
-            raise ValueError(f"noise: shapes {[field.shape for field in noise]}, but they must be {shapes}")
+            raise FieldError("noise", f"shapes {[field.shape for field in noise]}", f"they must be {shapes}")
         return noise
 
 
@@ -180,10 +182,10 @@ class Discriminator(nn.Module):
         super().__post_init__()
         _check(self)
         if self.mbstd_group is not None and self.mbstd_group < 1:
-            raise ValueError(f"mbstd_group: {self.mbstd_group}, but it must be at least 1, or None for the whole batch")
+            raise FieldError("mbstd_group", self.mbstd_group, "it must be at least 1, or None for the whole batch")
         if self.mbstd_features < 0 or (self.mbstd_features and channels_at(self, 4) % self.mbstd_features):
-            raise ValueError(
-                f"mbstd_features: {self.mbstd_features}, but it must divide the {channels_at(self, 4)} channels at 4x4"
+            raise FieldError(
+                "mbstd_features", self.mbstd_features, f"it must divide the {channels_at(self, 4)} channels at 4x4"
             )
 
     @nn.compact
@@ -224,11 +226,11 @@ def truncate(ws: jax.Array, w_avg: jax.Array | None, psi: float | jax.Array, cut
         Karras et al. 2019, A style-based generator architecture for GANs, appendix B.
     """
     if w_avg is None:
-        raise ValueError("w_avg: None, but truncation needs the average of w that training keeps")
+        raise FieldError("w_avg", "None", "truncation needs the average of w that training keeps")
     if not isinstance(psi, jax.Array) and not math.isfinite(psi):
-        raise ValueError(f"psi: {psi}, but it must be finite; 1 for no truncation")
+        raise FieldError("psi", psi, "it must be finite; 1 for no truncation")
     if cutoff is not None and not 0 <= cutoff <= ws.shape[1]:
-        raise ValueError(f"cutoff: {cutoff}, but it must be from 0 to {ws.shape[1]}, the number of ws")
+        raise FieldError("cutoff", cutoff, f"it must be from 0 to {ws.shape[1]}, the number of ws")
     centre = w_avg.reshape(1, 1, -1)
     truncated = centre + psi * (ws - centre)
     return truncated if cutoff is None else jnp.concatenate([truncated[:, :cutoff], ws[:, cutoff:]], axis=1)
@@ -245,21 +247,21 @@ def channels_at(module: Generator | Discriminator, side: int) -> int:
 def _check(module: Generator | Discriminator) -> None:
     size = module.image_size
     if size < 8 or size & (size - 1):
-        raise ValueError(f"image_size: {size}, but it must be 4 times a power of two, from 8 on")
+        raise FieldError("image_size", size, f"stylegan2 makes images of side {sides.near(size, least=8)}")
     if module.architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture: {module.architecture!r} is not one of {', '.join(ARCHITECTURES)}")
+        raise not_one_of("architecture", module.architecture, ARCHITECTURES)
     if module.channels < 1:
-        raise ValueError(f"channels: {module.channels}, but it must be at least 1")
+        raise FieldError("channels", module.channels, "it must be at least 1")
     if module.classes < 0:
-        raise ValueError(f"classes: {module.classes}, but it must be 0 (unconditional) or more")
+        raise FieldError("classes", module.classes, "it must be 0 (unconditional) or more")
     if module.mapping_layers < 1:
-        raise ValueError(f"mapping_layers: {module.mapping_layers}, but it must be at least 1")
+        raise FieldError("mapping_layers", module.mapping_layers, "it must be at least 1")
     if module.channel_base < size:
-        raise ValueError(f"channel_base: {module.channel_base}, but it must be at least image_size, {size}")
+        raise FieldError("channel_base", module.channel_base, f"it must be at least image_size, {size}")
     if module.channel_max < 1:
-        raise ValueError(f"channel_max: {module.channel_max}, but it must be at least 1")
+        raise FieldError("channel_max", module.channel_max, "it must be at least 1")
     if module.conv_clamp is not None and not module.conv_clamp > 0.0:
-        raise ValueError(f"conv_clamp: {module.conv_clamp}, but it must be above 0, or None")
+        raise FieldError("conv_clamp", module.conv_clamp, "it must be above 0, or None")
     most = len(resolutions(module)) - 1
     if not 0 <= module.bfloat16_levels <= most:
-        raise ValueError(f"bfloat16_levels: {module.bfloat16_levels}, but it must be from 0 to {most}, the sides above 4")
+        raise FieldError("bfloat16_levels", module.bfloat16_levels, f"it must be from 0 to {most}, the sides above 4")

@@ -23,6 +23,7 @@ from jaxgan.nets.stylegan2_operations import (
     normalised,
     resampled_conv,
 )
+from jaxgan.system.messages import FieldError
 
 Noise = str | jax.Array  # random, const, none, or the noise itself, [B, H, W, 1]
 
@@ -76,7 +77,7 @@ class Mapping(nn.Module):
         parts = [] if z is None else [normalised(z)]
         if self.classes:
             if labels is None:
-                raise ValueError(f"labels: None, but a network of {self.classes} classes needs them")
+                raise FieldError("labels", "None", f"a network of {self.classes} classes needs them")
             chosen = jax.nn.one_hot(labels, self.classes, dtype=dtype)
             parts.append(normalised(Dense(self.features, linear=True, name="embed")(chosen)))
         x = jnp.concatenate(parts, axis=-1)

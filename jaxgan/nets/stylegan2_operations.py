@@ -10,6 +10,7 @@ from jax import lax
 from jaxgan.core.resample import downsample, low_pass, upfirdn, upsample
 from jaxgan.nets import layers
 from jaxgan.nets.convolutions import conv, conv_transpose
+from jaxgan.system.messages import FieldError
 
 LOW_PASS = low_pass((1, 3, 3, 1))
 SQRT_2 = math.sqrt(2.0)  # keeps the variance of a signal across a leaky ReLU
@@ -129,9 +130,9 @@ def minibatch_deviation(x: jax.Array, group: int | None = 4, features: int = 1) 
     count, height, width, channels = x.shape
     size = count if group is None else min(group, count)
     if count % size:
-        raise ValueError(f"mbstd_group: {size}, but it must divide the batch of {count}")
+        raise FieldError("mbstd_group", size, f"it must divide the batch of {count}")
     if channels % features:
-        raise ValueError(f"mbstd_features: {features}, but it must divide the {channels} channels at 4x4")
+        raise FieldError("mbstd_features", features, f"it must divide the {channels} channels at 4x4")
     groups = x.reshape(size, count // size, height, width, features, channels // features)
     deviation = jnp.sqrt(groups.var(axis=0) + 1e-8).mean(axis=(1, 2, 4))
     appended = jnp.broadcast_to(jnp.tile(deviation, (size, 1))[:, None, None, :], (count, height, width, features))

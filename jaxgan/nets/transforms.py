@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.core.types import Images, Key, Labels, Latents, Network, PyTree
+from jaxgan.system.messages import FieldError
 
 
 def at_precision(network: Network, dtype: Any) -> Network:
@@ -32,9 +33,9 @@ def at_precision(network: Network, dtype: Any) -> Network:
     if dtype == jnp.float32:
         return network
     if dtype != jnp.bfloat16:
-        raise ValueError(f"dtype: {dtype!r}, but it must be float32 or bfloat16")
+        raise FieldError("dtype", repr(dtype), "it must be float32 or bfloat16")
     if network.map is not None:
-        raise ValueError("network: it has a mapping, whose styles are not to be rounded; take its module's bfloat16_levels")
+        raise FieldError("network", "it has a mapping", "styles are not to be rounded; take its module's bfloat16_levels")
 
     def apply(
         params: PyTree, stats: PyTree, x: jax.Array, labels: Labels, key: Key, *, train: bool
@@ -110,7 +111,7 @@ def pack(network: Network, m: int) -> Network:
         Lin et al. 2018, PacGAN: The power of two samples in generative adversarial networks, section 3.
     """
     if not isinstance(m, int) or isinstance(m, bool) or m < 1:
-        raise ValueError(f"m: {m!r}, but it must be an integer of at least 1")
+        raise FieldError("m", repr(m), "it must be an integer of at least 1")
     if m == 1:
         return network
 
@@ -118,7 +119,7 @@ def pack(network: Network, m: int) -> Network:
         params: PyTree, stats: PyTree, x: jax.Array, labels: Labels, key: Key, *, train: bool
     ) -> tuple[jax.Array, PyTree]:
         if x.shape[0] % m:
-            raise ValueError(f"batch: {x.shape[0]} samples, but packs of {m} need a multiple of {m}")
+            raise FieldError("batch", f"{x.shape[0]} samples", f"packs of {m} need a multiple of {m}")
         packs = jnp.moveaxis(x.reshape(-1, m, *x.shape[1:]), 1, -2)  # [B / m, ..., m, C]
         packs = packs.reshape(*packs.shape[:-2], m * x.shape[-1])
         return network.apply(params, stats, packs, labels if labels is None else labels[::m], key, train=train)
@@ -154,5 +155,5 @@ def stages(network: Network) -> tuple[str, ...]:
 
     jax.eval_shape(traced, jax.eval_shape(lambda: jax.random.key(0)))
     if not isinstance(seen[0], dict):
-        raise ValueError(f"network: its parameters are of type {type(seen[0]).__name__}, but stages need a dict")
+        raise FieldError("network", f"its parameters are of type {type(seen[0]).__name__}", "stages need a dict")
     return tuple(seen[0])

@@ -1,10 +1,11 @@
 """Recipes: what to train, as values. Nothing here loads JAX, so that the command line answers at once."""
 
 from jaxgan.recipes.checks import check, check_divides, divides
-from jaxgan.recipes.code import Loader, Origin, UserCodeError
+from jaxgan.recipes.code import Origin, UserCodeError
 from jaxgan.recipes.data import Data
 from jaxgan.recipes.fields import Within
 from jaxgan.recipes.formats import FORMAT, FREE, differences, from_dict, to_dict
+from jaxgan.recipes.loader import Loader
 from jaxgan.recipes.networks import (
     DCGAN,
     MLP,

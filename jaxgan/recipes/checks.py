@@ -1,18 +1,19 @@
 """Checks of a whole recipe: what no run could use is refused in one line, before anything is compiled or written."""
 
 import dataclasses
+import inspect
 from typing import Any
 
 from jaxgan.recipes import code, fields
 from jaxgan.recipes.recipe import COLUMNS, LOOKED_AT, PARTS, Recipe, figures, members, metric_name, stop_words
-from jaxgan.recipes.table import LOSSES, METRICS, PENALTIES
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.recipes.table import LOSSES, METRICS, PENALTIES, unknown
+from jaxgan.system.messages import FieldError
 
 _PARAMS = "__dataclass_params__"
 
 
 def check(recipe: Recipe) -> Recipe:
-    """Refuses a recipe with a value that no run could use; which data fit which network only building it can tell.
+    """Refuses a recipe with a value that no run could use; that data fit the networks is checked when these are built.
 
     Returns:
         The recipe, unchanged.
@@ -30,7 +31,7 @@ def check(recipe: Recipe) -> Recipe:
 
 
 def check_parts(recipe: Recipe) -> None:
-    """Refuses a recipe with a part that is nothing of the kind.
+    """Refuses a recipe whose data, networks or optimizers are not frozen dataclasses with `build`.
 
     Raises:
         FieldError: for the first such part.
@@ -54,12 +55,24 @@ def _check_part(name: str, value: Any) -> None:
         raise FieldError(name, _kind(value), "it must be frozen: @dataclasses.dataclass(frozen=True)")
     if not callable(getattr(value, "build", None)):
         raise FieldError(name, _kind(value), "it has no method build")
+    _check_annotated(name, type(value))
     if name == "generator":
         length = getattr(value, "latent_dim", None)
         if not isinstance(length, int):
             raise FieldError(name, _kind(value), "it has no field latent_dim, the length of z")
         if length < 1:
             raise FieldError("generator.latent_dim", length, "it must be at least 1")
+
+
+def _check_annotated(name: str, kind: type) -> None:
+    """Refuses plain attributes of a part's class that its author took for fields: without a type they are none."""
+    annotated = {each for base in kind.__mro__ for each in inspect.get_annotations(base)}
+    for base in kind.__mro__:
+        for attribute, value in vars(base).items() if dataclasses.is_dataclass(base) else ():
+            if type(value) in (bool, int, float, str) and not attribute.startswith("_") and attribute not in annotated:
+                written = f"{attribute}: {type(value).__name__} = {value!r}"
+                told = f"without a type it is no field of {base.__name__}; write {written}, or ClassVar for a constant"
+                raise FieldError(f"{name}.{attribute}", repr(value), told)
 
 
 def _kind(value: Any) -> str:
@@ -69,7 +82,7 @@ def _kind(value: Any) -> str:
 def _check_names(recipe: Recipe) -> None:
     for field, value, names in (("loss", recipe.loss, LOSSES), ("penalty.name", recipe.penalty.name, PENALTIES)):
         if isinstance(value, str) and value not in names and not code.is_reference(value):
-            raise not_one_of(field, value, names)
+            raise unknown(field, value, names)
     if not isinstance(recipe.loss, str) and not (hasattr(recipe.loss, "d") and hasattr(recipe.loss, "g")):
         raise FieldError("loss", repr(recipe.loss), "it must be a name or a jaxgan.Loss(d=.., g=..)")
     if not isinstance(recipe.penalty.name, str) and not callable(recipe.penalty.name):
@@ -84,14 +97,14 @@ def _check_names(recipe: Recipe) -> None:
         _check_metric(metric)
     known = {"none": None} | dict.fromkeys(LOOKED_AT) | figures(recipe)
     if recipe.keep_best not in known:
-        raise not_one_of("keep_best", recipe.keep_best, known)
+        raise unknown("keep_best", recipe.keep_best, known)
     stop_words(recipe)
 
 
 def _check_metric(metric: Any) -> None:
     if isinstance(metric, str):
         if metric not in METRICS and not code.is_reference(metric):
-            raise not_one_of("eval_metrics", metric, METRICS)
+            raise unknown("eval_metrics", metric, METRICS)
         return
     if not (dataclasses.is_dataclass(metric) and callable(getattr(metric, "function", None))):
         raise FieldError("eval_metrics", _kind(metric), "it must be a name or a jaxgan.Metric(function, better=..)")
@@ -139,7 +152,7 @@ def _check_batch(recipe: Recipe) -> None:
 
 
 def divides(recipe: Recipe, devices: int) -> bool:
-    """Returns whether so many devices have the same share of each microbatch; GANs side by side are not sharded."""
+    """Returns whether each microbatch divides evenly over so many devices; GANs side by side need not."""
     return len(members(recipe)) > 1 or recipe.batch_size // recipe.accumulate % devices == 0
 
 

@@ -5,17 +5,16 @@ Python, or with `--code`; what was named once on this machine is remembered, so 
 A run or a file of weights that came from elsewhere never makes its copy of the code run, unless its user says so.
 """
 
-import ast
 import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from jaxgan.recipes import imports
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError, did_you_mean
 
@@ -23,14 +22,14 @@ _PATTERN = re.compile(r"(?:[^:]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\
 _OPEN = ("folder", "npz", "tfds", "ada", "inception", "dinov2")  # names of the library that have a colon
 _executed: dict[Path, ModuleType] = {}  # files executed here, by their resolved path
 _referred: dict[str, ModuleType] = {}  # the module that a key was last given for: two files may have one name
-_MAIN = "__main__"  # of a notebook, which has no file
+MAIN = "__main__"  # of a notebook, which has no file
 # Packages whose values, such as `jax.nn.gelu`, a field may hold. They are no code of the user's: only the name is recorded,
 # and none is imported for a run, only looked up where it is loaded already.
 _COMMON = ("jax", "jaxlib", "numpy", "flax", "optax", "equinox", "builtins", "functools", "math", "operator")
 
 
 class UserCodeError(Exception):
-    """Code of the user's raised an error when it was loaded; its own traceback is what helps."""
+    """An error that code of the user's raised; its own traceback is printed."""
 
     def __init__(self, key: str, cause: BaseException) -> None:
         """Keeps the error as its cause.
@@ -74,7 +73,7 @@ def load_file(path: str | Path) -> ModuleType:
         raise FieldError("recipe", path, "it must be a Python file, NAME.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up while they are made
-    _make_importable(place.parent)
+    make_importable(place.parent)
     try:
         spec.loader.exec_module(module)
     except KeyboardInterrupt:
@@ -173,36 +172,36 @@ def _referring(module: ModuleType, name: str) -> str:
 def _reference_of_others(value: Any) -> str | None:
     """Returns the reference of a class or function of this library, or of a package in common use; None of any other value."""
     home, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    if not isinstance(home, str) or not isinstance(name, str) or not _is_elsewhere(home):
+    if not isinstance(home, str) or not isinstance(name, str) or not is_elsewhere(home):
         return None
     # The shortest public place, which outlives the private module that the value was written in.
-    public = [each for each in list(sys.modules) if _top(each) == _top(home) and "._" not in each]
+    public = [each for each in list(sys.modules) if imports.top_of(each) == imports.top_of(home) and "._" not in each]
     places = [*sorted(public, key=lambda each: (each.count("."), each)), home]
-    return next((f"{place}:{name}" for place in places if _global(place, name) is value), None)
+    return next((f"{place}:{name}" for place in places if global_of(place, name) is value), None)
 
 
-def _global(module: str, name: str) -> Any:
+def global_of(module: str, name: str) -> Any:
     """Returns a name of a module that is loaded; None where there is none. Names that are made when asked for do not count."""
     return vars(sys.modules[module]).get(name) if isinstance(sys.modules.get(module), ModuleType) else None
 
 
 def origins(references: Iterable[str]) -> dict[str, Origin]:
-    """Returns where the code of references is, that of modules beside it which it imports included.
+    """Returns path and sha256 of the code of references, and of the modules beside it that it imports.
 
     Args:
         references: as `reference` returns them, in this process.
     """
     found: dict[str, Origin] = {}
     for key in dict.fromkeys(text.rpartition(":")[0] for text in references):
-        if _is_elsewhere(key):
+        if is_elsewhere(key):
             continue
         module = _by_key(key)
-        file = _file(module) if module is not None else None
+        file = imports.file_of(module) if module is not None else None
         if file is None:
             found[key] = Origin(None, None)
             continue
-        root = _root(key, file)
-        for place in (file, *_beside(file, root)):
+        root = root_of(key, file)
+        for place in (file, *imports.beside(file, root)):
             name = key if place == file else place.relative_to(root).as_posix()
             found[name] = Origin(str(place), files.sha256(files.read(place)))
     return found
@@ -215,133 +214,22 @@ def source_sha256(value: Any) -> str | None:
     except FieldError:
         return None
     key = text.rpartition(":")[0]
-    return None if _is_elsewhere(key) else origins([text])[key].sha256
+    return None if is_elsewhere(key) else origins([text])[key].sha256
 
 
 def remember(place: Path) -> None:
     """Notes that the user named this file, so that runs that come from it may load it again."""
-    if str(place) in _remembered():
+    if str(place) in remembered():
         return
     try:
         store = _store()
         store.parent.mkdir(parents=True, exist_ok=True)
-        files.write_json(store, sorted({*_remembered(), str(place)}))
+        files.write_json(store, sorted({*remembered(), str(place)}))
     except OSError:  # then it has to be named again
         return
 
 
-@dataclass
-class Loader:
-    """Loads the code that a run or a file of weights says it was made with, as far as its user allows.
-
-    A key is a file's name or a module's. It is looked for in `folder`; then among what this process has loaded already; then
-    where the run found it, if the user named that file on this machine before; and, only when trusted, in the run's copy.
-    """
-
-    recorded: Mapping[str, Origin] = field(default_factory=dict)
-    copies: Path | None = None
-    folder: Path | None = None
-    trust: bool = False
-    changed: list[str] = field(default_factory=list)  # keys whose code is another than the recorded one
-    found: dict[str, ModuleType] = field(default_factory=dict)  # modules that were loaded
-
-    def value(self, text: str, field_: str) -> Any:
-        """Returns what a reference of the run stands for.
-
-        Raises:
-            FieldError: when its code is not at hand or may not be executed, with the remedy.
-            UserCodeError: when its code raises.
-        """
-        key, _, name = text.rpartition(":")
-        if _is_elsewhere(key) and key not in self.recorded:
-            return _value_of_others(text, field_)
-        if key not in self.recorded:
-            raise FieldError(field_, text, "the run does not record this code, so it is not imported")
-        if key not in self.found:
-            self.found[key] = self._module(key, field_)
-        return attribute(self.found[key], name, text, field_)
-
-    def _module(self, key: str, field_: str) -> ModuleType:
-        origin = self.recorded[key]
-        loaded = _loaded(key, origin)
-        place = self._place(key, origin, loaded is not None)
-        if place is None and loaded is None:
-            raise FieldError(field_, key, self._remedy(key, origin), link=": ")
-        self._compare(key, origin, place)
-        if loaded is not None and self.folder is None:
-            return loaded
-        assert place is not None
-        return _execute(key, place)
-
-    def _place(self, key: str, origin: Origin, loaded: bool) -> Path | None:
-        """Returns the file that the user allows to be executed, None where there is none."""
-        if self.folder is not None:
-            if not self.folder.exists():
-                raise FieldError("code", self.folder, "there is no such file or folder")
-            if self.folder.is_file() and self._stands_for(key, origin, self.folder):
-                return self.folder.resolve()
-            file = self.folder / file_name(key, origin.path)
-            if file.is_file():
-                return file.resolve()
-        if origin.path is not None and Path(origin.path).is_file() and (loaded or origin.path in _remembered()):
-            return Path(origin.path)
-        copy = None if self.copies is None else self.copies / file_name(key, origin.path)
-        return copy.resolve() if self.trust and copy is not None and copy.is_file() else None
-
-    def _stands_for(self, key: str, origin: Origin, file: Path) -> bool:
-        """Returns whether a file is meant as the code of a key: by its name, its content, or because there is no other."""
-        single = key.endswith(".py") and (len(self.recorded) == 1 or files.sha256(files.read(file)) == origin.sha256)
-        return single or key in (_MAIN, file.name)
-
-    def _compare(self, key: str, origin: Origin, place: Path | None) -> None:
-        for name, recorded in self.recorded.items():
-            beside = _root(key, place) / name if place is not None and name != key else place
-            belongs = name == key or (origin.path is not None and recorded.path is not None and
-                                      Path(recorded.path) == _root(key, Path(origin.path)) / name)  # fmt: skip
-            if not belongs or recorded.sha256 is None or beside is None:
-                continue
-            if not beside.is_file() or files.sha256(files.read(beside)) != recorded.sha256:
-                self.changed += [name] if name not in self.changed else []
-
-    def _remedy(self, key: str, origin: Origin) -> str:
-        if origin.path is None:
-            return (
-                "it was written in a notebook, so no other process can load it; put it into a file, and name that with "
-                "--code FILE.py"
-            )
-        gone = "its code is gone from" if not Path(origin.path).is_file() else "its code was not named on this machine yet:"
-        trust = f", or --trust-run-code to execute the copy in {self.copies}" if self.copies is not None else ""
-        if self.folder is not None:
-            gone = f"it is not in {self.folder}, and {gone}"
-        folder = "its folder" if key.endswith(".py") else f"the folder that holds {file_name(key, origin.path)}"
-        return f"{gone} {origin.path}; name {folder} with --code DIR{trust}"
-
-
-def _value_of_others(text: str, field_: str) -> Any:
-    """Returns a class or function of this library or of a package in common use, from a module that is loaded already.
-
-    Raises:
-        FieldError: when there is none, or the name leads to something else.
-    """
-    key, _, name = text.rpartition(":")
-    found = _global(key, name)
-    if found is None or not _is_elsewhere(getattr(found, "__module__", None) or ""):
-        raise FieldError(field_, text, "no such value is loaded, and none is imported for a run")
-    return found
-
-
-def _execute(key: str, place: Path) -> ModuleType:
-    """Executes the code of a run: a file on its own, or a module of a package, which may import others of it."""
-    if key.endswith(".py") or key == _MAIN:
-        return load_file(place)
-    _make_importable(_root(key, place))
-    module = load_module(key)
-    if _file(module) != place:
-        raise FieldError("code", key, f"it is in {place}, but another package of this name was imported: {module.__file__}")
-    return module
-
-
-def _make_importable(folder: Path) -> None:
+def make_importable(folder: Path) -> None:
     """Lets modules beside a file be imported: before others, unless one would then stand for a package that is needed."""
     if str(folder) in sys.path:
         return
@@ -351,9 +239,9 @@ def _make_importable(folder: Path) -> None:
     sys.path.insert(len(sys.path) if shadows else 0, str(folder))
 
 
-def _root(key: str, place: Path) -> Path:
+def root_of(key: str, place: Path) -> Path:
     """Returns the folder that a key's file is found from: its own, or the one that holds the package."""
-    if key.endswith(".py") or key == _MAIN:
+    if key.endswith(".py") or key == MAIN:
         return place.parent
     return place.parents[key.count(".") + (place.name == "__init__.py")]
 
@@ -371,7 +259,7 @@ def _store() -> Path:
     return files.cache_folder() / "named-code.json"
 
 
-def _remembered() -> set[str]:
+def remembered() -> set[str]:
     try:
         content = files.read_json(_store())
     except files.Unreadable:
@@ -383,25 +271,17 @@ def _candidates(value: Any) -> Iterator[ModuleType]:
     """Yields the modules in which a value may stand, the likely ones first."""
     own = sys.modules.get(getattr(value, "__module__", None) or "")
     first = [own] if own is not None else []
-    rest = [*_executed.values(), sys.modules.get(_MAIN), *list(sys.modules.values())]
+    rest = [*_executed.values(), sys.modules.get(MAIN), *list(sys.modules.values())]
     seen: set[int] = set()
     for module in (*first, *rest):
-        if isinstance(module, ModuleType) and id(module) not in seen and not _is_ours(module):
+        if isinstance(module, ModuleType) and id(module) not in seen and not imports.is_ours(module):
             seen.add(id(module))
             yield module
 
 
-def _is_ours(module: ModuleType) -> bool:
-    return _top(module.__name__) == "jaxgan"
-
-
-def _is_elsewhere(key: str) -> bool:
+def is_elsewhere(key: str) -> bool:
     """Returns whether a module is this library's or of a package in common use, so that it is no code of the user's."""
-    return not key.endswith(".py") and (_top(key) == "jaxgan" or _top(key) in _COMMON)
-
-
-def _top(name: str) -> str:
-    return name.partition(".")[0]
+    return not key.endswith(".py") and (imports.top_of(key) == "jaxgan" or imports.top_of(key) in _COMMON)
 
 
 def _follow(module: ModuleType, name: str) -> Any:
@@ -411,17 +291,12 @@ def _follow(module: ModuleType, name: str) -> Any:
     return found
 
 
-def _file(module: ModuleType) -> Path | None:
-    file = getattr(module, "__file__", None)
-    return Path(file).resolve() if file and file.endswith(".py") and Path(file).is_file() else None
-
-
 def _key(module: ModuleType) -> str:
     """Returns how a module is named in references: a single file by its name, a module of a package by its own."""
-    file = _file(module)
+    file = imports.file_of(module)
     if file is None:
         return module.__name__
-    single = file in _executed or module.__name__ == _MAIN or "." not in module.__name__
+    single = file in _executed or module.__name__ == MAIN or "." not in module.__name__
     return file.name if single and file.name != "__init__.py" else module.__name__
 
 
@@ -431,13 +306,13 @@ def _by_key(key: str) -> ModuleType | None:
     return next((module for module in _candidates(None) if _key(module) == key), None)
 
 
-def _loaded(key: str, origin: Origin) -> ModuleType | None:
+def loaded_module(key: str, origin: Origin) -> ModuleType | None:
     """Returns the module of this process that has this code already."""
     if origin.path is None:
         module = sys.modules.get(key)
-        return module if module is not None and _file(module) is None else None
+        return module if module is not None and imports.file_of(module) is None else None
     path = Path(origin.path)
-    return next((module for module in _candidates(None) if _file(module) == path), None)
+    return next((module for module in _candidates(None) if imports.file_of(module) == path), None)
 
 
 def file_name(key: str, path: str | None = None) -> str:
@@ -446,44 +321,6 @@ def file_name(key: str, path: str | None = None) -> str:
         return key
     inner = "/__init__.py" if path is not None and Path(path).name == "__init__.py" else ".py"
     return f"{key.replace('.', '/')}{inner}"
-
-
-def _beside(file: Path, root: Path) -> list[Path]:
-    """Returns the files below `root` that a file imports, and those that these import, packages' `__init__.py` included."""
-    names = {place: module.__name__ for module in list(sys.modules.values()) if isinstance(module, ModuleType)
-             and (place := _file(module)) is not None and place.is_relative_to(root) and not _is_ours(module)
-             and "site-packages" not in place.relative_to(root).parts}  # fmt: skip
-    by_name = {name: place for place, name in names.items()}
-    waiting, found = [file], [file]
-    while waiting:
-        place = waiting.pop()
-        for name in _imports(place, names.get(place, "")):
-            there = by_name.get(name)
-            if there is not None and there not in found:
-                found.append(there)
-                waiting.append(there)
-    return found[1:]
-
-
-def _imports(file: Path, name: str) -> Iterator[str]:
-    """Yields the names of modules that a file may import, and of the packages that hold them and itself."""
-    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-    yield from _and_above(package)
-    for node in ast.walk(ast.parse(files.read(file))):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _and_above(alias.name)
-        elif isinstance(node, ast.ImportFrom):
-            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            whole = ".".join([*base, *([node.module] if node.module else [])])
-            yield from _and_above(whole)
-            yield from (f"{whole}.{alias.name}" for alias in node.names)
-
-
-def _and_above(name: str) -> Iterator[str]:
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
 
 
 Resolve = Callable[[str, str], Any]  # (reference, field) -> what it stands for: `named`, or a loader's `value`

@@ -16,7 +16,7 @@ NOT_AT_HAND = {
 
 @dataclass(frozen=True)
 class Data:
-    """A data set."""
+    """A data set by name, with its split and the form of its samples."""
 
     name: str = "digits"
     """digits, ring, grid, mnist, fashion_mnist, cifar10, stacked_mnist, tfds:NAME, folder:PATH, npz:PATH; none to draw only"""

@@ -292,6 +292,10 @@ class StyleGAN2Discriminator:
 def square(shape: Any, network: str) -> tuple[int, int]:
     """Returns `(side, channels)` of square images.
 
+    Args:
+        shape: of the data, see the module's docstring.
+        network: its name, for the message.
+
     Raises:
         FieldError: when the data are anything else.
     """
@@ -300,7 +304,7 @@ def square(shape: Any, network: str) -> tuple[int, int]:
                          f"samples have the shape {shape.sample}, and it makes square images")  # fmt: skip
     height, width, channels = shape.sample
     if height != width:
-        raise FieldError("type", network, f"it makes square images, and the data are {height}x{width}; set data.image_size")
+        raise FieldError("image_size", f"{height}x{width}", f"{network} makes square images; give one side, as {width}")
     return height, channels
 
 
@@ -317,6 +321,27 @@ def bfloat16_levels(levels: int, size: int, precision: str) -> int:
         allowed = f"precision bfloat16 means all {above} resolutions above 4x4; leave it at 0"
         raise FieldError("bfloat16_levels", levels, allowed)
     return above
+
+
+def _stages(part: R3GAN | R3GANDiscriminator, size: int) -> tuple[int, ...]:
+    """Returns the blocks of each stage.
+
+    Raises:
+        FieldError: for all fields at once that do not hold a number for each resolution from 4x4 to that of the images.
+    """
+    from jaxgan.nets import sides
+
+    if size < 4 or size & (size - 1):
+        raise FieldError("image_size", size, f"r3gan makes images of side {sides.near(size)}")
+    count = size.bit_length() - 2
+    blocks = part.blocks or (2,) * count
+    given = {"widths": part.widths, "groups": part.groups, "blocks": blocks}
+    wrong = {name: " ".join(map(str, values)) or "none" for name, values in given.items() if len(values) != count}
+    if wrong:
+        resolutions = ", ".join(str(4 * 2**i) for i in range(count))
+        values = next(iter(wrong.values())) if len(set(wrong.values())) == 1 else "; ".join(wrong.values())
+        raise FieldError(", ".join(wrong), values, f"images of side {size} need {count} numbers, one for each of {resolutions}")
+    return blocks
 
 
 def _generator(module: Any, latent_dim: int, shape: Any, precision: str) -> Any:
@@ -357,11 +382,7 @@ def _dtype(shape: Any, precision: str) -> Any:
 
 def _r3gan(part: R3GAN | R3GANDiscriminator, shape: Any, precision: str, remat: bool) -> dict[str, Any]:
     size, channels = square(shape, "r3gan")
-    blocks = part.blocks or (2,) * len(part.widths)
-    for name, values in (("widths", part.widths), ("groups", part.groups), ("blocks", blocks)):
-        if 4 * 2 ** (len(values) - 1) != size:
-            given = " ".join(map(str, values)) or "none"
-            raise FieldError(name, given, f"images of side {size} need one for each of 4, 8, .., {size}")
+    blocks = _stages(part, size)
     return {
         "widths": part.widths,
         "groups": part.groups,

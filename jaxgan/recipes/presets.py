@@ -1,4 +1,4 @@
-"""The recipes by name, and what a reader of their list wants to know."""
+"""The library's recipes by name, with their data, hardware and figures."""
 
 from importlib import import_module
 from types import ModuleType
@@ -32,7 +32,7 @@ def preset(name: str) -> Recipe:
 
 
 def about(name: str) -> About:
-    """Returns what the docstring of the recipe of that name says of data, hardware and figures reached."""
+    """Returns data, hardware and figures reached of a recipe, from its docstring."""
     lines = dict(line.split(": ", 1) for line in (_module(name).__doc__ or "").splitlines() if ": " in line)
     return About(lines["Data"], lines["Needs"], lines["Reached"])
 

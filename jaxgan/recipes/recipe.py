@@ -10,8 +10,8 @@ from jaxgan.recipes.data import Data
 from jaxgan.recipes.fields import Within
 from jaxgan.recipes.networks import DCGAN, DCGANDiscriminator
 from jaxgan.recipes.optimizers import Adam
-from jaxgan.recipes.table import METRICS, NETWORKS, OPTIMIZERS, at, find
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.recipes.table import METRICS, NETWORKS, OPTIMIZERS, at, find, unknown
+from jaxgan.system.messages import FieldError
 
 Shard = Literal["none", "optimizer", "state"]
 Steps = Annotated[int, Within(1, 2**31 - 1)]
@@ -169,15 +169,17 @@ PARTS = ("data", "generator", "discriminator", "g_optimizer", "d_optimizer")
 
 
 def part(name: str, value: Any) -> Any:
-    """Returns the part that a field means: a short name's with its defaults, a reference's, or the value itself.
+    """Returns the part that a short name, a reference or a part itself stands for; a name's has its defaults.
 
     Args:
         name: one of `PARTS`.
-        value: a short name, a reference to code, a class of parts, or a part.
+        value: a short name, a reference to code, or a part.
 
     Raises:
-        FieldError: for an unknown name, or a generator's part where a discriminator's belongs.
+        FieldError: for an unknown name, a class in place of its value, or a generator's part where a discriminator's belongs.
     """
+    if isinstance(value, type):
+        raise FieldError(name, f"the class {value.__name__}", f"it must be a value of it: write {value.__name__}()")
     if isinstance(value, str):
         value = _by_name(name, value)
     if isinstance(value, type) and dataclasses.is_dataclass(value):
@@ -196,7 +198,7 @@ def _by_name(name: str, value: str) -> Any:
     if code.is_reference(value):
         return code.named(value, name)
     if value not in NETWORKS:
-        raise not_one_of(name, value, NETWORKS)
+        raise unknown(name, value, NETWORKS)
     return at(getattr(NETWORKS[value], name))
 
 
@@ -247,7 +249,7 @@ def members(recipe: Recipe) -> list[Recipe]:
 
 
 def figures(recipe: Recipe) -> dict[str, Any]:
-    """Returns the metric that has each figure by which states may be compared, the recipe's own metrics included."""
+    """Returns the figures by which checkpoints may be compared, each with its metric; the recipe's own metrics are included."""
     found: dict[str, Any] = {figure: name for name, row in METRICS.items() for figure in row.figures}
     for metric in recipe.eval_metrics:
         if not isinstance(metric, str):
@@ -266,7 +268,7 @@ def metric_name(metric: Any) -> str:
 
 
 def evaluation(recipe: Recipe) -> tuple[int, tuple[Any, ...]]:
-    """Returns how often a run is measured while it trains, and by what.
+    """Returns the interval at which a run is measured while it trains, and the metrics.
 
     Returns:
         Images shown from one evaluation to the next, and metrics, by name or as values; `(0, ())` when it is not.
@@ -287,5 +289,5 @@ def stop_words(recipe: Recipe) -> set[str]:
     words = [word.strip() for word in recipe.stop_on.split(",") if word.strip()]
     for word in words:
         if word not in STOP_WORDS:
-            raise not_one_of("stop_on", word, STOP_WORDS)
+            raise unknown("stop_on", word, STOP_WORDS)
     return {STOP_WORDS[word] for word in words}

@@ -1,12 +1,15 @@
-"""recipe.json: what a run says of itself, read without loading JAX or any code of others."""
+"""recipe.json, the record of a run, read without loading JAX or code of the user's."""
 
+import difflib
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgan.recipes import formats
-from jaxgan.recipes.code import Loader, Origin
+from jaxgan.recipes.code import Origin
+from jaxgan.recipes.loader import Loader
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
@@ -42,6 +45,25 @@ def is_run(path: Path) -> bool:
     return (path / FILE).is_file()
 
 
+def runs_near(path: Path) -> str:
+    """Returns the runs that may have been meant by a path that is none, in words; empty where there are none.
+
+    Args:
+        path: looked for beside it, in it, and in the folder `runs`.
+    """
+    folders = dict.fromkeys(each.absolute() for each in (path, path.parent, Path("runs")))
+    try:
+        found = {each.name: each for folder in folders if folder.is_dir() for each in sorted(folder.iterdir()) if is_run(each)}
+    except OSError:  # a folder that may not be read
+        return ""
+    here = {name: os.path.relpath(each) if each.is_relative_to(Path.cwd()) else str(each) for name, each in found.items()}
+    meant = path.name if path.name in here else next(iter(difflib.get_close_matches(path.name, here, n=1)), None)
+    if meant is not None:
+        return f"; did you mean {here[meant]}?"
+    most = 5
+    return f"; there are {', '.join(list(here.values())[:most])}{' and others' if len(here) > most else ''}" if here else ""
+
+
 def read(path: str | Path) -> Record:
     """Reads a run's recipe.json.
 
@@ -52,7 +74,7 @@ def read(path: str | Path) -> Record:
     path = files.home_expanded(path).absolute()
     file = path / FILE
     if not file.is_file():
-        raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json")
+        raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json{runs_near(path)}")
     try:
         return _parsed(path, files.read_json(file))
     except files.Unreadable as error:

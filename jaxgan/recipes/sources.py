@@ -1,4 +1,4 @@
-"""From what a user writes to a recipe: a name, a file, a module or a run."""
+"""Finding the recipe that a user names: by name, file, module or run."""
 
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +13,7 @@ from jaxgan.system.messages import FieldError, did_you_mean
 
 
 class Found(NamedTuple):
-    """A recipe, and what its file defines beside it."""
+    """A recipe, with the callbacks and writers that its file defines."""
 
     recipe: Recipe
     name: str  # of the recipe, by which a run is called where no other folder is named
@@ -51,7 +51,7 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
         module, _, name = text.partition(":")
         return _from_module(code.load_module(module), module, name, name if name != "recipe" else module.rpartition(".")[2])
     if path.is_dir():
-        raise FileNotFoundError(f"recipe: {path} is a folder but not a run: it has no recipe.json")
+        raise FileNotFoundError(f"recipe: {path} is a folder but not a run: it has no recipe.json{record.runs_near(path)}")
     meant = did_you_mean(text, NAMES)
     raise FieldError("recipe", repr(text), f"{', '.join(NAMES)}; nor a file my.py, nor a run{meant}", link=" is not one of ")
 

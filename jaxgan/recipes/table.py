@@ -4,11 +4,11 @@ A row says where the thing is, `MODULE:NAME`; its module is imported when the na
 recipes load nothing but the standard library, so that the command line answers at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from jaxgan.system.messages import not_one_of
+from jaxgan.system.messages import FieldError, did_you_mean
 
 
 class Pair(NamedTuple):
@@ -79,6 +79,45 @@ METRICS: dict[str, Measure] = {
 }
 
 
+# Names that others have for the same, in small letters and without signs between.
+_ALIASES: dict[str, str] = {
+    "wgan": "wasserstein",
+    "wgangp": "wasserstein with --penalty.name gradient_penalty",
+    "gp": "gradient_penalty",
+    "lsgan": "least_squares",
+    "ls": "least_squares",
+    "mse": "least_squares",
+    "vanilla": "minimax, or non_saturating, which trains better",
+    "bce": "non_saturating",
+    "ns": "non_saturating",
+    "nsgan": "non_saturating",
+    "saturating": "minimax",
+    "rpgan": "relativistic",
+    "ragan": "relativistic_average",
+    "r1r2": "r1_r2",
+    "stylegan": "stylegan2",
+    "stylegan2ada": "stylegan2 with --augment ada:bgc",
+    "resnet": "sngan",
+    "frechet": "fid",
+    "inceptionscore": "is",
+    "precision": "prdc",
+    "recall": "prdc",
+    "gaussian": "normal",
+}
+
+
+def unknown(field: str, name: Any, names: Iterable[str]) -> FieldError:
+    """Returns the error of a name that is not in a table, with the name that was probably meant."""
+    names = list(names)
+    plain = "".join(letter for letter in str(name).lower() if letter.isalnum())
+    meant = _ALIASES.get(plain, "")
+    if meant.partition(" ")[0].rstrip(",") in names:
+        told = f"; it is called {meant}" if " " in meant else f"; did you mean {meant!r}?"
+    else:
+        told = did_you_mean(str(name).lower(), names)
+    return FieldError(field, repr(name), f"{', '.join(names)}{told}", link=" is not one of ")
+
+
 def find(names: Mapping[str, str], field: str, name: str) -> Any:
     """Returns what a name of one of these tables stands for, importing the module that holds it.
 
@@ -91,7 +130,7 @@ def find(names: Mapping[str, str], field: str, name: str) -> Any:
         FieldError: when the table has no such name.
     """
     if name not in names:
-        raise not_one_of(field, name, names)
+        raise unknown(field, name, names)
     return at(names[name])
 
 

@@ -11,6 +11,7 @@ from jax.nn import logsumexp
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxgan.core.types import Batch, Dataset, Key
+from jaxgan.system.messages import FieldError
 
 
 class Density(NamedTuple):
@@ -43,13 +44,13 @@ def gaussian_mixture(
     centre = np.asarray(centres, np.float64)
     centre = centre[:, None] if centre.ndim == 1 else centre
     if centre.ndim != 2 or not centre.size or not np.isfinite(centre).all():
-        raise ValueError(f"centres: shape {np.shape(centres)}, but they must be finite numbers of shape [M, d] or [M]")
+        raise FieldError("centres", f"shape {np.shape(centres)}", "they must be finite numbers of shape [M, d] or [M]")
     modes, d = centre.shape
     weight = np.full(modes, 1.0 / modes) if weights is None else np.asarray(weights, np.float64)
     if weight.shape != (modes,):
-        raise ValueError(f"weights: shape {weight.shape}, but there are {modes} centres")
+        raise FieldError("weights", f"shape {weight.shape}", f"there are {modes} centres")
     if not (weight >= 0).all() or abs(weight.sum() - 1.0) > 1e-6:
-        raise ValueError(f"weights: their sum is {weight.sum():g}, but they must not be negative and sum to 1")
+        raise FieldError("weights", f"their sum is {weight.sum():g}", "they must not be negative and sum to 1")
 
     def sample(key: Key, n: int) -> jax.Array:
         mode_key, noise_key = jax.random.split(key)
@@ -77,7 +78,7 @@ def ring(*, modes: int = 8, radius: float = 1.0, sigma: float = 0.01) -> Density
         Srivastava et al. 2017 (VEEGAN), section 4.1; Lin et al. 2018 (PacGAN), section 4.1.
     """
     if modes < 1:
-        raise ValueError(f"modes: {modes}, but there must be at least 1")
+        raise FieldError("modes", modes, "there must be at least 1")
     angle = 2.0 * np.pi * np.arange(modes) / modes
     return gaussian_mixture(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), sigma)
 
@@ -100,7 +101,7 @@ def grid(*, side: int = 5, spacing: float = 2.0, sigma: float = 0.05) -> Density
         Srivastava et al. 2017 (VEEGAN), section 4.1; Lin et al. 2018 (PacGAN), section 4.1.
     """
     if side < 1:
-        raise ValueError(f"side: {side}, but it must be at least 1")
+        raise FieldError("side", side, "it must be at least 1")
     ticks = spacing * (np.arange(side) - (side - 1) / 2.0)
     return gaussian_mixture(np.stack(np.meshgrid(ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 2), sigma)
 
@@ -154,7 +155,7 @@ def dataset(density: Density, *, name: str) -> Dataset:
 
     def batches(seed: int, batch_size: int, sharding: NamedSharding | None = None) -> Callable[..., Batch]:
         if batch_size < 1:
-            raise ValueError(f"batch_size: {batch_size}, but it must be at least 1")
+            raise FieldError("batch_size", batch_size, "it must be at least 1")
 
         def draw(step: jax.Array | int, steps: int = 1) -> Batch:
             key = jax.random.key(seed)
@@ -185,4 +186,4 @@ def _log_mixture(centre: np.ndarray, weight: np.ndarray, sigma: float) -> Callab
 
 def _check_sigma(sigma: float) -> None:
     if not (sigma > 0.0 and math.isfinite(sigma)):
-        raise ValueError(f"sigma: {sigma}, but it must be a finite number above 0")
+        raise FieldError("sigma", sigma, "it must be a finite number above 0")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.core.types import Loss, Penalty
+from jaxgan.system.messages import FieldError
 
 
 class DiracGAN(NamedTuple):
@@ -44,7 +45,7 @@ def dirac_gan(loss: Loss, penalty: Penalty | None = None, *, gamma: float = 0.0,
         section 4.1.
     """
     if not (gamma >= 0 and math.isfinite(gamma)):
-        raise ValueError(f"gamma: {gamma}, but it must be a finite number, at least 0")
+        raise FieldError("gamma", gamma, "it must be a finite number, at least 0")
     real, key = jnp.zeros((1, 1)), jax.random.key(0)
 
     def d_loss(psi: jax.Array, theta: jax.Array) -> jax.Array:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxgan.system.messages import FieldError
 from jaxgan.toy.densities import Density
 
 
@@ -40,9 +41,9 @@ def coverage(samples: np.ndarray | jax.Array, density: Density) -> Coverage:
     """
     points, (modes, d) = np.asarray(samples, np.float64), density.centres.shape
     if not modes:
-        raise ValueError("density: it has no modes to count")
+        raise FieldError("density", "it has no modes", "they are to be counted; take a mixture of Gaussians")
     if points.ndim != 2 or points.shape[1] != d:
-        raise ValueError(f"samples: shape {points.shape}, but it must be [n, {d}]")
+        raise FieldError("samples", f"shape {points.shape}", f"it must be [n, {d}]")
     _check_count(len(points), density)
     points = points[np.isfinite(points).all(axis=1)]
     distance = np.sqrt(sum(np.subtract.outer(points[:, i], density.centres[:, i]) ** 2 for i in range(d)))
@@ -76,7 +77,7 @@ def coverage_floor(density: Density, n: int = 2_500, *, seeds: int = 100) -> Cov
         ValueError: as `coverage`, and when `seeds` is below 2.
     """
     if seeds < 2:
-        raise ValueError(f"seeds: {seeds}, but a standard error needs at least 2")
+        raise FieldError("seeds", seeds, "a standard error needs at least 2")
     _check_count(n, density)
     draw = jax.jit(lambda key: density.sample(key, n))
     scores = np.array([coverage(draw(jax.random.key(seed)), density)[:3] for seed in range(seeds)])
@@ -87,4 +88,4 @@ def coverage_floor(density: Density, n: int = 2_500, *, seeds: int = 100) -> Cov
 
 def _check_count(n: int, density: Density) -> None:
     if n < len(density.centres):
-        raise ValueError(f"n: {n} samples cannot show {len(density.centres)} modes; it must be at least that many")
+        raise FieldError("n", n, f"{len(density.centres)} modes need at least as many samples")

@@ -10,6 +10,7 @@ import numpy as np
 from jax.nn import log_sigmoid, sigmoid
 
 from jaxgan.core.types import Critic
+from jaxgan.system.messages import FieldError, not_one_of
 from jaxgan.toy.densities import Density
 
 
@@ -36,9 +37,9 @@ def quadrature(low: Sequence[float], high: Sequence[float], count: int) -> Quadr
     """
     least, most = np.asarray(low, np.float64), np.asarray(high, np.float64)
     if least.ndim != 1 or least.shape != most.shape or not (least < most).all():
-        raise ValueError(f"low: {low}, but each coordinate must be below that of high, {high}")
+        raise FieldError("low", low, f"each coordinate must be below that of high, {high}")
     if count < 1:
-        raise ValueError(f"count: {count}, but it must be at least 1")
+        raise FieldError("count", count, "it must be at least 1")
     share = (np.arange(count) + 0.5) / count
     axes = [a + (b - a) * share for a, b in zip(least, most, strict=True)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, least.size)
@@ -132,9 +133,9 @@ def f_divergence(objective: str, p: Density, q: Density, at: Quadrature) -> floa
     Raises:
         ValueError: for another objective, and when p or q does not integrate to 1 on these points.
     """
-    if objective not in ("minimax", "non_saturating", "hinge", "least_squares"):
-        known = "minimax, non_saturating, hinge, least_squares"
-        raise ValueError(f"objective: {objective!r} minimises no f-divergence that is known; those that do: {known}")
+    known = ("minimax", "non_saturating", "hinge", "least_squares")
+    if objective not in known:
+        raise not_one_of("objective", objective, known)
     real, fake = _mass("p", p, at), _mass("q", q, at)
     logit = optimal_logit(p, q)(at.points)
     log_real = math.log(2.0) + _float64(log_sigmoid(logit))  # log p / m

@@ -162,8 +162,9 @@ def build(
     if recipe.pack > 1 and shape.classes:
         raise FieldError("pack", recipe.pack, f"a pack has no label of its own, and the data have {shape.classes} classes")
     loss = _loss(recipe)
-    pair = network("generator", recipe, shape), network("discriminator", recipe, _packed(recipe, shape))
-    pair = pair[0], packed(pair[1], recipe.pack)
+    if dataset is not None:
+        _check_holds(recipe, dataset, loss)
+    pair = _networks(recipe, shape)
     _check_pair(recipe, shape, loss, *pair)
     every = members(recipe)
     make = functools.partial(_gan, recipe=every[0], shape=shape, loss=loss, pair=pair, counted_from=counted_from)
@@ -246,6 +247,19 @@ def rows(recipe: Recipe, loss: Loss) -> int:
     return recipe.batch_size * (recipe.disc_steps + loss.relativistic)
 
 
+def _check_holds(recipe: Recipe, dataset: Dataset, loss: Loss) -> None:
+    """Refuses a step that takes more samples than there are."""
+    taken, parts = rows(recipe, loss), recipe.disc_steps + loss.relativistic
+    if dataset.size is None or taken <= dataset.size:
+        return
+    kind = "images" if len(dataset.shape) == 3 else "samples"
+    holds = f"{dataset.name}/{dataset.split} holds {dataset.size} {kind} and one step takes {taken}"
+    if parts > 1:
+        own = " and one for G's, whose loss is relativistic: it compares with real samples" if loss.relativistic else ""
+        holds += f": {parts} batches, {recipe.disc_steps} for D's updates{own}"
+    raise FieldError("batch_size", recipe.batch_size, f"{holds}; at most {dataset.size // parts}")
+
+
 def metrics_of(asked: Sequence[str | Metric]) -> list[str | Metric]:
     """Returns metrics, those of the user's under the names by which they stand in their file, references resolved."""
     return [_metric(each) for each in asked]
@@ -304,6 +318,25 @@ def _penalty(recipe: Recipe) -> Penalty | None:
     return found
 
 
+def _networks(recipe: Recipe, shape: Shape) -> tuple[Network, Network]:
+    """Returns G and D.
+
+    Raises:
+        FieldError: when one or both cannot be built; of both in one message.
+    """
+    built, errors = [], []
+    for player, seen in (("generator", shape), ("discriminator", _packed(recipe, shape))):
+        try:
+            built.append(network(player, recipe, seen))
+        except FieldError as error:
+            errors.append(error)
+    if errors:
+        first, *others = errors
+        also = "".join(f"; {error}" for error in others if str(error) != str(first))
+        raise FieldError(first.field, first.value, f"{first.allowed}{also}", link=first.link) from first
+    return built[0], packed(built[1], recipe.pack)
+
+
 def network(player: str, recipe: Recipe, shape: Shape) -> Network:
     """Returns the network of one player, with the precision and the remat that the recipe asks for.
 
@@ -317,8 +350,7 @@ def network(player: str, recipe: Recipe, shape: Shape) -> Network:
         takes = inspect.signature(part.build).parameters
         built = part.build(shape, **{name: value for name, value in wanted.items() if name in takes})
     except FieldError as error:
-        fields = {"type", *vars(part)}
-        raise (error.within(player) if error.field in fields else error) from error
+        raise _of_recipe(error, player, recipe) from error
     except Exception as error:
         if _is_ours(type(part)):
             raise
@@ -329,6 +361,15 @@ def network(player: str, recipe: Recipe, shape: Shape) -> Network:
     if "precision" not in takes:
         built = at_precision(built, jnp.dtype(recipe.precision))
     return rematerialised(built) if recipe.remat and "remat" not in takes else built
+
+
+def _of_recipe(error: FieldError, player: str, recipe: Recipe) -> FieldError:
+    """Returns the error of a network with its fields named as the recipe has them."""
+    named = error.field.split(", ")
+    if named == ["image_size"]:
+        return error.renamed("data.image_size" if isinstance(recipe.data, Data) else "data")
+    own = set(named) <= {"type", *vars(getattr(recipe, player))}
+    return error.renamed(", ".join(f"{player}.{name}" for name in named)) if own else error
 
 
 def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network) -> None:

@@ -173,7 +173,7 @@ def real_samples(recipe: Recipe, dataset: Dataset | None) -> Real:
 
 
 def _told(what: str, count: int) -> Callable[[int], object]:
-    log.info("%s: %d images", what, count)
+    log.info("%s: %d samples", what, count)
     return lambda _: None
 
 

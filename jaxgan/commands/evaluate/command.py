@@ -42,7 +42,7 @@ def evaluate(run: str | Path, **options: Any) -> Result:
 
     Args:
         run: run directory, folder of images, or .npz file.
-        options: as of `compare`.
+        options: keyword arguments of `compare`.
 
     Returns:
         A `Result`: `values` has the figures by name, `file` is the JSON file.
@@ -88,15 +88,15 @@ def compare(
         weights: file of a published network's weights, where it is not in the cache.
         data: the real images, as a recipe's `data.name`; by default what a run was trained on. Images need it.
         dataset: the real samples themselves, as `train` takes them: for a run that was trained on data given in Python.
-        split: of the real images; by default that trained on, or `train`.
+        split: split of the real images; by default the one trained on, or `train`.
         image_size: side in pixels that folders of images, given and real, are fitted to; that of the run, or their own.
         seed: of the latents, 0 to 2^32 - 1.
         batch: samples generated at a time; it does not change them.
-        averaged: of the averaged generator rather than of the one in training.
+        averaged: measure the averaged generator rather than the one in training.
         truncation: as for `sample`.
         out: the JSON file; `evaluation.json` in the run by default, beside a set of images, and of several in the current
             folder. Pictures of the nearest real images come beside it where `memorisation` is measured.
-        best: of the checkpoint that `keep_best` keeps rather than of the last.
+        best: measure the checkpoint that `keep_best` keeps rather than the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
         code: folder in which a run's own code is looked for first.
         trust_run_code: execute the copy of its code that a run carries.
@@ -139,8 +139,8 @@ def _against(targets: Sequence[Target], asked: Asked, dataset: Any) -> Compariso
     for target in targets[1:]:
         if target.wanted != wanted:
             others = f"{target.path.name} with {_data(target.wanted)}"
-            raise ValueError(
-                f"data: {first.path.name} is compared with {_data(wanted)}, but {others}; name one for all of them"
+            raise FieldError(
+                "data", f"{first.path.name} is compared with {_data(wanted)}", f"{others}; name one for all of them"
             )
     if dataset is None and isinstance(wanted, Data) and wanted.name == "given":
         told = "they were given in Python: name them with --data npz:FILE, or give them again: jaxgan.evaluate(run, dataset=..)"
@@ -250,9 +250,9 @@ def _compared(made: Made, against: Comparison, beside: Path) -> Compared:
 def _bar(what: str, count: int) -> Callable[[int], object]:
     """Shows progress: a bar on a terminal, else a line."""
     if not sys.stderr.isatty():
-        log.info("%s: %d images", what, count)
+        log.info("%s: %d samples", what, count)
         return lambda _: None
-    bar = tqdm(total=count, desc=what, unit="image", dynamic_ncols=True, file=sys.stderr)
+    bar = tqdm(total=count, desc=what, unit="sample", dynamic_ncols=True, file=sys.stderr)
 
     def tick(done: int) -> None:
         bar.update(done)

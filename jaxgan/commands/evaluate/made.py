@@ -1,4 +1,4 @@
-"""The samples of a run, as a metric sees them: the one place of this command that knows what a run is made of."""
+"""Samples of a run as a metric sees them; no other file of this command looks inside a run."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

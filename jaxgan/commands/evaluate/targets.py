@@ -1,4 +1,4 @@
-"""Targets of an evaluation: what is asked for, checked, of each run or set of images."""
+"""Targets of an evaluation: runs and sets of images, with the options that apply to each, checked."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,9 +14,10 @@ from jaxgan.evaluation.features import NAMES as FEATURES
 from jaxgan.evaluation.metric import Metric
 from jaxgan.evaluation.metrics.named import NAMES
 from jaxgan.recipes import Data, code
-from jaxgan.recipes.record import Allowed
+from jaxgan.recipes.record import Allowed, runs_near
+from jaxgan.recipes.table import unknown
 from jaxgan.system import files
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 from jaxgan.training.experiment import Experiment, metrics_of, own_metrics
 from jaxgan.training.generate import truncating
@@ -25,7 +26,7 @@ METRICS = (*NAMES, "modes")
 
 
 class Asked(NamedTuple):
-    """The options, for each run or set of images."""
+    """Options of an evaluation; they apply to every target."""
 
     metrics: tuple[str | Metric, ...]
     n: int | None
@@ -44,7 +45,7 @@ class Asked(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A run, or images that any program made."""
+    """A run or a set of images to measure, with its metrics, features and real images."""
 
     path: Path
     run: runs.Run | None
@@ -70,7 +71,7 @@ def check(asked: Asked) -> None:
 
 
 def target_of(path: Path, asked: Asked) -> Target:
-    """Returns what is measured, with everything checked that can be before anything is computed.
+    """Returns the target at a path, its options checked before anything is computed.
 
     Raises:
         ValueError, FileNotFoundError: when it is nothing that can be measured, or an option does not suit it.
@@ -78,11 +79,12 @@ def target_of(path: Path, asked: Asked) -> Target:
     if (path / "recipe.json").is_file():
         return _target_of_run(path, asked)
     if not path.exists() or (path.is_dir() and (path / "checkpoints").exists()):
-        raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json")
+        raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json{runs_near(path)}")
     if path.is_file() and path.suffix not in (".npz", ".zip"):
-        raise ValueError(f"run: {path} is a file, but it must be a run, a folder or .zip of images, or an .npz")
+        raise FieldError("run", f"{path} is a file", "it must be a run, a folder or .zip of images, or an .npz")
     if asked.data is None:
-        raise FieldError("data", None, f"{path} is no run and does not say what it is to be compared with; name it")
+        told = "compare with --data NAME, such as cifar10, or with a folder of real images, --data folder:DIR"
+        raise FieldError("data", None, f"{path} is no run, so the real images are not known: {told}")
     if "modes" in asked.metrics:
         raise FieldError("metrics", "modes", f"{path} is no run")
     try:
@@ -116,7 +118,7 @@ def _metric(asked: str | Metric, own: Sequence[Metric]) -> str | Metric:
     if asked in by_name or asked in METRICS:
         return by_name.get(asked, asked)
     if not code.is_reference(asked):
-        raise not_one_of("metrics", asked, [*METRICS, *by_name])
+        raise unknown("metrics", asked, [*METRICS, *by_name])
     found = code.named(asked, "metrics")
     if not isinstance(found, Metric):
         raise FieldError("metrics", asked, "it must be a jaxgan.Metric")
@@ -188,10 +190,10 @@ def file_for(out: str | Path | None, targets: Sequence[Target]) -> Path:
 
 
 def modes_n(target: Target, asked: Asked) -> int:
-    """Returns the number of samples that the modes are counted of."""
+    """Returns the number of samples of which the modes are counted."""
     assert target.run is not None
     modes, usual = coverage.modes_and_n(getattr(target.run.recipe.data, "name", "data of one's own"))
     n = usual if asked.n is None else asked.n
     if n < modes:
-        raise ValueError(f"n: {n} samples cannot show {modes} modes; it must be at least that many")
+        raise FieldError("n", n, f"{modes} modes need at least as many samples")
     return n

@@ -11,7 +11,7 @@ from jaxgan.core.ada.colours import filtered, in_box, recoloured
 from jaxgan.core.ada.geometry import moved
 from jaxgan.core.ada.operations import COLORS, GEOMETRY, OPERATIONS, PIPES, Draws, Pipe, multiplier_of
 from jaxgan.core.types import Augment, Images, Key
-from jaxgan.system.messages import not_one_of
+from jaxgan.system.messages import FieldError, not_one_of
 
 
 def ada(pipe: str | Pipe = "bgc") -> Augment:
@@ -39,15 +39,15 @@ def ada(pipe: str | Pipe = "bgc") -> Augment:
     chosen = PIPES[pipe] if isinstance(pipe, str) else pipe
     for name, multiplier in chosen._asdict().items():
         if not 0.0 <= multiplier < math.inf:
-            raise ValueError(f"pipe.{name}: {multiplier!r}, but a multiplier of a probability must be finite and at least 0")
+            raise FieldError(f"pipe.{name}", repr(multiplier), "a multiplier of a probability must be finite and at least 0")
 
     def augment(key: Key, images: Images, strength: jax.Array | float) -> Images:
         if images.ndim != 4:
-            raise ValueError(f"images: shape {images.shape}, but augmentations need [B, H, W, C]; points cannot be augmented")
+            raise FieldError("images", f"shape {images.shape}", "augmentations need [B, H, W, C]; points cannot be augmented")
         if not jnp.issubdtype(images.dtype, jnp.floating):
-            raise ValueError(f"images: {images.dtype}, but augmentations need floating point in [-1, 1]")
+            raise FieldError("images", images.dtype, "augmentations need floating point in [-1, 1]")
         if isinstance(strength, int | float) and not 0.0 <= strength <= 1.0:
-            raise ValueError(f"strength: {strength!r}, but it is a probability and must be in [0, 1]")
+            raise FieldError("strength", repr(strength), "it is a probability and must be in [0, 1]")
         return apply(chosen, draw(key, chosen, images.shape, _precise(images)), images, strength)
 
     return augment
@@ -130,7 +130,7 @@ def _parameters(
     for name, operation in OPERATIONS.items():
         if multiplier := multiplier_of(pipe, name):
             if name in COLORS and channels not in (1, 3):
-                raise ValueError(f"images: {channels} channels, but {name} needs 1 or 3 of them")
+                raise FieldError("images", f"{channels} channels", f"{name} needs 1 or 3 of them")
             chance = jnp.clip(multiplier * jnp.asarray(strength, dtype), 0.0, 1.0)
             if name in ("rotate", "rotate_after"):  # either one acts with the probability asked for
                 chance = 1.0 - jnp.sqrt(1.0 - chance)

@@ -21,7 +21,7 @@ from jaxgan.data.source import to_float
 from jaxgan.evaluation.features import cache
 from jaxgan.evaluation.features.training import Training, initial, network, train
 from jaxgan.system import files
-from jaxgan.system.messages import did_you_mean
+from jaxgan.system.messages import FieldError, not_one_of
 
 _log = logging.getLogger("jaxgan")
 _Path = str | os.PathLike[str]
@@ -84,9 +84,9 @@ def classifier(name: str, *, seed: int = 0, data_dir: _Path | None = None, cache
         ValueError: for an unknown name, a seed out of range, or a damaged cache without the data to train anew.
     """
     if name not in TRAININGS:
-        raise ValueError(f"name: {name!r} is not one of {', '.join(TRAININGS)}{did_you_mean(name, list(TRAININGS))}")
+        raise not_one_of("name", name, TRAININGS)
     if not 0 <= seed < 2**32:
-        raise ValueError(f"seed: {seed}, but it must be from 0 to {2**32 - 1}")
+        raise FieldError("seed", seed, f"it must be from 0 to {2**32 - 1}")
     training = TRAININGS[name]
     path = directory(cache_dir) / "classifiers" / f"{name}-{seed}.safetensors"
     kept, damage = _kept(path, name, seed, training)
@@ -143,16 +143,18 @@ def check_images(images: np.ndarray, shape: tuple[int, int, int]) -> None:
     more = [0, 0] if images.ndim != 4 else [images.shape[1] - height, images.shape[2] - width]
     if images.ndim != 4 or images.shape[3] != channels or min(more) < 0 or more[0] % 2 or more[1] % 2:
         allowed = f"[N, {height}, {width}, {channels}], or larger by an even number of pixels"
-        raise ValueError(f"images: shape {images.shape}, but it must be {allowed}")
+        raise FieldError("images", f"shape {images.shape}", f"it must be {allowed}")
     if images.dtype == np.uint8 or not images.size:
         return
     if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(f"images: {images.dtype}, but they must be uint8, or floats in [-1, 1]")
+        raise FieldError("images", images.dtype, "they must be uint8, or floats in [-1, 1]")
     low, high = float(images.min()), float(images.max())
     if not np.isfinite([low, high]).all():
-        raise ValueError(f"images: {np.count_nonzero(~np.isfinite(images))} of {images.size} values are not finite")
+        raise FieldError(
+            "images", f"{np.count_nonzero(~np.isfinite(images))} of {images.size} values are not finite", "they must be"
+        )
     if low >= 0.0 and high > 1.0:
-        raise ValueError(f"images: floats from {low:g} to {high:g}, but they must be in [-1, 1]")
+        raise FieldError("images", f"floats from {low:g} to {high:g}", "they must be in [-1, 1]")
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -171,7 +173,7 @@ def _classifier(name: str, training: Training, params: PyTree, accuracy: float =
     def outputs(params: PyTree, images: Images) -> Any:
         if images.shape[1:] != training.shape or not jnp.issubdtype(images.dtype, jnp.floating):
             expected = f"floats in [-1, 1] of shape (B, {', '.join(map(str, training.shape))})"
-            raise ValueError(f"images: {images.dtype} of shape {images.shape}, but {name} takes {expected}")
+            raise FieldError("images", f"{images.dtype} of shape {images.shape}", f"{name} takes {expected}")
         return module.apply({"params": params}, images)
 
     return Classifier(

@@ -12,6 +12,7 @@ from jax import lax
 
 from jaxgan.core.types import PyTree
 from jaxgan.evaluation.features.resize import pillow_resize
+from jaxgan.system.messages import FieldError
 from jaxgan.weights.foreign import Arrays, Tensor, adopt, convolution, linear
 
 SIDE = 224  # pixels of the input
@@ -46,7 +47,7 @@ class DINOv2(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         size = self.side * self.patch
         if x.ndim != 4 or x.shape[1:] != (size, size, 3):
-            raise ValueError(f"x: shape {x.shape}, but it must be (B, {size}, {size}, 3)")
+            raise FieldError("x", f"shape {x.shape}", f"it must be (B, {size}, {size}, 3)")
         x = x.reshape(-1, self.side, self.patch, self.side, self.patch, 3)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, self.side**2, self.patch**2 * 3)
         x = nn.Dense(self.width, precision=self.precision, name="patch")(x)
@@ -113,7 +114,7 @@ def preprocess(images: jax.Array) -> jax.Array:
         models.
     """
     if images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise ValueError(f"images: shape {images.shape}, but it must be [B, H, W, 3] or [B, H, W, 1]")
+        raise FieldError("images", f"shape {images.shape}", "it must be [B, H, W, 3] or [B, H, W, 1]")
     x = jnp.clip(pillow_resize(images, SIDE, SIDE), 0.0, 255.0) / 255.0
     mean, deviation = (jnp.asarray(values, x.dtype).reshape(1, 1, 1, 3) for values in (_MEAN, _DEVIATION))
     return (jnp.broadcast_to(x, (*x.shape[:3], 3)) - mean) / deviation

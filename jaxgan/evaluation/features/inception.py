@@ -16,6 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxgan.core.types import PyTree
 from jaxgan.evaluation.features.inception_layers import Logits, Unit, max_pool
+from jaxgan.system.messages import FieldError
 from jaxgan.weights.foreign import Arrays, Tensor, adopt, convolution, linear
 
 SIDE = 299  # pixels
@@ -159,7 +160,7 @@ def apply(params: PyTree, images: jax.Array) -> dict[str, jax.Array]:
         ValueError: one line, when the images have another shape.
     """
     if images.ndim != 4 or images.shape[1:] != (SIDE, SIDE, 3):
-        raise ValueError(f"images: shape {images.shape}, but it must be [B, {SIDE}, {SIDE}, 3]")
+        raise FieldError("images", f"shape {images.shape}", f"it must be [B, {SIDE}, {SIDE}, 3]")
     found: Any = Inception().apply({"params": params}, images)
     return found
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxgan.core.units import Units
 from jaxgan.data.source import to_float
 from jaxgan.evaluation.features.resize import pillow_resize
+from jaxgan.system.messages import FieldError
 
 # ITU-R 601-2, as Pillow has it.
 _LUMA = (0.299, 0.587, 0.114)
@@ -42,7 +43,7 @@ def fit(shape: tuple[int, int, int], wanted: tuple[int | None, int | None, int])
     height, width, channels = shape
     out_height, out_width = wanted[0] or height, wanted[1] or width
     if channels != wanted[2] and (channels not in (1, 3, 4) or wanted[2] not in (1, 3)):
-        raise ValueError(f"images: {channels} channels, but this network takes {wanted[2]}, made of 1, 3 or 4")
+        raise FieldError("images", f"{channels} channels", f"this network takes {wanted[2]}, made of 1, 3 or 4")
     colour, in_words = _channels(channels, wanted[2])
     words = [f"{height}x{width} as they are", in_words]
     resize: Callable[[jax.Array], jax.Array] = _same

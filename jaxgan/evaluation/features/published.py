@@ -149,7 +149,11 @@ def _verified(path: Path, published: Published) -> Path:
 
 def _downloaded(published: Published, place: Path) -> Path:
     """Fetches the file; it gets its name only when it is whole and the right one."""
-    _log.info("downloading %s, %.1f MB", published.url, published.size / 1e6)
+    _log.info(
+        "downloading %s, %.1f MB, once; features `pixels` need no download, and --weights FILE takes a file that you have",
+        published.url,
+        published.size / 1e6,
+    )
     try:
         with urllib.request.urlopen(published.url, timeout=_TIMEOUT) as answer:
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxgan.system.messages import FieldError, not_one_of
+
 SIDE = 299  # pixels of Inception-v3's input
 
 
@@ -129,10 +131,10 @@ def pillow_resize(images: jax.Array, height: int, width: int, kind: str = "bicub
         Keys 1981, Cubic convolution interpolation for digital image processing, equation 15.
     """
     if kind not in FILTERS:
-        raise ValueError(f"kind: {kind!r} is not one of {', '.join(FILTERS)}")
+        raise not_one_of("kind", kind, FILTERS)
     for name, size in (("height", height), ("width", width)):
         if size < 1:
-            raise ValueError(f"{name}: {size}, but it must be at least 1")
+            raise FieldError(name, size, "it must be at least 1")
     x = _pixels(images)
     return _resize(x, _filtered(x.shape[1], height, FILTERS[kind]), _filtered(x.shape[2], width, FILTERS[kind]))
 
@@ -141,9 +143,9 @@ def _pixels(images: jax.Array, channels: int | None = None) -> jax.Array:
     """The images as floats; refuses what are none, or have another number of channels."""
     shape, dtype = np.shape(images), images.dtype
     if len(shape) != 4 or min(shape[1:]) < 1 or channels not in (None, shape[3]):
-        raise ValueError(f"images: shape {shape}, but it must be [B, H, W, {channels or 'C'}]")
+        raise FieldError("images", f"shape {shape}", f"it must be [B, H, W, {channels or 'C'}]")
     if dtype != np.uint8 and not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"images: {dtype}, but they must be uint8, or floats in [0, 255]")
+        raise FieldError("images", dtype, "they must be uint8, or floats in [0, 255]")
     return jnp.asarray(images).astype(jnp.promote_types(dtype, jnp.float32))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from jaxgan.evaluation.features.classifiers import Classifier, check_images, predict
 from jaxgan.evaluation.metrics.modes import ModeCoverage, mode_coverage
+from jaxgan.system.messages import FieldError
 
 MODES = 1000
 # Of each digit among MNIST's 60,000 training images: what a perfect sampler of Stacked-MNIST draws its channels from.
@@ -32,8 +33,8 @@ def stacked_mnist_modes(images: np.ndarray | jax.Array, classifier: Classifier, 
     """
     height, width, channels = classifier.shape
     if channels != 1 or classifier.classes != 10:
-        raise ValueError(
-            f"classifier: {classifier.name} has {channels} channels and {classifier.classes} classes, but digits have 1 and 10"
+        raise FieldError(
+            "classifier", f"{classifier.name} has {channels} channels and {classifier.classes} classes", "digits have 1 and 10"
         )
     images = np.asarray(images)
     check_images(images, (height, width, 3))
@@ -69,5 +70,5 @@ def stacked_mnist_coverage(
         is dead; long live the GAN! (R3GAN), section 4.
     """
     if len(images) < MODES:  # before minutes of classifying
-        raise ValueError(f"n: {len(images)} samples cannot show {MODES} modes; it must be at least that many")
+        raise FieldError("n", len(images), f"{MODES} modes need at least as many samples")
     return mode_coverage(stacked_mnist_modes(images, classifier), MODES, weights=weights)

@@ -16,6 +16,7 @@ from jaxgan.evaluation.features.extractors import Extracted, Extractor
 from jaxgan.evaluation.features.inputs import are_images, as_compared, quantised
 from jaxgan.evaluation.metric import Statistics
 from jaxgan.evaluation.metrics.moments import Moments, merge, moments
+from jaxgan.system.messages import FieldError
 
 _ROWS = 2_000  # features summed at a time: more is no faster
 
@@ -163,7 +164,7 @@ def _keeping(batches: Batches, count: int, kept: list[np.ndarray], units: Units 
 
 def _fetched(extracted: Extracted, broken: jax.Array, labels: np.ndarray, count: int) -> Rows:
     if (wrong := int(np.asarray(broken)[:count].sum())) > 0:
-        raise ValueError(f"images: {wrong} of a batch of {count} hold values that are not finite")
+        raise FieldError("images", f"{wrong} of a batch of {count} hold values that are not finite", "they must be")
     features, logits = jax.device_get(extracted)
     return _cut(Rows(features, logits, np.asarray(labels)), slice(count))
 

@@ -1,4 +1,4 @@
-"""A small convolutional classifier, and how it is trained."""
+"""A small convolutional classifier and its training."""
 
 import logging
 import time
@@ -13,12 +13,13 @@ import optax
 
 from jaxgan.core.types import Dataset, Images, Key, Labels, PyTree
 from jaxgan.nets.layers import Conv, Dense, leaky_relu, variance_scaled
+from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
 
 
 class Training(NamedTuple):
-    """One classifier: its data, its network and how that is trained. What is not the same is another classifier."""
+    """Data, network and hyperparameters of one classifier; a change of any makes another classifier."""
 
     data: str  # as `data.load` names it
     shape: tuple[int, int, int]  # of an image, (H, W, C)
@@ -81,9 +82,10 @@ def train(training: Training, dataset: Dataset, *, name: str, seed: int) -> PyTr
         ValueError: when the data have other shapes or classes than the network, or too few images for one batch.
     """
     if dataset.shape != training.shape or len(dataset.class_names) != training.classes:
-        raise ValueError(
-            f"{name}: {dataset.name} has images {dataset.shape} of {len(dataset.class_names)} classes, "
-            f"but the network takes {training.shape} and tells {training.classes}"
+        raise FieldError(
+            name,
+            f"{dataset.name} has images {dataset.shape} of {len(dataset.class_names)} classes",
+            f"the network takes {training.shape} and tells {training.classes}",
         )
     draw = dataset.batches(seed, training.batch_size)
     epoch = (dataset.size or 0) // training.batch_size  # steps

@@ -1,10 +1,12 @@
-"""Requirements of every metric on its features."""
+"""Checks that every metric makes of its features."""
 
 import numpy as np
 
+from jaxgan.system.messages import FieldError
+
 
 def checked(name: str, features: np.ndarray, *, least: int = 1) -> np.ndarray:
-    """Features as an array of floating point numbers, refused in one line where no figure could be trusted.
+    """Returns features as an array of floats; refuses those of a wrong shape, too few, or not finite.
 
     Args:
         name: of the argument, for the error.
@@ -19,14 +21,14 @@ def checked(name: str, features: np.ndarray, *, least: int = 1) -> np.ndarray:
     """
     features = np.asarray(features)
     if features.ndim != 2 or features.shape[1] < 1:
-        raise ValueError(f"{name}: shape {features.shape}, but it must be [N, D], a row of features for each sample")
+        raise FieldError(name, f"shape {features.shape}", "it must be [N, D], a row of features for each sample")
     if len(features) < least:
-        raise ValueError(f"{name}: {len(features)} samples, but there must be at least {least}")
+        raise FieldError(name, f"{len(features)} samples", f"there must be at least {least}")
     if not np.issubdtype(features.dtype, np.floating):
         features = features.astype(np.float64)
     finite = np.isfinite(features)
     if not finite.all():
-        raise ValueError(f"{name}: {finite.size - finite.sum()} of {finite.size} features are not finite, but they must be")
+        raise FieldError(name, f"{finite.size - finite.sum()} of {finite.size} features are not finite", "they must be")
     return features
 
 
@@ -36,7 +38,7 @@ def checked_pair(
     """`checked` for two sets whose samples must have the same number of features."""
     real, fake = checked(names[0], real, least=least), checked(names[1], fake, least=least)
     if real.shape[1] != fake.shape[1]:
-        raise ValueError(
-            f"{names[0]}, {names[1]}: {real.shape[1]} and {fake.shape[1]} features a sample, but they must be as many"
+        raise FieldError(
+            f"{names[0]}, {names[1]}", f"{real.shape[1]} and {fake.shape[1]} features a sample", "they must be as many"
         )
     return real, fake

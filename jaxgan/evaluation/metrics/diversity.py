@@ -6,10 +6,11 @@ import numpy as np
 
 from jaxgan.evaluation.metric import KEPT, Metric, Score, Scores, Shown, Statistics
 from jaxgan.evaluation.metrics.checks import checked
+from jaxgan.system.messages import FieldError
 
 
 class Diversity(NamedTuple):
-    """Both grow with variety; compare them with the figures of as many real samples, which a perfect sampler would reach."""
+    """Vendi score and spread, which grow with variety; a perfect sampler reaches those of as many real samples."""
 
     vendi: float  # effective number of different samples, from 1 to n
     spread: float  # root mean square distance between two samples, in units of the features
@@ -36,7 +37,7 @@ def vendi_score(features: np.ndarray) -> float:
     x = checked("features", features).astype(np.float64)
     largest = np.abs(x).max(axis=1, keepdims=True)
     if not largest.all():
-        raise ValueError(f"features: {np.sum(largest == 0)} of {len(x)} rows are zero, but a cosine needs a direction")
+        raise FieldError("features", f"{np.sum(largest == 0)} of {len(x)} rows are zero", "a cosine needs a direction")
     x /= largest  # no square over- or underflows
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     gram = x.T @ x if x.shape[1] < len(x) else x @ x.T
@@ -71,10 +72,10 @@ def diversity(features: np.ndarray, labels: np.ndarray | None = None) -> Diversi
         return Diversity(vendi_score(x), _spread(x))
     labels = np.asarray(labels)
     if labels.shape != (len(x),) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels: {labels.dtype} of shape {labels.shape}, but they must be integers of shape [{len(x)}]")
+        raise FieldError("labels", f"{labels.dtype} of shape {labels.shape}", f"they must be integers of shape [{len(x)}]")
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2:
-        raise ValueError(f"labels: {counts.min()} sample of class {classes[counts.argmin()]}, but there must be at least 2")
+        raise FieldError("labels", f"{counts.min()} sample of class {classes[counts.argmin()]}", "there must be at least 2")
     each = [x[labels == one] for one in classes]
     return Diversity(*(float(np.mean([figure(part) for part in each])) for figure in (vendi_score, _spread)))
 

@@ -5,6 +5,7 @@ import numpy as np
 from jaxgan.evaluation.metric import Metric, Score, Scores, Statistics
 from jaxgan.evaluation.metrics.moments import Covariance, Moments
 from jaxgan.evaluation.metrics.moments import covariance as covariance_of
+from jaxgan.system.messages import FieldError
 
 
 def frechet_distance(real: Moments, fake: Moments, *, covariance: Covariance = "sample") -> float:
@@ -34,10 +35,10 @@ def frechet_distance(real: Moments, fake: Moments, *, covariance: Covariance = "
         al. 2017, GANs Trained by a Two Time-Scale Update Rule, equation 6.
     """
     if real.mean.shape != fake.mean.shape:
-        raise ValueError(f"real, fake: {len(real.mean)} and {len(fake.mean)} features a sample, but they must be as many")
+        raise FieldError("real, fake", f"{len(real.mean)} and {len(fake.mean)} features a sample", "they must be as many")
     for name, m in (("real", real), ("fake", fake)):
         if m.n < 2:
-            raise ValueError(f"{name}: moments of {m.n} sample, but a covariance needs at least 2")
+            raise FieldError(name, f"moments of {m.n} sample", "a covariance needs at least 2")
     s_real, s_fake = (covariance_of(m, kind=covariance) for m in (real, fake))
     apart = float(np.sum((real.mean - fake.mean) ** 2))
     return apart + float(np.trace(s_real) + np.trace(s_fake)) - 2.0 * _trace_of_root(s_real, real.n, s_fake, fake.n)

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxgan.evaluation.metric import ALL, Metric, Score, Scores, Shown, Statistics
 from jaxgan.evaluation.metrics.checks import checked
+from jaxgan.system.messages import FieldError
 
 
 class InceptionScore(NamedTuple):
@@ -40,10 +41,10 @@ def inception_score(logits: np.ndarray, *, splits: int = 10, seed: int | None = 
     """
     logits = checked("logits", logits).astype(np.float64)
     if not 1 <= splits <= len(logits):
-        raise ValueError(f"splits: {splits}, but it must be from 1 to the {len(logits)} samples")
+        raise FieldError("splits", splits, f"it must be from 1 to the {len(logits)} samples")
     if seed is not None:
         if not 0 <= seed < 2**32:
-            raise ValueError(f"seed: {seed}, but a seed is from 0 to {2**32 - 1}, or None")
+            raise FieldError("seed", seed, f"a seed is from 0 to {2**32 - 1}, or None")
         logits = logits[np.random.RandomState(seed).permutation(len(logits))]
     log_p = logits - logits.max(axis=1, keepdims=True)
     log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))

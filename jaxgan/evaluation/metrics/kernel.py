@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxgan.evaluation.metric import KEPT, Metric, Score, Scores, Statistics
 from jaxgan.evaluation.metrics.checks import checked_pair
+from jaxgan.system.messages import FieldError
 
 
 class KernelDistance(NamedTuple):
@@ -50,11 +51,11 @@ def kernel_distance(
     """
     real, fake = checked_pair(real, fake, least=2)
     if subsets < 1:
-        raise ValueError(f"subsets: {subsets}, but there must be at least 1")
+        raise FieldError("subsets", subsets, "there must be at least 1")
     if subset_size < 2:
-        raise ValueError(f"subset_size: {subset_size}, but it must be at least 2")
+        raise FieldError("subset_size", subset_size, "it must be at least 2")
     if not 0 <= seed < 2**32:
-        raise ValueError(f"seed: {seed}, but a seed is from 0 to {2**32 - 1}")
+        raise FieldError("seed", seed, f"a seed is from 0 to {2**32 - 1}")
     size = min(subset_size, len(real), len(fake))
     draw = np.random.RandomState(seed)
     found = np.empty(subsets)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.system.messages import FieldError
+
 
 class ModeCoverage(NamedTuple):
     """The modes of a distribution over M modes that n samples show."""
@@ -48,11 +50,11 @@ def mode_coverage(assigned: np.ndarray, modes: int, *, weights: np.ndarray | Non
     weight = _checked_weights("weights", weights, modes)
     assigned = np.asarray(assigned)
     if assigned.ndim != 1 or not np.issubdtype(assigned.dtype, np.integer):
-        raise ValueError(f"assigned: {assigned.dtype} of shape {assigned.shape}, but it must be integers of shape [n]")
+        raise FieldError("assigned", f"{assigned.dtype} of shape {assigned.shape}", "it must be integers of shape [n]")
     _check_count(len(assigned), modes)
     low, high = int(assigned.min()), int(assigned.max())
     if low < 0 or high >= modes:
-        raise ValueError(f"assigned: modes from {low} to {high}, but they must be from 0 to {modes - 1}")
+        raise FieldError("assigned", f"modes from {low} to {high}", f"they must be from 0 to {modes - 1}")
     return _score(np.bincount(assigned, minlength=modes), weight)
 
 
@@ -84,7 +86,7 @@ def mode_coverage_floor(
         ValueError: as `mode_coverage`, and when `seeds` is below 2.
     """
     if seeds < 2:
-        raise ValueError(f"seeds: {seeds}, but a standard error needs at least 2")
+        raise FieldError("seeds", seeds, "a standard error needs at least 2")
     weight = _checked_weights("weights", weights, modes)
     source = weight if drawn is None else _checked_weights("drawn", drawn, modes)
     _check_count(n, modes)
@@ -107,15 +109,15 @@ def _score(counts: np.ndarray, weight: np.ndarray) -> ModeCoverage:
 
 def _checked_weights(name: str, weights: np.ndarray | None, modes: int) -> np.ndarray:
     if modes < 1:
-        raise ValueError(f"modes: {modes}, but there must be at least 1")
+        raise FieldError("modes", modes, "there must be at least 1")
     weight = np.full(modes, 1.0 / modes) if weights is None else np.asarray(weights, np.float64)
     if weight.shape != (modes,):
-        raise ValueError(f"{name}: shape {weight.shape}, but there are {modes} modes")
+        raise FieldError(name, f"shape {weight.shape}", f"there are {modes} modes")
     if not (weight >= 0).all() or abs(weight.sum() - 1.0) > 1e-6:
-        raise ValueError(f"{name}: their sum is {weight.sum():g}, but they must not be negative and sum to 1")
+        raise FieldError(name, f"their sum is {weight.sum():g}", "they must not be negative and sum to 1")
     return weight / weight.sum()
 
 
 def _check_count(n: int, modes: int) -> None:
     if n < modes:
-        raise ValueError(f"n: {n} samples cannot show {modes} modes; it must be at least that many")
+        raise FieldError("n", n, f"{modes} modes need at least as many samples")

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxgan.evaluation.metrics.checks import checked
+from jaxgan.system.messages import FieldError
 
 Covariance = Literal["sample", "population"]
 
@@ -13,7 +14,7 @@ _ROWS = 512  # collected before the scatter is touched: at D = 2,048 an update c
 
 
 class Moments(NamedTuple):
-    """All that a Gaussian fit needs of n samples."""
+    """Count, mean and scatter of n samples: the parameters of a Gaussian fit."""
 
     n: int
     mean: np.ndarray  # [D] float64
@@ -21,7 +22,7 @@ class Moments(NamedTuple):
 
 
 def moments(features: np.ndarray) -> Moments:
-    """Moments of samples that lie in memory: `scatter = sum_i (x_i - mean) (x_i - mean)^T`.
+    """Computes the moments of samples in memory: `scatter = sum_i (x_i - mean) (x_i - mean)^T`.
 
     Args:
         features: x, `[N, D]`, of any real type; N at least 1.
@@ -39,7 +40,7 @@ def moments(features: np.ndarray) -> Moments:
 
 
 def merge(a: Moments, b: Moments) -> Moments:
-    """Moments of two sets of samples together, as if they had been taken at once.
+    """Computes the moments of the union of two sets of samples from those of each.
 
     With delta = mean_b - mean_a and n = n_a + n_b:
 
@@ -60,7 +61,7 @@ def merge(a: Moments, b: Moments) -> Moments:
         equation 2.1, for vectors.
     """
     if a.mean.shape != b.mean.shape:
-        raise ValueError(f"a, b: {len(a.mean)} and {len(b.mean)} features a sample, but they must be as many")
+        raise FieldError("a, b", f"{len(a.mean)} and {len(b.mean)} features a sample", "they must be as many")
     n, delta = a.n + b.n, b.mean - a.mean
     scatter = np.outer(delta * (a.n * b.n / n), delta)
     scatter += a.scatter
@@ -69,7 +70,7 @@ def merge(a: Moments, b: Moments) -> Moments:
 
 
 def streamed(blocks: Iterable[np.ndarray]) -> Moments:
-    """Moments of samples that come a block at a time; as `moments` of all of them.
+    """Computes the moments of samples that come block by block; the same as `moments` of all at once.
 
     Args:
         blocks: features, each `[n, D]`; n may differ from block to block. Small blocks are collected first.
@@ -93,13 +94,13 @@ def streamed(blocks: Iterable[np.ndarray]) -> Moments:
         waiting.append(checked("blocks", block))
         size = size or waiting[0].shape[1]
         if waiting[-1].shape[1] != size:
-            raise ValueError(f"blocks: {size} and {waiting[-1].shape[1]} features a sample, but they must be as many")
+            raise FieldError("blocks", f"{size} and {waiting[-1].shape[1]} features a sample", "they must be as many")
         if sum(map(len, waiting)) >= _ROWS:
             total = merged()
     if waiting:
         total = merged()
     if total is None:
-        raise ValueError("blocks: none, but there must be at least 1")
+        raise FieldError("blocks", "none", "there must be at least 1")
     return total
 
 
@@ -117,7 +118,7 @@ def covariance(m: Moments, *, kind: Covariance = "sample") -> np.ndarray:
         ValueError: when there are fewer than 2 samples or the kind is none of the two.
     """
     if kind not in ("sample", "population"):
-        raise ValueError(f"kind: {kind!r}, but it must be 'sample' or 'population'")
+        raise FieldError("kind", repr(kind), "it must be 'sample' or 'population'")
     if m.n < 2:
-        raise ValueError(f"m: moments of {m.n} sample, but a covariance needs at least 2")
+        raise FieldError("m", f"moments of {m.n} sample", "a covariance needs at least 2")
     return m.scatter / (m.n - 1 if kind == "sample" else m.n)

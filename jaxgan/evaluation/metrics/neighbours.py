@@ -15,7 +15,7 @@ _FAR = float(np.finfo(np.float32).max)  # where there is no sample, bounds are i
 
 
 class Neighbours(NamedTuple):
-    """The nearest samples of each, the nearest first, and of those equally near the first first."""
+    """The nearest samples of each sample in order of distance; ties are in the order of their index."""
 
     squared: np.ndarray  # [N, k] float64, squared distances
     indices: np.ndarray  # [N, k] int64
@@ -99,7 +99,7 @@ class _Search:
             self.settle()
 
     def settle(self) -> None:
-        """Takes the exact distances of the candidates that still may be among the nearest."""
+        """Computes the exact distances of the candidates that may still be among the nearest."""
         if not self.waiting:
             return
         i, j, low = (np.concatenate(each) for each in zip(*((c.i, c.j, c.low) for c in self.waiting), strict=True))

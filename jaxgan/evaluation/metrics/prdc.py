@@ -8,6 +8,7 @@ from jaxgan.evaluation.metric import KEPT, Metric, Score, Scores, Shown, Statist
 from jaxgan.evaluation.metrics.balls import radii, within
 from jaxgan.evaluation.metrics.checks import checked_pair
 from jaxgan.evaluation.metrics.distances import in_common_coordinates
+from jaxgan.system.messages import FieldError
 
 
 class PrecisionRecallDensityCoverage(NamedTuple):
@@ -20,7 +21,7 @@ class PrecisionRecallDensityCoverage(NamedTuple):
 
 
 def prdc(real: np.ndarray, fake: np.ndarray, *, nearest: int = 5) -> PrecisionRecallDensityCoverage:
-    """Precision, recall, density and coverage of generated against real features, with the counts that float64 gives.
+    """Computes precision, recall, density and coverage of generated against real features; the counts are those of float64.
 
     With r_i the distance from real i to its `nearest`-th other real sample, s_j likewise among the generated, and d_ij the
     distance from real i to generated j:
@@ -46,7 +47,7 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, nearest: int = 5) -> PrecisionRe
     real, fake = checked_pair(real, fake)
     for name, features in (("real", real), ("fake", fake)):
         if not 1 <= nearest < len(features):
-            raise ValueError(f"nearest: {nearest}, but it must be from 1 to below the {len(features)} {name} samples")
+            raise FieldError("nearest", nearest, f"it must be from 1 to below the {len(features)} {name} samples")
     a, b = in_common_coordinates(real, fake)
     found = within(a, b, radii(a, nearest), radii(b, nearest), closed=False)
     return PrecisionRecallDensityCoverage(

@@ -6,7 +6,7 @@ from jax import lax
 
 
 def full_precision(x: jax.Array) -> jax.Array:
-    """In float32 at least: for what is summed over many terms, and for what leaves a network."""
+    """Casts to float32 at least: for sums of many terms, and for the output of a network."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 

@@ -23,21 +23,21 @@ CHANNELS, TILES = 16, 128
 
 
 def halves(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> bool:
-    """True for a convolution that `halved` computes: the DCGAN's, and large enough to be worth it."""
+    """Returns whether `halved` computes this convolution: size 4, stride 2, padding 1, and large enough to gain by it."""
     batch, height, width = shape[:3]
     same = (*kernel[:2], stride, padding) == (4, 4, 2, 1) and height % 4 == 0 and width % 4 == 0
     return same and min(kernel[2:]) >= CHANNELS and not fewer(batch * height * width, 16 * TILES)
 
 
 def keeps(shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> bool:
-    """True for a convolution that `kept` computes, and large enough to be worth it."""
+    """Returns whether `kept` computes this convolution: size 3, stride 1, padding 1, and large enough to gain by it."""
     batch, height, width = shape[:3]
     same = (*kernel[:2], stride, padding) == (3, 3, 1, 1) and height % 2 == 0 and width % 2 == 0
     return same and min(kernel[2:]) >= CHANNELS and not fewer(batch * height * width, 4 * TILES)
 
 
 def halved(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The convolution of size 4, stride 2 and padding 1 with 9 products instead of 16: F(2x2, 2x2).
+    """Computes the convolution of size 4, stride 2 and padding 1 with 9 products instead of 16: F(2x2, 2x2).
 
     After space to depth it is one of size 2 and stride 1 on four times the channels. Along one axis three pixels d give two
     outputs of a filter g by three products,
@@ -67,7 +67,7 @@ def halved(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def doubled(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The transposed convolution of size 4, stride 2 and padding 1 with 9 products instead of 16: the transpose of `halved`.
+    """Computes the transposed convolution of size 4, stride 2, padding 1 with 9 products instead of 16, `halved` transposed.
 
     Along one axis two pixels x give, of each phase, three pixels of the result, of which the tiles next to it hold one:
 
@@ -100,7 +100,7 @@ def doubled(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def kept(x: jax.Array, kernel: jax.Array, *, groups: int = 1) -> jax.Array:
-    """The convolution of size 3, stride 1 and padding 1 with 16 products instead of 36: F(2x2, 3x3).
+    """Computes the convolution of size 3, stride 1 and padding 1 with 16 products instead of 36: F(2x2, 3x3).
 
     Along one axis four pixels d, of which the next tile begins with the last two, give two outputs of a filter g by four
     products,

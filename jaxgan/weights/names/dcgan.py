@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxgan.core.types import PyTree
 from jaxgan.nets.dcgan import PLANS, Discriminator, Generator, Plan
+from jaxgan.system.messages import FieldError
 from jaxgan.weights.foreign import Arrays, Tensor, adopt, convolution
 
 
@@ -39,7 +40,7 @@ def module_of(tensors: Arrays) -> Generator | Discriminator:
     size = next((size for size, plan in PLANS.items() if plan == Plan(4, stages, 0)), None)
     if first is None or size is None:
         told = f"{len(kernels)} convolutions" if kernels else "none"
-        raise ValueError(f"tensors: {told}, but a DCGAN of PyTorch's examples has main.0.weight and 4 or 5 convolutions in all")
+        raise FieldError("tensors", told, "a DCGAN of PyTorch's examples has main.0.weight and 4 or 5 convolutions in all")
     if "main.1.weight" in tensors:
         last = kernels[max(kernels, key=lambda name: int(name.split(".")[1]))]
         return Generator(size, last[1], first[1] // 2 ** (stages - 1))

@@ -8,6 +8,7 @@ import numpy as np
 from jaxgan.core.types import PyTree
 from jaxgan.nets import r3gan
 from jaxgan.nets.r3gan import FILTER, Discriminator, Generator
+from jaxgan.system.messages import FieldError
 from jaxgan.weights.foreign import Arrays, Tensor, adopt, convolution, linear
 
 
@@ -49,7 +50,7 @@ def module_of(tensors: Arrays) -> Generator | Discriminator:
     widen, grouped = ([first(stage, layer) for stage in stages] for layer in ("LinearLayer1", "LinearLayer2"))
     if not stages or stages != list(range(len(stages))) or not all([*widen, *grouped]):
         told = f"{len(places)} residual blocks in stages {', '.join(map(str, stages)) or 'none'}"
-        raise ValueError(f"tensors: {told}, but an R3GAN has blocks in every stage, of three kernels")
+        raise FieldError("tensors", told, "an R3GAN has blocks in every stage, of three kernels")
     counts = [sum(stage == place[0] for place in places) for stage in stages]
     label = shapes.get("Model.EmbeddingLayer.weight", ())
     length, classes = label if len(label) == 2 else (None, 0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxgan.core.types import PyTree
 from jaxgan.nets.sngan import D_HALVES, G_BLOCKS, Discriminator, Generator
+from jaxgan.system.messages import FieldError
 from jaxgan.weights.foreign import Arrays, Tensor, adopt, convolution, linear
 
 
@@ -49,7 +50,7 @@ def module_of(tensors: Arrays) -> Generator | Discriminator:
     if shapes("l1.weight", "l1.bias"):
         channels = most(shapes("c5.weight", "c5.bias"), 0, 3)
         return Generator(channels=channels, width=width, classes=most(shapes("embed.weight"), 0, 0))
-    raise ValueError("tensors: none of an SNGAN, but its generator has l1.weight and its discriminator l5.weight_orig")
+    raise FieldError("tensors", "none of an SNGAN", "its generator has l1.weight and its discriminator l5.weight_orig")
 
 
 def torch_layout(module: Generator | Discriminator, latent_dim: int = 128) -> dict[str, Tensor]:

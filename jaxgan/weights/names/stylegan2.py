@@ -10,6 +10,7 @@ from jaxgan.core.types import PyTree
 from jaxgan.nets import stylegan2
 from jaxgan.nets.stylegan2 import Discriminator, Generator
 from jaxgan.nets.stylegan2_operations import LOW_PASS
+from jaxgan.system.messages import FieldError
 from jaxgan.weights import foreign
 
 
@@ -174,7 +175,7 @@ def _shape(tensors: foreign.Arrays, name: str, rank: int) -> tuple[int, ...]:
         raise ValueError(f"tensors: missing: {name}")
     shape = np.shape(tensors[name])
     if len(shape) != rank:
-        raise ValueError(f"tensors: misshaped: {name} has {len(shape)} axes, but it must have {rank}")
+        raise FieldError("tensors", f"misshaped: {name} has {len(shape)} axes", f"it must have {rank}")
     return shape
 
 
@@ -184,5 +185,5 @@ def _widths(features: dict[int, int]) -> tuple[int, int]:
     unlike = [f"{n} at {side}" for side, n in features.items() if min(base // side, maximum) != n]
     if unlike:
         rule = f"min({base} // side, {maximum})"
-        raise ValueError(f"tensors: features {', '.join(unlike)}, but those of the other sides ask for {rule}")
+        raise FieldError("tensors", f"features {', '.join(unlike)}", f"those of the other sides ask for {rule}")
     return base, maximum

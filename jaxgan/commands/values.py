@@ -1,0 +1,84 @@
+"""Values as people write them on a command line: `8k` and `1e3` for whole numbers, `3,5` for two of them."""
+
+import re
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tyro.constructors import PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+_WORDS = {int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}
+_NUMBER = re.compile(r"([+-]?[\d_]+(?:\.\d*)?(?:[eE][+-]?\d+)?)([kKmM]?)")
+_TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
+_MOST = 1e40  # no field takes a whole number that is larger
+
+
+def rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Returns the way of reading a number, text or path, one or several, or None in its place; None for other types.
+
+    Args:
+        info: the type of a field, as tyro tells of it.
+    """
+    kinds = typing.get_args(info.type) if info.type_origin in (typing.Union, types.UnionType) else (info.type,)
+    optional, kinds = type(None) in kinds, tuple(kind for kind in kinds if kind is not type(None))
+    if len(kinds) != 1:
+        return None
+    items = typing.get_args(kinds[0])
+    if typing.get_origin(kinds[0]) is tuple and len(items) == 2 and items[1] is Ellipsis:
+        return _several(items[0], optional) if items[0] in (int, float, str) else None
+    return _one(kinds[0], optional) if kinds[0] is int or (optional and kinds[0] in _WORDS) else None
+
+
+def whole_number(text: str) -> int:
+    """Returns a whole number: `8000`, `8k`, `1e3`, `2M`.
+
+    Raises:
+        ValueError: for any other text.
+    """
+    found = _NUMBER.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r}")
+    digits, times = found[1], _TIMES[found[2].lower()]
+    if digits.lstrip("+-").replace("_", "").isdigit():
+        return int(digits) * times
+    value = float(digits) * times
+    if not value.is_integer() or abs(value) > _MOST:
+        raise ValueError(f"{text!r}")
+    return int(value)
+
+
+def _reader(kind: Any) -> Callable[[str], Any]:
+    readers: dict[Any, Callable[[str], Any]] = {int: whole_number}
+    return readers.get(kind, kind)
+
+
+def _one(kind: Any, optional: bool) -> PrimitiveConstructorSpec[Any]:
+    read = _reader(kind)
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=_WORDS[kind],
+        instance_from_str=lambda words: None if optional and words[0] == "None" else read(words[0]),
+        is_instance=lambda value: (optional and value is None) or (isinstance(value, kind) and not isinstance(value, bool)),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _several(kind: Any, optional: bool) -> PrimitiveConstructorSpec[Any]:
+    read = _reader(kind)
+
+    def values(words: list[str]) -> Any:
+        if optional and words == ["None"]:
+            return None
+        return tuple(read(each) for word in words for each in word.split(",") if each)
+
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar=f"{_WORDS[kind]} ..",
+        instance_from_str=values,
+        is_instance=lambda value: (
+            (optional and value is None) or (isinstance(value, tuple) and all(isinstance(each, kind) for each in value))
+        ),
+        str_from_instance=lambda value: ["None"] if value is None else [str(each) for each in value],
+    )

@@ -1,0 +1,187 @@
+"""Words of mistakes in Python, values as people write them, and what a user is told before something takes long."""
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+import jaxgan
+from jaxgan import cli, recipes
+from jaxgan.commands import options, plan, values
+from jaxgan.commands.arguments import Evaluate, Sample
+from jaxgan.recipes import MLP, Recipe, record
+from jaxgan.recipes.table import unknown
+from jaxgan.system.messages import FieldError
+
+KEY = jax.random.key(0)
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------------
+
+
+def by_hand(side: int, seen: int, *, rank: int = 0) -> Any:
+    """A GAN whose G makes images of one side and whose D was made for another."""
+    z, labels, x = jnp.zeros((1, 3)), jnp.zeros(1, jnp.int32), jnp.zeros((1, seen, seen, 1))
+    d = jaxgan.from_linen(jaxgan.nets.mlp.Discriminator((4,)), x, labels)
+    if rank:
+        plain = d.apply
+        d = d._replace(apply=lambda *a, **o: (plain(*a, **o)[0][:, None], a[1]))
+    return jaxgan.make_gan(
+        generator=jaxgan.from_linen(jaxgan.nets.mlp.Generator((4,), (side, side, 1)), z, labels),
+        discriminator=d,
+        loss=jaxgan.losses.relativistic,
+        g_optimizer=optax.sgd(0.1),
+        d_optimizer=optax.sgd(0.1),
+        latent_dim=3,
+    )
+
+
+def batch(rows: int, side: int) -> Any:
+    return {"image": jnp.zeros((rows, side, side, 1)), "label": jnp.zeros(rows, jnp.int32)}
+
+
+@pytest.mark.parametrize(
+    ("gan", "given", "told"),
+    [
+        (by_hand(8, 28), batch(4, 28), "generator: it gives [B, 8, 8, 1], but the batch holds [B, 28, 28, 1]"),
+        (by_hand(8, 28), batch(4, 8), "discriminator: given images [B, 8, 8, 1], it raised ScopeParamShapeError"),
+        (by_hand(8, 8, rank=1), batch(4, 8), "one logit for each sample, [B]"),
+        (by_hand(8, 8), batch(3, 8), "batch: 3 images, but this step needs 2 equal parts of them: D's updates and a fresh one"),
+        (by_hand(8, 8), {"images": jnp.zeros((4, 8, 8, 1))}, "batch: it holds images, but it needs image [B, ...]"),
+        (by_hand(8, 8), {"image": jnp.zeros((4, 8, 8, 1))}, "batch: no labels, but it needs a label for each of its 4 images"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_named_when_a_step_is_traced(gan: Any, given: Any, told: str) -> None:
+    state = jax.eval_shape(gan.init, KEY)
+    with pytest.raises(FieldError) as error:
+        jax.eval_shape(gan.step, state, given, KEY)
+    assert told in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_an_error_that_is_not_about_shapes_is_the_networks_own() -> None:
+    gan = by_hand(8, 8)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise KeyError("mine")
+
+    state = jax.eval_shape(gan.init, KEY)
+    game = gan.step.args[0]
+    own = gan.step.func
+    with pytest.raises(KeyError, match="mine"):
+        jax.eval_shape(
+            lambda *a: own(game._replace(generator=game.generator._replace(apply=broken)), *a), state, batch(4, 8), KEY
+        )
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Bare:
+    """A part whose width has no type."""
+
+    latent_dim: int = 4
+    width = 32
+    _kept = 3
+
+    def build(self, shape: Any) -> Any:
+        raise NotImplementedError
+
+
+def test_a_class_in_place_of_its_value_and_an_attribute_without_a_type_are_named() -> None:
+    for name in ("generator", "discriminator", "g_optimizer"):
+        with pytest.raises(FieldError, match=rf"^{name}: the class MLP, but it must be a value of it: write MLP\(\)$"):
+            Recipe(**{name: MLP})
+    told = r"^generator\.width: 32, but without a type it is no field of Bare; write width: int = 32, or ClassVar"
+    with pytest.raises(FieldError, match=told):
+        recipes.check(Recipe(generator=Bare()))
+
+
+def test_names_of_others_lead_to_ours() -> None:
+    losses = ("minimax", "non_saturating", "least_squares", "wasserstein")
+    assert str(unknown("loss", "LSGAN", losses)).endswith("; did you mean 'least_squares'?")
+    assert str(unknown("loss", "vanilla", losses)).endswith("; it is called minimax, or non_saturating, which trains better")
+    assert str(unknown("loss", "zzz", losses)) == f"loss: 'zzz' is not one of {', '.join(losses)}"
+    assert str(unknown("generator", "gp", ("mlp",))) == "generator: 'gp' is not one of mlp"  # another table's alias
+
+
+# --- values -----------------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_are_taken_as_people_write_them() -> None:
+    written = {"8000": 8000, "8k": 8000, "1e3": 1000, "2M": 2_000_000, "1.5k": 1500, "1_000": 1000, "-3": -3, "+4": 4}
+    assert {text: values.whole_number(text) for text in written} == written
+    assert values.whole_number("9" * 60) == int("9" * 60)
+    for text in ("1.5", "k", "", "1e", "1e99999", "0x10", "nan", "1 2"):
+        with pytest.raises(ValueError, match=r"^'"):
+            values.whole_number(text)
+
+
+def test_several_values_are_taken_with_commas_or_spaces_and_none_is_none() -> None:
+    for words in (["--labels=3,5"], ["--labels", "3", "5"], ["--labels", "3,", "5"]):
+        assert options.parse("sample", Sample, ["RUN", *words]).labels == (3, 5)
+    assert options.parse("sample", Sample, ["RUN", "--labels", "None", "--n", "1k"]) == Sample(Path("RUN"), n=1000)
+    found = options.parse("evaluate", Evaluate, ["a", "b", "--metrics", "fid,kid", "--n", "5k"])
+    assert (found.runs, found.metrics, found.n) == ((Path("a"), Path("b")), ("fid", "kid"), 5000)
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "interpolate", "evaluate", "export", "convert", "plan", "help sample"])
+def test_no_help_shows_the_forms_of_a_parser(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    words = [*command.split(), "--help"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words if words[0] != "help" else words[:-1])
+    told = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert "usage: jaxgan" in told
+    assert not any(form in told for form in ("{None}", "[INT", "{[", "[STR"))
+
+
+# --- runs, devices, long work -----------------------------------------------------------------------------------------------
+
+
+def test_the_runs_that_are_there_are_named(tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert record.runs_near(Path("digits").absolute()) == ""
+    for name in ("digits", "faces"):
+        shutil.copytree(tiny_run, tmp_path / "runs" / name)
+    for missing, told in (
+        ("digits", "did you mean runs/digits?"),
+        ("runs/digit", "did you mean runs/digits?"),
+        ("nowhere", "there are runs/digits, runs/faces"),
+        ("runs", "there are runs/digits, runs/faces"),
+    ):
+        with pytest.raises(FileNotFoundError) as error:
+            jaxgan.load(missing)
+        assert str(error.value).endswith(f"it has no recipe.json; {told}")
+
+
+def test_a_platform_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "jaxgan", "plan", "digits"]
+    environment = os.environ | {"JAX_PLATFORMS": "cuda"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode == 0:
+        pytest.skip("there is such a device here")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert line.startswith("jaxgan plan: JAX_PLATFORMS: cuda, but ")
+
+
+def test_what_takes_long_says_so_and_what_does_not_is_silent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with plan._told_when_long("a minute"):
+        pass
+    monkeypatch.setattr(plan, "_LONG", 0.0)
+    with plan._told_when_long("a minute"):
+        time.sleep(0.5)
+    assert capsys.readouterr().err == "a minute\n"
