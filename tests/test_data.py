@@ -157,8 +157,6 @@ def test_arrays_of_another_form_are_refused(images, labels, message):
 @pytest.mark.parametrize("stream", [False, True])
 def test_draws_out_of_range_are_refused(stream):
     dataset = data.load("digits", stream=stream)
-    with pytest.raises(ValueError, match=r"^batch_size: 4096, but digits/train holds 1797 images$"):
-        dataset.batches(0, 4096)
     with pytest.raises(ValueError, match="batch_size: 0"):
         dataset.batches(0, 0)
     with pytest.raises(ValueError, match="seed: -1"):

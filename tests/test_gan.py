@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import typing_examples
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxgan.core import schedules
@@ -510,6 +511,13 @@ def test_labels_of_samples_may_be_one_for_all_or_left_out_and_a_state_stands_for
         every(jnp.zeros(4, jnp.int32), z=z)
     with pytest.raises(ValueError, match=r"^labels: an array of shape \(2, 2\), but it must be \[N\], or one class for all$"):
         every(jnp.zeros((2, 2), jnp.int32))
+
+
+def test_a_batch_may_leave_labels_out() -> None:
+    gan, images = typing_examples.gan, jnp.ones((4, 2))
+    state = gan.init(KEY)
+    with_zeros, _ = gan.step(state, {"image": images, "label": jnp.zeros(4, jnp.int32)}, KEY)
+    same(gan.step(state, {"image": images}, KEY)[0], with_zeros)
 
 
 def test_a_state_counts_its_numbers_instead_of_printing_them(compiled):

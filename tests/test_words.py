@@ -57,7 +57,7 @@ def batch(rows: int, side: int) -> Any:
         (by_hand(8, 8, rank=1), batch(4, 8), "one logit for each sample, [B]"),
         (by_hand(8, 8), batch(3, 8), "batch: 3 images, but this step needs 2 equal parts of them: D's updates and a fresh one"),
         (by_hand(8, 8), {"images": jnp.zeros((4, 8, 8, 1))}, "batch: it holds images, but it needs image [B, ...]"),
-        (by_hand(8, 8), {"image": jnp.zeros((4, 8, 8, 1))}, "batch: no labels, but it needs a label for each of its 4 images"),
+        (by_hand(8, 8), batch(4, 8) | {"label": jnp.zeros(3)}, "batch: labels of shape [3], but it needs one for each"),
     ],
 )
 def test_shapes_that_do_not_fit_are_named_when_a_step_is_traced(gan: Any, given: Any, told: str) -> None:
@@ -129,7 +129,7 @@ def test_numbers_are_taken_as_people_write_them() -> None:
 
 def test_several_values_are_taken_with_commas_or_spaces_and_none_is_none() -> None:
     for words in (["--labels=3,5"], ["--labels", "3", "5"], ["--labels", "3,", "5"]):
-        assert options.parse("sample", Sample, ["RUN", *words]).labels == (3, 5)
+        assert options.parse("sample", Sample, ["RUN", *words]).labels == ("3", "5")
     assert options.parse("sample", Sample, ["RUN", "--labels", "None", "--n", "1k"]) == Sample(Path("RUN"), n=1000)
     found = options.parse("evaluate", Evaluate, ["a", "b", "--metrics", "fid,kid", "--n", "5k"])
     assert (found.runs, found.metrics, found.n) == ((Path("a"), Path("b")), ("fid", "kid"), 5000)

@@ -87,7 +87,8 @@ def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[li
     Args:
         game: the rules.
         state: before the step.
-        batch: images `[B, ...]` and labels `[B]`, cut into k equal parts, and one more for G where the loss is relativistic.
+        batch: images `[B, ...]` and labels `[B]`, zeros where it holds none; cut into k equal parts, and one more for G where
+            the loss is relativistic.
         key: the run's; `state.step` is folded in.
 
     Returns:
@@ -98,7 +99,8 @@ def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[li
     """
     k, parts = game.disc_steps, game.disc_steps + game.loss.relativistic
     size = _part_size(batch, parts, game.accumulate, game.loss.relativistic)
-    images, labels = deal(batch["image"], parts), deal(batch["label"], parts)
+    labels = batch["label"] if "label" in batch else jnp.zeros(parts * size, jnp.int32)
+    images, labels = deal(batch["image"], parts), deal(labels, parts)
     keys = jax.random.split(jax.random.fold_in(key, state.step), k + 1)
     shown = images_shown(game, state.step, size)
     if isinstance(game.augment_strength, t.Adaptive):
@@ -255,15 +257,15 @@ def _is_inexact(x: jax.Array) -> bool:
 def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) -> int:
     """Images of one update, when the batch can be cut that way."""
     if "image" not in batch:
-        raise FieldError("batch", f"it holds {', '.join(batch) or 'nothing'}", "it needs image [B, ...] and label [B]")
+        held = ", ".join(batch) or "nothing"
+        raise FieldError("batch", f"it holds {held}", "it needs image [B, ...], and label [B] where there are classes")
     count = batch["image"].shape[0]
     if count == 0 or count % parts:
         told = "D's updates and a fresh one for G's, whose loss is relativistic" if relativistic else "D's updates"
         raise FieldError("batch", f"{count} images", f"this step needs {parts} equal parts of them: {told}")
-    labels = jnp.shape(batch["label"]) if "label" in batch else None
-    if labels != (count,):
-        given = "no labels" if labels is None else f"labels of shape {list(labels)}"
-        raise FieldError("batch", given, f"it needs a label for each of its {count} images, zeros when unconditional")
+    if "label" in batch and jnp.shape(batch["label"]) != (count,):
+        given = f"labels of shape {list(jnp.shape(batch['label']))}"
+        raise FieldError("batch", given, f"it needs one for each of {count} images, or none where there are no classes")
     if count // parts % accumulate:
         raise FieldError("accumulate", accumulate, f"it must divide the {count // parts} images of an update")
     return int(count // parts)

@@ -36,7 +36,7 @@ def dataset(source: Source, form: Form) -> Dataset:
     about = facts.of_arrays(source.origin or name, samples, labels, class_names)
 
     def batches(seed: int, batch_size: int, sharding: NamedSharding | None = None) -> Callable[..., Batch]:
-        check_draw(name, split, len(images), seed, batch_size, sharding)
+        check_draw(seed, batch_size, sharding)
         return _batches(images, labels, seed, batch_size, sharding)
 
     return Dataset(name, split, images.shape[1:], class_names, len(images), batches, units, about)

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxgan.core.units import Facts
+from jaxgan.system.messages import FieldError
 
 Arrays = tuple[np.ndarray, np.ndarray]  # samples [N, ...] in the user's units, channels last; labels [N] int32
 
@@ -69,24 +70,22 @@ def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
     return order
 
 
-def check_draw(name: str, split: str, size: int, seed: Any, batch_size: Any, sharding: NamedSharding | None) -> None:
-    """Refuses a seed or a batch size that no draw from the set can have.
+def check_draw(seed: Any, batch_size: Any, sharding: NamedSharding | None) -> None:
+    """Refuses a seed or a batch size that no draw can have.
 
     Raises:
-        ValueError: one line with the field, its value and what is allowed.
+        FieldError: with the field, its value and what is allowed.
     """
     if not 0 <= operator.index(seed) < 2**63:
-        raise ValueError(f"seed: {seed}, but it must be from 0 to 2**63 - 1")
+        raise FieldError("seed", seed, "it must be from 0 to 2**63 - 1")
     if operator.index(batch_size) < 1:
-        raise ValueError(f"batch_size: {batch_size}, but it must be at least 1")
-    if batch_size > size:
-        raise ValueError(f"batch_size: {batch_size}, but {name}/{split} holds {size} images")
+        raise FieldError("batch_size", batch_size, "it must be at least 1")
     if sharding is not None:
         try:
             sharding.shard_shape((batch_size,))
         except ValueError:
-            devices = sharding.num_devices
-            raise ValueError(f"batch_size: {batch_size}, but it must be divisible among {devices} devices") from None
+            allowed = f"it must be divisible among {sharding.num_devices} devices"
+            raise FieldError("batch_size", batch_size, allowed) from None
 
 
 def check_step(step: Any, steps: Any) -> tuple[int, int]:

@@ -41,7 +41,7 @@ def dataset(source: Source, form: Form) -> Dataset:
     trained = source._replace(read=read)
 
     def batches(seed: int, batch_size: int, sharding: NamedSharding | None = None) -> Callable[..., Batch]:
-        check_draw(source.name, source.split, source.size, seed, batch_size, sharding)
+        check_draw(seed, batch_size, sharding)
         return _batches(trained, seed, batch_size, sharding)
 
     return Dataset(source.name, source.split, source.shape, source.class_names, source.size, batches, units, source.facts)

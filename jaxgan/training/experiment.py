@@ -163,7 +163,7 @@ def build(
         raise FieldError("pack", recipe.pack, f"a pack has no label of its own, and the data have {shape.classes} classes")
     loss = _loss(recipe)
     if dataset is not None:
-        _check_holds(recipe, dataset, loss)
+        _check_holds(recipe, dataset)
     pair = _networks(recipe, shape)
     _check_pair(recipe, shape, loss, *pair)
     every = members(recipe)
@@ -247,17 +247,11 @@ def rows(recipe: Recipe, loss: Loss) -> int:
     return recipe.batch_size * (recipe.disc_steps + loss.relativistic)
 
 
-def _check_holds(recipe: Recipe, dataset: Dataset, loss: Loss) -> None:
-    """Refuses a step that takes more samples than there are."""
-    taken, parts = rows(recipe, loss), recipe.disc_steps + loss.relativistic
-    if dataset.size is None or taken <= dataset.size:
-        return
-    kind = "images" if len(dataset.shape) == 3 else "samples"
-    holds = f"{dataset.name}/{dataset.split} holds {dataset.size} {kind} and one step takes {taken}"
-    if parts > 1:
-        own = " and one for G's, whose loss is relativistic: it compares with real samples" if loss.relativistic else ""
-        holds += f": {parts} batches, {recipe.disc_steps} for D's updates{own}"
-    raise FieldError("batch_size", recipe.batch_size, f"{holds}; at most {dataset.size // parts}")
+def _check_holds(recipe: Recipe, dataset: Dataset) -> None:
+    """Refuses batches larger than the data; of one step that takes several, two may hold the same sample."""
+    if dataset.size is not None and recipe.batch_size > dataset.size:
+        kind = "images" if len(dataset.shape) == 3 else "samples"
+        raise FieldError("batch_size", recipe.batch_size, f"{dataset.name}/{dataset.split} holds {dataset.size} {kind}")
 
 
 def metrics_of(asked: Sequence[str | Metric]) -> list[str | Metric]:

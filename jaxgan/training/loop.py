@@ -78,9 +78,6 @@ def prepare(experiment: Experiment) -> Prepared:
     """
     recipe, dataset, rows, count = experiment.recipe, experiment.dataset, experiment.rows, jax.device_count()
     assert dataset is not None
-    if dataset.size is not None and rows > dataset.size:
-        holds = f"{dataset.name}/{dataset.split} holds {dataset.size} images and one step takes {rows}"
-        raise FieldError("batch_size", recipe.batch_size, holds)
     _check_fits(experiment, count)
     every, abstract = experiment.members, experiment.abstract
     mesh = devices.line(jax.devices()[: math.gcd(count, len(every)) if experiment.several else count])
