@@ -285,7 +285,7 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
         from jaxgan.commands.plan import is_out_of_memory
         from jaxgan.system import hosts
         from jaxgan.training.checkpoint import SaveError
-        from jaxgan.training.train import Diverged, Interrupted, Stopped
+        from jaxgan.training.endings import Diverged, Interrupted, Stopped
 
         known = (ValueError, OSError, Diverged, Interrupted, Stopped, hosts.Elsewhere)
         if is_out_of_memory(error) and "JAXGAN_TRACEBACK" not in os.environ:

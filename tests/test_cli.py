@@ -18,8 +18,7 @@ import pytest
 from jaxgan import cli, recipes
 from jaxgan.commands import arguments
 from jaxgan.system import hosts
-from jaxgan.training import checkpoint, loop
-from jaxgan.training import train as training
+from jaxgan.training import bar, checkpoint, endings, loop
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, list[str]]:
@@ -297,11 +296,11 @@ def test_the_bar_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, columns: int
     terminal = Terminal()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", terminal)
-        with training._progress(0, 100_000) as bar:
+        with bar.shown(0, 100_000) as shown:
             assert "compiling" in terminal.getvalue()
-            bar.update(99_000)
+            shown.update(99_000)
             row = {"d_loss": 10.653, "g_loss": 10.798, "d_real": 0.578, "d_fake": 0.555, "verdict": "discriminator wins"}
-            bar.show(row)
+            shown.show(row)
     lines = [line for line in terminal.getvalue().replace("\n", "\r").split("\r") if line]
     last = next(line for line in reversed(lines) if line.strip())
     assert max(map(len, lines)) <= columns
@@ -316,12 +315,12 @@ def test_signals_say_what_they_do_at_once(monkeypatch: pytest.MonkeyPatch, capfd
     assert capfd.readouterr().err.split("\n")[1] == "Ctrl-C: saving, then ending; once more ends at once"
     ended: list[int] = []
     monkeypatch.setattr(hosts.os, "_exit", ended.append)
-    signals.lost = lambda: training._lost(1_234, [500, 1_000])
+    signals.lost = lambda: endings.lost(1_234, [500, 1_000])
     signals.handle(signal.SIGTERM, None)
     assert ended == [143]
     told = capfd.readouterr().err
     assert "SIGTERM again: ended at once; checkpoint 1000 is intact, the 234 steps since are lost" in told
-    assert training._lost(7, []) == "7 steps are lost: there was no checkpoint yet"
+    assert endings.lost(7, []) == "7 steps are lost: there was no checkpoint yet"
 
 
 def exhausted() -> None:

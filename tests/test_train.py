@@ -13,7 +13,8 @@ import jaxgan
 from jaxgan import data
 from jaxgan.recipes import DCGAN, MLP, Adam, Data, DCGANDiscriminator, MLPDiscriminator, Recipe
 from jaxgan.training import runs
-from jaxgan.training.train import Diverged, train
+from jaxgan.training.endings import Diverged
+from jaxgan.training.train import train
 
 
 def test_a_run_directory_holds_what_it_should(tiny_run: Path) -> None:

@@ -16,7 +16,8 @@ from jaxgan.core import losses
 from jaxgan.evaluation import verdict
 from jaxgan.recipes import Adam, Recipe
 from jaxgan.training import runs
-from jaxgan.training.train import Stopped, train
+from jaxgan.training.endings import Stopped
+from jaxgan.training.train import train
 
 RNG = np.random.default_rng(0)
 

@@ -25,7 +25,8 @@ from jaxgan.commands.convert import convert
 from jaxgan.system import files, lock
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, finite, loop
-from jaxgan.training.train import Diverged, Interrupted, train
+from jaxgan.training.endings import Diverged, Interrupted
+from jaxgan.training.train import train
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "run_format_2"
 FORKS = """

@@ -29,7 +29,8 @@ from jaxgan.recipes import MLP, Adam, Data, MLPDiscriminator, Penalty, Recipe
 from jaxgan.system import hosts, lock
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, loop, rollback, runs, saving
-from jaxgan.training.train import Diverged, Interrupted, train
+from jaxgan.training.endings import Diverged, Interrupted
+from jaxgan.training.train import train
 
 TINY = Recipe(
     data=Data("digits"),

@@ -1,0 +1,164 @@
+"""A pause of the loop: rows, pictures, callbacks and the checkpoint that are due, and whether training ends here."""
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxgan import recipes
+from jaxgan.core.types import GANState
+from jaxgan.system import hosts
+from jaxgan.training import endings, finite, loop, records, rollback, saving
+from jaxgan.training.bar import Bar
+from jaxgan.training.callbacks import Moment
+from jaxgan.training.endings import Diverged, Interrupted, Stopped
+from jaxgan.training.records import Diary
+
+log = logging.getLogger("jaxgan")
+
+
+class Decision(NamedTuple):
+    """The decisions of process 0 about an event; numbers, so that it can tell the others."""
+
+    diverged: int
+    ending: int  # by a verdict to stop on
+    good: int  # which is that it has converged
+    best: int  # step of the best state by `keep_best`; -1 while there is none
+    failed: int  # a writer or callback of the user's raised
+
+
+def pause(
+    event: loop.Event,
+    before: int,
+    diary: Diary,
+    saver: saving.Saver,
+    progress: Bar,
+    signals: hosts.Signals,
+) -> bool:
+    """Does what is due since the pause before; says whether training has come to a good end, and raises where to another."""
+    recipe, rows = diary.run.recipe, diary.rows
+    last = rows[-1]["step"] if rows else 0
+    looked_at = event.sample or (
+        event.row and (records.is_due(event.step, last, recipe) or records.is_examined(event.step, last, diary))
+    )
+    seen = records.seen_by_all(event.state, recipe) if looked_at else event.state
+    failed: list[recipes.UserCodeError] = []  # of process 0, raised once the state is saved
+    made = hosts.on_main_process(lambda: _written(event, before, seen, last, diary, progress, signals, failed))
+    if made is None and event.row:
+        rows.append({"step": event.step})
+    decided = Decision(*map(int, hosts.told(made or Decision(0, 0, 0, -1, 0))))
+    if decided.diverged:
+        hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss.equilibrium))
+        name, value = next((name, mean) for name, mean in event.means.items() if not np.isfinite(mean).any())
+        raise Diverged(endings.last_words(event.step, name, np.ravel(value)[0], saver.steps()))
+    diary.best[:] = [decided.best] if decided.best >= 0 else []
+    over = bool(event.stop or decided.ending or decided.failed)
+    if event.save or over or (event.row and decided.best == event.step):
+        if (array := finite.unfit(event.state, several=diary.experiment.several)) is not None:
+            hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss.equilibrium))
+            raise Diverged(endings.last_words(event.step, array, "not finite", saver.steps()))
+        saver.save(event.state, must=over or event.step == recipe.steps)
+    if not over:
+        return False
+    if decided.failed:
+        hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss.equilibrium))
+        _raise(failed, event.step)
+    if decided.good:
+        converged = bool(rows) and rows[-1].get("verdict") == "converged"
+        log.info("stopped at step %d and saved: %s", event.step, "converged" if converged else "a callback asked to")
+        return True
+    hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss.equilibrium))
+    if event.stop:
+        raise Interrupted(event.stop, event.step)
+    raise Stopped(
+        f"stopped at step {event.step} and saved: {rows[-1].get('verdict')}; {'; '.join(rows[-1].get('evidence', ()))}"
+    )
+
+
+def _written(
+    event: loop.Event,
+    before: int,
+    seen: GANState,
+    last: int,
+    diary: Diary,
+    progress: Bar,
+    signals: hosts.Signals,
+    failed: list[recipes.UserCodeError],
+) -> Decision:
+    """Writes the row and the picture that are due, and says what is to become of the run; the part of process 0 alone."""
+    recipe, rows = diary.run.recipe, diary.rows
+    assert diary.watch is not None
+    healthy, word = np.all([np.isfinite(mean) for mean in event.means.values()], axis=0), None
+    if event.row or not healthy.any():
+        # Figures and a verdict with the first row after each picture.
+        due = records.is_due(event.step, last, recipe)
+        looking = diary.watch.figures if due and healthy.any() else None
+        examined = diary.examiner if event.row and healthy.any() and records.is_examined(event.step, last, diary) else None
+        figures, found = _looked(looking, seen, signals), _looked(examined and examined.figures, seen, signals)
+        if examined is not None and found:
+            figures = [looked | each for looked, each in zip(figures or [{} for _ in found], found, strict=True)]
+        row = records.row_of(event, diary.experiment, figures)
+        if examined is not None and found:
+            row["definitions"] = {name: words for name, words in examined.definitions.items() if name in row}
+            if real := {name: value for name, value in examined.real.items() if name in row}:
+                row["real"] = real
+        if due or not healthy.all():
+            word = records.judge(row, diary)
+        if recipe.on_nan == "rollback" and (made := rollback.count(diary.run.path)):
+            row["rollbacks"] = made  # so far
+        rows.append(row)
+        for write in diary.writers:
+            _guarded("writers", functools.partial(write, row), failed)
+        progress.show(row)
+    if event.sample and healthy.any():
+        records.draw(diary, seen)
+    asked = _call(event, before, diary, failed) if healthy.any() else False
+    ending = (asked or word in recipes.stop_words(recipe)) and event.step < recipe.steps
+    best = records.best_step(rows, recipe)
+    good = ending and (asked or word == "converged")
+    return Decision(not healthy.any(), ending, good, -1 if best is None else best, bool(failed))
+
+
+def _looked(
+    figures: Callable[[GANState], list[dict[str, float]]] | None, seen: GANState, signals: hosts.Signals
+) -> list[dict[str, float]]:
+    """Returns the figures of each member; none where there is nothing to measure with, or where a signal ends it."""
+    if figures is None:
+        return []
+    try:
+        return signals.leaving(lambda: figures(seen))
+    except hosts.Leave:
+        log.info("a signal came: this state is saved, and not measured")
+        return []
+
+
+def _call(event: loop.Event, before: int, diary: Diary, failed: list[recipes.UserCodeError]) -> bool:
+    """Calls the callbacks that are due; returns whether one of them asks to stop."""
+    experiment, rows = diary.experiment, diary.rows
+    names = {"row": event.row, "sample": event.sample, "checkpoint": event.save, "end": event.step == experiment.recipe.steps}
+    due = frozenset(name for name, there in names.items() if there)
+    moment = Moment(event.step, experiment.images(event.step), event.state, experiment.gan, dict(rows[-1]) if rows else {}, due)
+    answers = [
+        _guarded("callbacks", functools.partial(each.act, moment), failed)
+        for each in diary.callbacks
+        if each.next(before, experiment.images) <= event.step or "end" in due
+    ]
+    return "stop" in [answer for answer in answers if isinstance(answer, str)]
+
+
+def _guarded(field: str, act: Callable[[], Any], failed: list[recipes.UserCodeError]) -> Any:
+    """Returns what a function of the user's returns; what it raises is kept until the state is saved."""
+    try:
+        return act()
+    except (Exception, SystemExit) as error:
+        failed.append(recipes.UserCodeError(field, error))
+        return None
+
+
+def _raise(failed: list[recipes.UserCodeError], step: int) -> None:
+    if not failed:
+        raise hosts.Elsewhere(1)
+    log.error("stopped at step %d and saved; the same command goes on", step)
+    raise failed[0] from failed[0].cause

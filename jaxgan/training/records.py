@@ -1,0 +1,131 @@
+"""Records of a training: rows of metrics with their verdict, the best step, pictures."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxgan import pictures, recipes
+from jaxgan.core import sweep
+from jaxgan.core.types import GANState
+from jaxgan.evaluation import verdict
+from jaxgan.evaluation.settings import better_of
+from jaxgan.recipes import Recipe
+from jaxgan.system import devices
+from jaxgan.training import loop, monitor, runs
+from jaxgan.training.callbacks import Callback, Writer
+from jaxgan.training.experiment import Experiment, own_metrics
+
+log = logging.getLogger("jaxgan")
+
+
+class Diary(NamedTuple):
+    """Records of a training; in processes other than the first only the rows, without figures, and the best step."""
+
+    run: runs.Run
+    experiment: Experiment
+    watch: monitor.Monitor | None
+    examiner: monitor.Examiner | None
+    rows: list[dict[str, Any]]  # of metrics, those of the run so far
+    writers: list[Writer]
+    callbacks: list[Callback]
+    best: list[int]  # the step whose checkpoint is kept besides the latest, where there is one
+
+
+def row_of(event: loop.Event, experiment: Experiment, figures: list[dict[str, float]]) -> dict[str, Any]:
+    """A line of metrics: of several GANs the mean, with its standard error and each member's value beside."""
+    row: dict[str, Any] = {
+        "step": event.step,
+        "images": experiment.images(event.step),
+        "seconds": round(event.seconds, 3),
+    }
+    values = dict(event.means)
+    if figures:
+        values |= {name: np.squeeze([each[name] for each in figures]) for name in figures[0]}
+    if all(value.ndim == 0 for value in values.values()):
+        return row | {name: _plain(value) for name, value in values.items()}
+    both = {name: sweep.summary(value) for name, value in values.items()}
+    row |= {name: mean for name, (mean, _) in both.items()}
+    row["standard_error"] = {name: error for name, (_, error) in both.items()}
+    row["members"] = {name: [_plain(x) for x in value] for name, value in values.items()}
+    return row
+
+
+def _plain(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None  # JSON knows no NaN
+
+
+def judge(row: dict[str, Any], diary: Diary) -> str | None:
+    """Adds the verdict and its evidence to a row; the word is that of all members, or None where they differ."""
+    rows, loss = [*diary.rows, row], diary.experiment.loss
+    limits: dict[str, float | None] = {"equilibrium": loss.equilibrium, "largest": loss.largest}
+    if "members" not in row:
+        found = verdict.judge(rows, **limits)
+        row |= {"verdict": found.word, "evidence": list(found.evidence)}
+        return found.word
+    count = len(diary.experiment.members)
+    each = [verdict.judge([verdict.of_member(past, i) for past in rows], **limits) for i in range(count)]
+    words = [found.word for found in each]
+    row["members"] |= {"verdict": words, "evidence": [list(found.evidence) for found in each]}
+    row["verdict"] = ", ".join(f"{words.count(word)} {word}" for word in verdict.WORDS if word in words) or None
+    return words[0] if len(set(words)) == 1 else None
+
+
+def best_step(rows: list[dict[str, Any]], recipe: Recipe) -> int | None:
+    figure = recipe.keep_best
+    return None if figure == "none" else verdict.best(rows, figure, better_of(figure, own_metrics(recipe)))
+
+
+def is_due(step: int, last: int, recipe: Recipe) -> bool:
+    """Tells whether there was a picture since the last row."""
+    return step // recipe.sample_interval > last // recipe.sample_interval or step == recipe.steps
+
+
+def is_examined(step: int, last: int, diary: Diary) -> bool:
+    """Returns whether images shown have passed a multiple of the interval since the last row."""
+    interval, images = recipes.evaluation(diary.run.recipe)[0], diary.experiment.images
+    if not interval:
+        return False
+    return images(step) // interval > images(last) // interval or step == diary.run.recipe.steps
+
+
+def seen_by_all(state: GANState, recipe: Recipe) -> GANState:
+    """Returns what process 0 looks at, which it alone can compute with; where the state is cut, all gather it."""
+    if jax.process_count() == 1 and recipe.shard == "none":
+        return state
+    g, d = (player._replace(opt=None) for player in (state.g, state.d))
+    seen: GANState = devices.here(GANState(state.step, g, d, state.ema, {}))
+    return seen
+
+
+def draw(diary: Diary, seen: GANState) -> None:
+    assert diary.watch is not None
+    with _without_room("a picture"):
+        pictures.write(diary.watch.picture(seen), diary.run.samples / f"{int(seen.step):06d}.png")
+
+
+@contextmanager
+def _without_room(what: str) -> Iterator[None]:
+    """Goes on without a picture that cannot be written: it is not worth a run."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("%s was not written: %s", what, error)
+
+
+def finish(run: runs.Run, equilibrium: float | None) -> None:
+    """The pictures of the whole run: made when it ends or stops."""
+    with _without_room("curves.png or progress.webp"):
+        _draw_whole(run, equilibrium)
+
+
+def _draw_whole(run: runs.Run, equilibrium: float | None) -> None:
+    rows = runs.history(run)
+    if rows:
+        pictures.curves(rows, run.path / "curves.png", equilibrium=equilibrium)
+    frames = pictures.frames(sorted(run.samples.glob("[0-9]*.png")))
+    if frames:  # points are drawn with the step over them
+        pictures.progress(frames, run.path / "progress.webp", titles=len(run.shape.sample) > 1)
