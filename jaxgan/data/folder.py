@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -61,60 +62,76 @@ def source(path: str | os.PathLike[str], *, image_size: int | None, channels: in
     channels = channels or (1 if all(header.grey for header in headers) else 3)
     shape = (*_size(held, headers, image_size), channels)
     white = _white(held, headers)
-    bad: set[int] = set()
-
-    def report(more: Sequence[str]) -> None:
-        named = unreadable + list(more)
-        unreadable.clear()
-        if named:
-            _log.warning("folder: %s: skipped %d that cannot be read as an image%s", root, len(named), listed(named))
-
-    def decoded(number: int) -> np.ndarray | None:
-        try:
-            with pictures.opened(held.content(names[number])) as image:
-                pixels = fit.picture(image, image_size, channels, way=way, white=white)
-        except Exception:  # a damaged file makes Pillow raise nearly anything
-            return None
-        return pixels if pixels.shape == shape else None
-
-    def decode(number: int) -> np.ndarray | None:
-        if number in bad:
-            return None
-        pixels = decoded(number)
-        if pixels is None:
-            bad.add(number)
-            report([names[number]])
-        return pixels
-
-    def substitute(number: int) -> tuple[int, np.ndarray]:
-        for candidate in (*range(number, len(names)), *range(number)):
-            if (pixels := decode(candidate)) is not None:
-                return candidate, pixels
-        raise ValueError(f"folder: {root} holds no readable image any more")
-
-    def read(numbers: np.ndarray) -> Arrays:
-        report([])
-        found, pixels = zip(*map(substitute, numbers.tolist()), strict=True)
-        return np.stack(pixels), labels[list(found)]
-
-    def everything() -> Arrays:
-        images, kept = np.empty((len(names), *shape), np.uint8), np.zeros(len(names), bool)
-
-        def store(number: int) -> None:
-            if (pixels := decoded(number)) is not None:
-                images[number], kept[number] = pixels, True
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(store, range(len(names))))
-        report([name for name, good in zip(names, kept, strict=True) if not good])
-        if not kept.any():
-            raise ValueError(f"folder: {root} holds no readable PNG, JPEG or WebP image")
-        return (images, labels) if kept.all() else (images[kept], labels[kept])
-
+    of = _Pictures(held, names, labels, shape, image_size, way, white, unreadable)
     origin = str(root.absolute())
     counts = tuple(np.bincount(labels).tolist()) if class_names else ()
     about = facts.of_files(origin, root, names, counts)
-    return Source(f"folder:{path}", "train", len(names), shape, class_names, read, everything, "uint8", origin, about)
+    return Source(f"folder:{path}", "train", len(names), shape, class_names, of.read, of.everything, "uint8", origin, about)
+
+
+@dataclass
+class _Pictures:
+    """The pictures of a folder, decoded when they are asked for; a damaged one is noted and told once."""
+
+    held: Place
+    names: list[str]
+    labels: np.ndarray
+    shape: tuple[int, ...]
+    image_size: int | None
+    way: str
+    white: int
+    unreadable: list[str]  # told with the first damaged ones
+    bad: set[int] = field(default_factory=set)
+
+    def read(self, numbers: np.ndarray) -> Arrays:
+        """Returns pictures by their numbers, a damaged one replaced by the next that is readable."""
+        self._report([])
+        found, pixels = zip(*map(self._substitute, numbers.tolist()), strict=True)
+        return np.stack(pixels), self.labels[list(found)]
+
+    def everything(self) -> Arrays:
+        """Returns all that are readable.
+
+        Raises:
+            ValueError: when none is.
+        """
+        images, kept = np.empty((len(self.names), *self.shape), np.uint8), np.zeros(len(self.names), bool)
+
+        def store(number: int) -> None:
+            if (pixels := self._decoded(number)) is not None:
+                images[number], kept[number] = pixels, True
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(store, range(len(self.names))))
+        self._report([name for name, good in zip(self.names, kept, strict=True) if not good])
+        if not kept.any():
+            raise ValueError(f"folder: {self.held.root} holds no readable PNG, JPEG or WebP image")
+        return (images, self.labels) if kept.all() else (images[kept], self.labels[kept])
+
+    def _report(self, more: Sequence[str]) -> None:
+        named = self.unreadable + list(more)
+        self.unreadable.clear()
+        if named:
+            told = listed(named)
+            _log.warning("folder: %s: skipped %d that cannot be read as an image%s", self.held.root, len(named), told)
+
+    def _decoded(self, number: int) -> np.ndarray | None:
+        try:
+            with pictures.opened(self.held.content(self.names[number])) as image:
+                pixels = fit.picture(image, self.image_size, self.shape[-1], way=self.way, white=self.white)
+        except Exception:  # a damaged file makes Pillow raise nearly anything
+            return None
+        return pixels if pixels.shape == self.shape else None
+
+    def _substitute(self, number: int) -> tuple[int, np.ndarray]:
+        for candidate in (*range(number, len(self.names)), *range(number)):
+            if candidate in self.bad:
+                continue
+            if (pixels := self._decoded(candidate)) is not None:
+                return candidate, pixels
+            self.bad.add(candidate)
+            self._report([self.names[candidate]])
+        raise ValueError(f"folder: {self.held.root} holds no readable image any more")
 
 
 def _scan(held: Place, *, oriented: bool) -> tuple[list[_Header], list[str]]:
