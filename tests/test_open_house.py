@@ -647,7 +647,7 @@ def test_whole_numbers_for_latents_data_given_again_and_a_writer_that_leaves(tmp
         assert len(np.unique(found["images"], axis=0)) > 1
     with pytest.raises(FieldError, match=r"generator\.latent: it draws int32, but between whole numbers there is no way"):
         jaxgan.interpolate(run, out=tmp_path / "way.png")
-    with pytest.raises(FieldError, match=r"truncation: 0\.5, but latents of int32 have no threshold"):
+    with pytest.raises(ValueError, match=r"truncation: 0\.5, but latents of int32 have no threshold"):
         jaxgan.sample(run, truncation=0.5, out=tmp_path / "t.npz")
     with pytest.raises(FieldError, match=r"they were given in Python: name them with --data npz:FILE"):
         jaxgan.evaluate(run, metrics=["fid"], n=32)

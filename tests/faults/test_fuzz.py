@@ -221,7 +221,7 @@ NPZ = [
 def test_a_damaged_npz(tmp_path: Path, content: bytes, seed: int) -> None:
     (tmp_path / "x.npz").write_bytes(damaged(content, seed))
     with refused(ValueError):
-        (images, labels), _ = array.npz(tmp_path / "x.npz", None, None)
+        (images, labels), _ = array.npz(tmp_path / "x.npz", None, None, None)
         assert len(images) == len(labels)
 
 
@@ -242,7 +242,7 @@ def test_a_header_of_npy_that_claims_anything(tmp_path: Path, kind: str, shape: 
     with refused(ValueError):
         assert arrays.npy(tmp_path / "x.npy").nbytes <= len(body)
     with refused(ValueError):
-        array.npz(tmp_path / "x.npz", None, None)
+        array.npz(tmp_path / "x.npz", None, None, None)
 
 
 EXPORT = (FIXTURES / "format_2.safetensors").read_bytes()
