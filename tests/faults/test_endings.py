@@ -77,6 +77,7 @@ hosts.join("127.0.0.1:9", 2, 1)
 
 
 @pytest.mark.slow
+@pytest.mark.faults(2)
 def test_killed_in_the_middle_of_saves_it_ends_with_the_same_bits(tmp_path: Path) -> None:
     killed, alone, interval = tmp_path / "killed", tmp_path / "alone", 5
     words = f"--log-interval 1 --checkpoint-interval {interval} --keep-checkpoints 2"
@@ -99,6 +100,7 @@ def test_killed_in_the_middle_of_saves_it_ends_with_the_same_bits(tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.faults(2)
 def test_a_run_goes_on_from_eight_devices_with_one_and_with_four(tmp_path: Path) -> None:
     for devices, steps in ((8, 3), (1, 5), (4, 8)):
         status, said = Child(tmp_path, f"--log-interval 1 --steps {steps}", devices=devices).ends()
@@ -162,6 +164,7 @@ def test_a_signal_while_the_first_step_is_compiled_ends_it_at_once(
     assert rows_of(tmp_path) == [2]
 
 
+@pytest.mark.faults(3)
 def test_a_signal_ends_what_is_no_training_and_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C clears up at once; after the others the next command that writes there does."""
     statuses = {signal.SIGINT: 130, signal.SIGTERM: -signal.SIGTERM, signal.SIGHUP: -signal.SIGHUP}
