@@ -61,9 +61,10 @@ def told(experiment: Experiment) -> str:
     dataset = experiment.dataset
     assert dataset is not None
     facts = _facts(experiment)
-    many = "samples drawn without end" if dataset.size is None else f"{dataset.size:,} samples"
+    shape = f"{dataset.shape[0]} numbers" if len(dataset.shape) == 1 else "x".join(map(str, dataset.shape))
+    many = "samples" if dataset.size is None else f"{dataset.size:,} samples"
     parts = [
-        f"{many} of {'x'.join(map(str, dataset.shape))}{_units(dataset.units, facts)}",
+        f"{many} of {shape}{'' if dataset.size else ', drawn anew for each step'}{_units(dataset.units, facts)}",
         _classes(experiment, dataset, facts),
     ]
     where = f", from {facts.origin}" if facts.origin not in ("", dataset.name) else ""
@@ -80,14 +81,16 @@ def _facts(experiment: Experiment) -> Facts:
 def _units(units: Units | None, facts: Facts) -> str:
     if units is None:
         return ""
-    reach = "" if facts.least is None else f" {facts.least:g} to {facts.most:g}"
+    reach = "" if facts.least is None else f" from {facts.least:g} to {facts.most:g}"
     words = f", {units.dtype}{reach}"
+    if units.are_bytes:
+        return words
     if not units.low:
         wide = facts.least is not None and facts.most is not None and max(-facts.least, facts.most) > _WIDE
         return f"{words}, as they are" + ("; --data.measure minmax maps each to [-1, 1]" if wide else "")
     pairs = list(zip(units.low, units.high, strict=True))
     shown = ", ".join(f"{low:g} to {high:g}" for low, high in pairs[:4]) + (" .." if len(pairs) > 4 else "")
-    return f"{words}, of {shown}"
+    return f"{words}; {shown} become -1 to 1"
 
 
 def _classes(experiment: Experiment, dataset: Dataset, facts: Facts) -> str:

@@ -271,6 +271,6 @@ def _announce(run: runs.Run, experiment: Experiment, step: int) -> None:
     many = f"{count} GANs side by side, each with " if count > 1 else ""
     log.info("%s: %sG %s, D %s parameters", run.path, many, f"{g:,}", f"{d:,}")
     going_on = f"; going on from step {step}" if step else ""
-    log.info(
-        "%d steps of %d images on %d %s%s", recipe.steps, recipe.batch_size, jax.device_count(), device.device_kind, going_on
-    )
+    kind = "images" if len(experiment.shape.sample) == 3 else "samples"
+    where = f"{jax.device_count()} {device.device_kind}{going_on}"
+    log.info("%d steps of %d %s on %s", recipe.steps, recipe.batch_size, kind, where)
