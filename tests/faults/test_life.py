@@ -205,7 +205,8 @@ def test_a_run_removed_while_it_trains_is_a_run_again(tmp_path: Path) -> None:
         if moment.step == 3:
             shutil.rmtree(run)
 
-    train(TINY, run, callbacks=[jaxgan.Callback(remove, every_steps=3)])
+    # a writer may change the row that it is given
+    train(TINY, run, writers=[dict.clear], callbacks=[jaxgan.Callback(remove, every_steps=3)])
     assert jaxgan.load(run).state.step == TINY.steps
     assert train(TINY, run).recipe == TINY  # the same command is not refused
 
