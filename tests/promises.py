@@ -37,6 +37,7 @@ PROMISES = {
         "test_a_save_whose_folder_cannot_be_made_leaves_no_thread_to_wait_for",
         "test_on_a_full_disk_training_goes_on_and_gives_up_the_third_time",
         "test_the_last_state_takes_the_room_that_was_kept",
+        "test_a_run_removed_while_it_trains_is_a_run_again",
         "test_rows_wait_for_room_and_pictures_are_done_without",
         "test_outputs_that_cannot_be_written",
         "test_a_written_file_is_whole_or_the_old_one",

@@ -1,5 +1,6 @@
 """A pause of the loop: rows, pictures, callbacks and the checkpoint that are due, and whether training ends here."""
 
+import copy
 import functools
 import logging
 from collections.abc import Callable
@@ -109,8 +110,8 @@ def _written(
         if recipe.on_nan == "rollback" and (made := rollback.count(diary.run.path)):
             row["rollbacks"] = made  # so far
         rows.append(row)
-        for write in diary.writers:
-            _guarded("writers", functools.partial(write, row), failed)
+        for write in diary.writers:  # each has a row of its own, to change as it likes
+            _guarded("writers", functools.partial(write, copy.deepcopy(row)), failed)
         progress.show(row)
     if event.sample and healthy.any():
         records.draw(diary, seen)

@@ -10,6 +10,8 @@ from typing import IO
 import jax
 
 from jaxgan.core.types import GANState
+from jaxgan.recipes import record
+from jaxgan.system import files, hosts
 from jaxgan.training import checkpoint, runs
 
 log = logging.getLogger("jaxgan")
@@ -21,9 +23,10 @@ _FILES = 2**18  # bytes that a checkpoint's files take besides the arrays
 class Saver:
     """Saves the states of one training, and counts the saves that fail."""
 
-    def __init__(self, checkpoints: checkpoint.Checkpoints, reserve: IO[bytes] | None) -> None:
-        """Keeps an open folder of checkpoints and the room beside it, see `opened`."""
-        self._checkpoints, self._reserve = checkpoints, reserve
+    def __init__(self, run: runs.Run, checkpoints: checkpoint.Checkpoints, reserve: IO[bytes] | None) -> None:
+        """Keeps a run's open folder of checkpoints and the room beside it, see `opened`."""
+        self._checkpoints, self._reserve, self._record = checkpoints, reserve, run.path / record.FILE
+        self._recorded = files.read(self._record)
         self._failed = 0  # saves since the last one that succeeded
         self.steps = checkpoints.steps
 
@@ -49,6 +52,20 @@ class Saver:
                 return
             self._save_at_last(state, error, must=must)
         self._failed = 0
+        if hosts.is_first():
+            self._keep_record()
+
+    def _keep_record(self) -> None:
+        """Writes recipe.json anew where it has gone: without it the folder that was just saved in would be no run."""
+        try:
+            if self._record.is_file():
+                self._recorded = files.read(self._record)
+                return
+            files.write(self._record, self._recorded)
+        except OSError as error:
+            log.warning("%s has gone, and was not written anew: %s", self._record, error)
+            return
+        log.warning("%s had gone (was the run moved or removed?): it was written anew", self._record)
 
     def _save_at_last(self, state: GANState, error: checkpoint.SaveError, *, must: bool) -> None:
         """Saves once more, in the room that was kept; raises where that fails, and where training is to end for it."""
@@ -98,7 +115,7 @@ def opened(run: runs.Run, abstract: GANState, also: Callable[[], Container[int]]
         if jax.process_count() == 1:
             with contextlib.suppress(OSError, AttributeError):  # a full disk, or a system without such a call
                 reserve = held.enter_context(_reserved(run, checkpoint.bytes_of(abstract) * 5 // 4 + _FILES))
-        yield Saver(checkpoints, reserve)
+        yield Saver(run, checkpoints, reserve)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,6 +196,19 @@ def test_the_last_state_takes_the_room_that_was_kept(tmp_path: Path, monkeypatch
     with pytest.raises(checkpoint.SaveError, match=r"step 6 was saved in the room that was kept .* checkpoint is 6; "):
         train(TINY, tmp_path / "long")
     assert not list((tmp_path / "long" / "checkpoints").glob(".*"))
+
+
+def test_a_run_removed_while_it_trains_is_a_run_again(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def remove(moment: Any) -> None:
+        if moment.step == 3:
+            shutil.rmtree(run)
+
+    # a writer may change the row that it is given
+    train(TINY, run, writers=[dict.clear], callbacks=[jaxgan.Callback(remove, every_steps=3)])
+    assert jaxgan.load(run).state.step == TINY.steps
+    assert train(TINY, run).recipe == TINY  # the same command is not refused
 
 
 def test_rows_wait_for_room_and_pictures_are_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
