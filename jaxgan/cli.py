@@ -261,8 +261,8 @@ def _with_steps_of_its_run(found: sources.Found, words: list[str]) -> Recipe:
     folder = Path(path).expanduser()
     if given & {"--steps", "--overwrite"} or not record.is_run(folder):
         return found.recipe
-    steps, recipe = int(record.read(folder).recipe["steps"]), found.recipe
-    if steps == recipe.steps:
+    steps, recipe = record.read(folder).recipe.get("steps"), found.recipe
+    if not isinstance(steps, int) or steps == recipe.steps:  # what is damaged is told where the run is read
         return recipe
     log = logging.getLogger("jaxgan")
     if found.name not in NAMES:

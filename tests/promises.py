@@ -19,12 +19,14 @@ PROMISES = {
     "Streams that close, clocks that jump and threads end no training": (
         "test_streams_that_are_gone_end_nothing",
         "test_a_thread_that_is_not_the_main_one_trains_while_the_clock_jumps",
+        "test_an_interrupt_that_a_callback_raises_is_its_error",
     ),
     "One process trains a run; others read it meanwhile": (
         "test_the_lock_ends_with_its_process",
         "test_a_forked_child_does_not_hold_the_lock_of_a_process_that_was_killed",
         "test_no_conversion_overwrites_a_run_that_is_in_use",
         "test_a_checkpoint_that_goes_while_it_is_read_is_not_called_damaged",
+        "test_a_run_that_another_took_over_is_left_to_it",
     ),
     "One process of several that dies, or a coordinator that is not there, is named in bounded time": (
         "test_where_one_of_two_processes_dies_the_other_ends_with_a_word",

@@ -38,26 +38,42 @@ def held(folder: Path) -> Iterator[None]:
         yield
         return
     path = folder / NAME
-    number = _taken(path)
-    _numbers.add(number)
+    _held[path] = _taken(path)
     try:
         yield
     finally:
-        _numbers.discard(number)
-        with contextlib.suppress(OSError):  # the folder may be gone, or closed to writing by now
-            if _is_at(number, path):
-                path.unlink()
-        os.close(number)
+        number = _held.pop(path, None)
+        if number is not None:  # as it is in a forked child
+            with contextlib.suppress(OSError):  # the folder may be gone, or closed to writing by now
+                if _is_at(number, path):
+                    path.unlink()
+            os.close(number)
 
 
-_numbers: set[int] = set()  # descriptors of locks that are held
+def keep(folder: Path) -> None:
+    """Takes a lock that this process holds once more where its folder was removed or moved meanwhile, and makes the folder.
+
+    Raises:
+        Held: when another process has begun there since.
+        OSError: when the folder cannot be made, or the file not be opened.
+    """
+    path = folder / NAME
+    number = _held.get(path)
+    if number is None or _is_at(number, path):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    _held[path] = _taken(path)
+    os.close(number)
+
+
+_held: dict[Path, int] = {}  # locks that this process holds, with their descriptors
 
 
 def _let_go() -> None:
     """Closes them in a forked child: it shares the locks, and would hold them for longer than its parent lives."""
-    for number in _numbers:
+    for number in _held.values():
         os.close(number)
-    _numbers.clear()
+    _held.clear()
 
 
 if hasattr(os, "register_at_fork"):

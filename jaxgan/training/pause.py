@@ -153,7 +153,7 @@ def _guarded(field: str, act: Callable[[], Any], failed: list[recipes.UserCodeEr
     """Returns what a function of the user's returns; what it raises is kept until the state is saved."""
     try:
         return act()
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:  # signals have handlers of their own here
         failed.append(recipes.UserCodeError(field, error))
         return None
 

@@ -11,7 +11,7 @@ import jax
 
 from jaxgan.core.types import GANState
 from jaxgan.recipes import record
-from jaxgan.system import files, hosts
+from jaxgan.system import files, hosts, lock
 from jaxgan.training import checkpoint, runs
 
 log = logging.getLogger("jaxgan")
@@ -43,6 +43,7 @@ class Saver:
         Raises:
             SaveError: when training is to end, with the last good checkpoint and what to do.
         """
+        hosts.together(self._keep_lock)
         try:
             self._checkpoints.save(state, wait=True)
         except checkpoint.SaveError as error:
@@ -54,6 +55,19 @@ class Saver:
         self._failed = 0
         if hosts.is_first():
             self._keep_record()
+
+    def _keep_lock(self) -> None:
+        """Ends training where another process has begun in this folder, which was removed or moved meanwhile."""
+        if not hosts.is_first():
+            return
+        try:
+            lock.keep(self._record.parent)
+        except lock.Held as error:
+            raise checkpoint.SaveError(
+                f"{self._record.parent} was removed or moved, and {error}; nothing is saved there"
+            ) from error
+        except OSError as error:
+            log.warning("%s has gone, and cannot be made anew: %s", self._record.parent, error)
 
     def _keep_record(self) -> None:
         """Writes recipe.json anew where it has gone: without it the folder that was just saved in would be no run."""

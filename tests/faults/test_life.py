@@ -211,6 +211,31 @@ def test_a_run_removed_while_it_trains_is_a_run_again(tmp_path: Path) -> None:
     assert train(TINY, run).recipe == TINY  # the same command is not refused
 
 
+def test_a_run_that_another_took_over_is_left_to_it(tmp_path: Path) -> None:
+    run, taken = tmp_path / "run", list[int]()
+
+    def take(moment: Any) -> None:
+        if moment.step == 3:
+            run.rename(tmp_path / "moved")
+            run.mkdir()
+            taken.append(lock._taken(run / lock.NAME))  # as another process would
+
+    with pytest.raises(checkpoint.SaveError, match=rf"run was removed or moved, and process {os.getpid()} on "):
+        train(TINY, run, callbacks=[jaxgan.Callback(take, every_steps=3)])
+    os.close(taken[0])
+    assert checkpoint.saved_steps(tmp_path / "moved" / "checkpoints") == [2]
+    assert not (run / "checkpoints").exists()
+
+
+def test_an_interrupt_that_a_callback_raises_is_its_error(tmp_path: Path) -> None:
+    def interrupts(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(jaxgan.recipes.UserCodeError, match="callbacks: it raised KeyboardInterrupt"):
+        train(TINY, tmp_path, callbacks=[jaxgan.Callback(interrupts, every_steps=3)])
+    assert checkpoint.saved_steps(tmp_path / "checkpoints") == [2, 3]
+
+
 def test_rows_wait_for_room_and_pictures_are_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = train(TINY, tmp_path)
     metrics = run.metrics.read_bytes()
