@@ -1,3 +1,5 @@
+__version__: str
+
 from . import data as data
 from . import nets as nets
 from . import pictures as pictures

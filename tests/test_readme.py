@@ -7,6 +7,7 @@ from pathlib import Path
 import promises
 import pytest
 
+import jaxgan
 from jaxgan import cli, recipes
 from jaxgan.training.experiment import build, open_data
 
@@ -99,3 +100,10 @@ def test_the_address_is_that_of_the_project() -> None:
         addresses = re.findall(r"github(?:\.com)?/([\w.-]+/[\w.-]+)", file.read_text())
         assert addresses
         assert {each.removesuffix(".git") for each in addresses} == {address.removeprefix("https://github.com/")}, file
+
+
+def test_the_citation_is_of_this_version() -> None:
+    words = dict(re.findall(r"^([a-z-]+): (.+)$", (ROOT / ".github/CITATION.cff").read_text(), re.MULTILINE))
+    assert words["cff-version"] == "1.2.0"
+    assert words["version"] == jaxgan.__version__
+    assert f"## {jaxgan.__version__}" in (ROOT / ".github/CHANGELOG.md").read_text()

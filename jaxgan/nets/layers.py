@@ -158,7 +158,7 @@ class BatchNorm(nn.Module):
 
     momentum: float = 0.9  # share of the running statistics kept; PyTorch's momentum is 1 - 0.9
     epsilon: float = 1e-5
-    scale_init: Initializer = nn.initializers.ones
+    scale_init: Initializer = nn.initializers.constant(1.0)
     affine: bool = True  # False: no scale and no bias
 
     @nn.compact

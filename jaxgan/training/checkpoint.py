@@ -549,4 +549,4 @@ def _unraisable(args: "sys.UnraisableHookArgs") -> None:
         _outer[-1](args)
 
 
-_outer: list[Callable[["sys.UnraisableHookArgs"], Any]] = []
+_outer: list[Callable[[Any], Any]] = []
