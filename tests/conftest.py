@@ -46,6 +46,26 @@ def _caches(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["TFDS_DATA_DIR"] = str(folder / "tensorflow_datasets")
 
 
+# Files whose tests take most of the time; the others are the fast subset, `pytest -m fast`.
+_WORDS = """
+    devices hosts resume r3gan notebooks open_house protocol sweep train cli options evaluate_images evaluate theory
+    mixtures typing convert bench portable stylegan2 stylegan2_reference sngan dcgan layers bridges features
+    data_processes data_units extractors docs_build life endings files fuzz gan plan augment data_truth checkpoint
+    inception verdict
+"""
+_LONG = set(_WORDS.split())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the fast subset."""
+    for item in items:
+        long = item.path.stem.removeprefix("test_") in _LONG or {"slow", "real_data"} & {
+            each.name for each in item.iter_markers()
+        }
+        if not long:
+            item.add_marker("fast")
+
+
 _started: list["subprocess.Popen[Any]"] = []
 
 

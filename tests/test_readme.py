@@ -67,7 +67,8 @@ def test_the_table_of_faults_is_the_suite_s() -> None:
     assert {name for names in promises.PROMISES.values() for name in names} <= there
 
 
-def test_every_command_it_shows_parses(tiny_run: Path) -> None:
+def test_every_command_it_shows_parses(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "my.py").write_text(OWN)
     commands = "|".join(name.split()[0] for name in cli.COMMANDS)
     shown = re.findall(rf"^(?:.*&& )?jaxgan ((?:{commands})\b.*)$", README, re.MULTILINE)
     assert len(shown) >= 6
@@ -75,6 +76,8 @@ def test_every_command_it_shows_parses(tiny_run: Path) -> None:
         command, words = cli._command(line.partition("#")[0].split())
         if command == "train" and words and words[0].startswith("runs/"):
             words[0] = str(tiny_run)
+        if command == "train" and words and words[0] == "my.py":
+            words[0] = str(tmp_path / "my.py")
         kind, _ = cli.COMMANDS[command]
         assert isinstance(cli._arguments(command, kind, words)[0], kind)
 
