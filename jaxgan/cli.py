@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import re
 import sys
 import textwrap
 import traceback
@@ -305,10 +306,11 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
 
 
 def _words(error: BaseException) -> str:
-    """Returns an error's message; of one of the system's `FILE: REASON`, without its number."""
+    """Returns an error's message, a word of more than 300 characters cut; of one of the system's `FILE: REASON` alone."""
+    words = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error) or type(error).__name__
+        words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return re.sub(r"\S{300,}", lambda long: f"{long[0][:200]}..{long[0][-20:]}", words)
 
 
 def _out_of_memory(arguments: Any) -> str:

@@ -56,6 +56,7 @@ MISTAKES = [
     ("train --epochs 3", "--epochs: no such option", "training is counted in --steps"),
     ("train digits mnist", "mnist: one word too many", "the recipe or run comes first and alone"),
     ("train --steps 8k --batch-size 2k", "batch_size: 2000", "digits/train holds 1797 images"),
+    (f"train --data.measure {'9' * 900}", "--data.measure: '999", "9..999"),
     ("train --batch-size 2e3", "batch_size: 2000", "digits/train holds 1797 images"),
     ("train --steps 1.5", "--steps: '1.5' is not allowed", "INT"),
     ("train --data.conditional false", "--data.conditional: it takes no value", "--data.no-conditional"),
