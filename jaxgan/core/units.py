@@ -30,7 +30,7 @@ BYTES = Units("uint8", (0.0,), (255.0,))
 
 
 class Facts(NamedTuple):
-    """What a data set is, as a run tells and records it."""
+    """Facts about a data set, which a run tells and records."""
 
     origin: str  # name or path
     counts: tuple[int, ...]  # samples of each class; () where there are no labels, or they were not read
