@@ -287,3 +287,10 @@ def test_no_global_state_of_matplotlib_is_touched():
     before = set(sys.modules)
     pictures.scatter(np.zeros((3, 2)))
     assert "matplotlib.pyplot" not in set(sys.modules) - before
+
+
+def test_frames_larger_than_an_encoder_takes_are_made_smaller(tmp_path):
+    for name in ("a.webp", "a.gif"):
+        pictures.animation([Image.new("L", (49_234, 20), shade) for shade in (0, 200)], tmp_path / name)
+        with Image.open(tmp_path / name) as made:
+            assert (made.size, made.n_frames) == ((7_034, 3), 2)

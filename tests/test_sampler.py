@@ -149,3 +149,15 @@ def test_what_a_file_needs_not_is_not_loaded(tmp_path: Path) -> None:
     code += "except FileNotFoundError: print(sorted({'flax', 'optax', 'orbax', 'tensorflow_datasets'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_samples_compute_and_compare_as_an_array_does() -> None:
+    images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1)
+    samples = portable.Samples(images, np.zeros(3, np.int32), portable.About((2, 2, 1), 0, (), 4, "float32", mapped=False))
+    assert (samples == images).all()
+    assert ((samples / 255.0) == images / 255.0).all()
+    assert ((1.0 - samples) == 1.0 - images).all()
+    assert (samples.mean(), samples.min(), samples.reshape(3, -1).shape, samples.ndim) == (5.5, 0, (3, 4), 4)
+    assert np.asarray(samples, np.float32).dtype == np.float32
+    with pytest.raises(AttributeError, match="nothing"):
+        print(samples.nothing)

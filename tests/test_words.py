@@ -185,3 +185,27 @@ def test_what_takes_long_says_so_and_what_does_not_is_silent(
     with plan._told_when_long("a minute"):
         time.sleep(0.5)
     assert capsys.readouterr().err == "a minute\n"
+
+
+def test_parts_of_a_gan_by_hand_are_checked_when_it_is_made() -> None:
+    z, labels, x = jnp.zeros((1, 3)), jnp.zeros(1, jnp.int32), jnp.zeros((1, 8, 8, 1))
+    parts: dict[str, Any] = {
+        "generator": jaxgan.from_linen(jaxgan.nets.mlp.Generator((4,), (8, 8, 1)), z, labels),
+        "discriminator": jaxgan.from_linen(jaxgan.nets.mlp.Discriminator((4,)), x, labels),
+        "loss": jaxgan.losses.hinge,
+        "g_optimizer": optax.sgd(0.1),
+        "d_optimizer": optax.sgd(0.1),
+        "latent_dim": 3,
+    }
+    gan = jaxgan.make_gan(**parts)
+    wrong = {"generator": object(), "loss": "hinge", "g_optimizer": optax.adam, "discriminator": jaxgan.Network}
+    for name, part in wrong.items():
+        with pytest.raises(FieldError, match=rf"^{name}: (a|the class) \w+, but it must be a "):
+            jaxgan.make_gan(**parts | {name: part})
+    with pytest.raises(FieldError, match=r"^loss: the class Loss, but it must be a jaxgan.Loss"):
+        jaxgan.make_gan(**parts | {"loss": jaxgan.Loss})
+    state = gan.init(jax.random.key(0))
+    with pytest.raises(FieldError, match=r"^batch: a .*, but it must be a dict"):
+        gan.step(state, jnp.zeros((4, 8, 8, 1)), jax.random.key(0))
+    with pytest.raises(FieldError, match=r"^weights: a Player, but they must be state.ema"):
+        gan.sample(state.g, jax.random.key(0), n=2)

@@ -224,6 +224,8 @@ def sample(
         index = first + jnp.arange(labels.shape[0])
         z = jax.vmap(lambda i: game.latent(jax.random.fold_in(key, i), (game.latent_dim,)))(index)
     generator, noise_key = game.generator, jax.random.fold_in(key, 2**32 - 1)  # z is drawn from those of the indices
+    if isinstance(weights, t.Player):
+        raise FieldError("weights", "a Player", "they must be state.ema, or jaxgan.Weights(player.params, player.stats)")
     params, stats = weights.ema if isinstance(weights, t.GANState) else weights
     if truncation is None:
         return generator.apply(params, stats, z, labels, noise_key, train=False)[0]

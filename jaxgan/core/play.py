@@ -1,7 +1,7 @@
 """The moves of the game: the rules, the random draws of one step, one update of one player, averages."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -57,7 +57,7 @@ LossOf = Callable[[Game, t.PyTree, t.Player, Any, Draw], tuple[jax.Array, tuple[
 
 
 def checked(game: Game) -> Game:
-    """Checks the numbers of a game, and lets both optimizers take the images shown.
+    """Checks the parts and the numbers of a game, and lets both optimizers take the images shown.
 
     Args:
         game: as given by the user.
@@ -66,8 +66,9 @@ def checked(game: Game) -> Game:
         The game, with optimizers whose `update` takes `images`.
 
     Raises:
-        ValueError: when a number is out of range, or a penalty has no weight.
+        FieldError: when a part is of another kind, a number out of range, or a penalty without its weight.
     """
+    _check_parts(game)
     _check_at_least(1, int, latent_dim=game.latent_dim, disc_steps=game.disc_steps, accumulate=game.accumulate)
     _check_at_least(1, int, penalty_interval=game.penalty_interval, g_penalty_interval=game.g_penalty_interval)
     step, images = game.counted_from
@@ -79,6 +80,21 @@ def checked(game: Game) -> Game:
         raise FieldError("gamma", "None", "a penalty needs its weight")
     g, d = map(optax.with_extra_args_support, (game.g_optimizer, game.d_optimizer))
     return game._replace(g_optimizer=g, d_optimizer=d)
+
+
+def _check_parts(game: Game) -> None:
+    for name in ("generator", "discriminator"):
+        if not isinstance(part := getattr(game, name), t.Network):
+            raise FieldError(name, _kind(part), "it must be a jaxgan.Network, as jaxgan.from_linen makes one")
+    if not isinstance(game.loss, t.Loss):
+        raise FieldError("loss", _kind(game.loss), "it must be a jaxgan.Loss, such as jaxgan.losses.hinge")
+    for name in ("g_optimizer", "d_optimizer"):
+        if not all(callable(getattr(getattr(game, name), each, None)) for each in ("init", "update")):
+            raise FieldError(name, _kind(getattr(game, name)), "it must be a transformation of Optax, such as optax.adam(1e-3)")
+
+
+def _kind(value: Any) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
 def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[list[Draw], Draw]:
@@ -256,6 +272,8 @@ def _is_inexact(x: jax.Array) -> bool:
 
 def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) -> int:
     """Images of one update, when the batch can be cut that way."""
+    if not isinstance(batch, Mapping):
+        raise FieldError("batch", _kind(batch), 'it must be a dict, {"image": [B, ...]}')
     if "image" not in batch:
         held = ", ".join(batch) or "nothing"
         raise FieldError("batch", f"it holds {held}", "it needs image [B, ...], and label [B] where there are classes")

@@ -16,6 +16,7 @@ from jaxgan.pictures.writing import MOVING, check_path, format_of
 from jaxgan.system import files, images
 
 _log = logging.getLogger("jaxgan")
+_LARGEST = 8_192  # pixels of a frame's side; WebP has room for 16,383, and no screen for so many
 
 
 def frames(paths: Iterable[Path]) -> list[tuple[Path, Image.Image]]:
@@ -37,7 +38,7 @@ def animation(frames: Iterable[Image.Image], path: str | os.PathLike[str], *, mi
     """Writes pictures as an endless animation.
 
     Args:
-        frames: pictures of one size.
+        frames: pictures of one size; larger ones than 8,192 pixels are made smaller.
         path: the file, `.webp` or `.gif`. A GIF has 256 colours, here the same ones in all frames: with a palette
             for each, colours flicker.
         milliseconds: time of a frame, or of each; a GIF knows only tens of them.
@@ -49,6 +50,7 @@ def animation(frames: Iterable[Image.Image], path: str | os.PathLike[str], *, mi
     path, frames = check_path(path, MOVING), list(frames)
     if not frames or len({frame.size for frame in frames}) > 1:
         raise ValueError(f"frames: {len(frames)} of sizes {sorted({f.size for f in frames})}, but one size and one or more")
+    frames = [_within(frame) for frame in frames]
     times = [milliseconds] * len(frames) if isinstance(milliseconds, int) else list(milliseconds)
     if min(times) < 1 or len(times) != len(frames):
         raise ValueError(f"milliseconds: {milliseconds}, but it must be at least 1, for each of {len(frames)} frames")
@@ -59,6 +61,11 @@ def animation(frames: Iterable[Image.Image], path: str | os.PathLike[str], *, mi
     else:
         options |= {"lossless": True, "method": 2} if grey else {"quality": 90, "method": 4}
     files.write(path, lambda file: frames[0].save(file, format_of(path), append_images=frames[1:], **options))
+
+
+def _within(frame: Image.Image) -> Image.Image:
+    factor = -(-max(frame.size) // _LARGEST)
+    return frame if factor == 1 else frame.reduce(factor)
 
 
 def progress(there: Sequence[tuple[Path, Image.Image]], path: str | os.PathLike[str], *, titles: bool, most: int = 32) -> None:

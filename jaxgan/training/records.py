@@ -103,22 +103,22 @@ def seen_by_all(state: GANState, recipe: Recipe) -> GANState:
 
 def draw(diary: Diary, seen: GANState) -> None:
     assert diary.watch is not None
-    with _without_room("a picture"):
+    with _picture("a picture"):
         pictures.write(diary.watch.picture(seen), diary.run.samples / f"{int(seen.step):06d}.png")
 
 
 @contextmanager
-def _without_room(what: str) -> Iterator[None]:
-    """Goes on without a picture that cannot be written: it is not worth a run."""
+def _picture(what: str) -> Iterator[None]:
+    """Goes on without a picture that cannot be drawn or written: it is not worth a run."""
     try:
         yield
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:  # the encoders of pictures raise each of them
         log.warning("%s was not written: %s", what, error)
 
 
 def finish(run: runs.Run, equilibrium: float | None) -> None:
     """The pictures of the whole run: made when it ends or stops."""
-    with _without_room("curves.png or progress.webp"):
+    with _picture("curves.png or progress.webp"):
         _draw_whole(run, equilibrium)
 
 

@@ -65,8 +65,8 @@ class Functions(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
-    """Samples with their classes: an array to NumPy, and a picture in a notebook.
+class Samples(np.lib.mixins.NDArrayOperatorsMixin):
+    """Samples with their classes: an array in all that it does, and a picture in a notebook.
 
     Attributes:
         images: `[N, ...]` in the dtype and units of the data, uint8 `[N, H, W, C]` of pictures in 8 bits.
@@ -108,6 +108,17 @@ class Samples:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Returns `images`, as `np.asarray` asks for them."""
         return np.array(self.images, dtype) if copy else np.asarray(self.images, dtype)
+
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """Computes with `images`, so that arithmetic and comparison are an array's."""
+        arrays = (each.images if isinstance(each, Samples) else each for each in inputs)
+        return getattr(function, method)(*arrays, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns an attribute of `images`, such as `mean` or `reshape`."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.images, name)
 
     def __repr__(self) -> str:
         """Says what they are instead of printing every number."""
@@ -221,7 +232,7 @@ class Sampler:
         if isinstance(number, (int, np.integer)) and not isinstance(number, bool) and number in asked:
             return [asked.index(int(number))]
         allowed = f"the classes are {listed(names or list(map(str, asked)))}"
-        near = difflib.get_close_matches(text or "", names, n=1)
+        near = [] if (text or "").isdecimal() else difflib.get_close_matches(text or "", names, n=1)
         raise ValueError(f"labels: {label}, but {allowed}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
     def _checked_latents(self, z: Any) -> np.ndarray:
