@@ -202,9 +202,9 @@ def _command_of(words: list[str], *, own: bool = False) -> None:
         print(_usage())
         sys.exit(0 if words else 2)
     if words[0] == "--version":
-        from importlib.metadata import version
+        from jaxgan.system import versions
 
-        print(f"jaxgan {version('jaxgan')}")
+        print(f"jaxgan {versions.of('jaxgan')}")
         sys.exit(0)
     if words[0] == "--complete":  # the shell asks, at every tab
         from jaxgan.commands.completion import candidates

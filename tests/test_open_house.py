@@ -395,7 +395,7 @@ BAD = {
     "nameless.py": (
         "import jaxgan\ndef make(): return jaxgan.Loss(d=lambda r, f: f - r, g=lambda r, f: -f)\n"
         "recipe = jaxgan.Recipe(data='ring', generator='mlp', discriminator='mlp', loss=make())\n",
-        "it must stand at the top level of a file",
+        "at the top level of a file give it one, `mine = ..`",
     ),
     **{f"{name}.py": (HEAD + own, told) for name, (own, told) in WRONG.items()},
     "data.py": (

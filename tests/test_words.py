@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -18,9 +19,11 @@ import jaxgan
 from jaxgan import cli, recipes
 from jaxgan.commands import options, plan, values
 from jaxgan.commands.arguments import Evaluate, Sample
-from jaxgan.recipes import MLP, Recipe, record
+from jaxgan.recipes import MLP, Recipe, check, formats, record
 from jaxgan.recipes.table import unknown
+from jaxgan.system import versions
 from jaxgan.system.messages import FieldError
+from jaxgan.training.callbacks import Moment
 
 KEY = jax.random.key(0)
 
@@ -209,3 +212,40 @@ def test_parts_of_a_gan_by_hand_are_checked_when_it_is_made() -> None:
         gan.step(state, jnp.zeros((4, 8, 8, 1)), jax.random.key(0))
     with pytest.raises(FieldError, match=r"^weights: a Player, but they must be state.ema"):
         gan.sample(state.g, jax.random.key(0), n=2)
+
+
+class Undressed(nn.Module):
+    @nn.compact
+    def __call__(self, z: jax.Array) -> jax.Array:
+        return nn.Dense(64)(z).reshape(-1, 8, 8, 1)
+
+
+def test_a_module_in_place_of_the_part_that_makes_it_is_told_how_to_become_one(tiny_recipe: Any) -> None:
+    with pytest.raises(FieldError, match=r"^generator: a Undressed, but a recipe takes a part .* returns jaxgan.from_linen\(..\)$"):
+        check(dataclasses.replace(tiny_recipe, generator=Undressed()))
+    with pytest.raises(FieldError, match=r"^module: the class Undressed, but .* flax.linen; did you mean Undressed\(..\)\?$"):
+        jaxgan.from_linen(Undressed, jnp.zeros((1, 3)))
+    with pytest.raises(FieldError, match=r"^g_optimizer: Gradient\w+ without a name, but .* give it one, `mine = ..`"):
+        formats.to_dict(dataclasses.replace(tiny_recipe, g_optimizer=optax.adam(1e-3)))
+
+
+def test_fields_of_a_recipe_are_arguments_of_training(tmp_path: Path, tiny_recipe: Any, tiny_run: Path) -> None:
+    with pytest.raises(FieldError, match=r"^epochs: no such argument: jaxgan.train and a recipe have none of that name"):
+        jaxgan.train("digits", tmp_path / "run", epochs=3)
+    with pytest.raises(FieldError, match=r"^stepz: no such argument: .* did you mean 'steps'\?$"):
+        jaxgan.train("digits", tmp_path / "run", stepz=3)
+    with pytest.raises(FieldError, match=r"^batch_size: 0, but "):
+        jaxgan.train("digits", tmp_path / "run", batch_size=0)
+    with pytest.raises(FieldError, match=r"--change; in Python change=True"):
+        jaxgan.train(tiny_recipe, tiny_run, batch_size=16)
+    assert not (tmp_path / "run").exists()
+    assert jaxgan.train(tiny_recipe, tiny_run, steps=tiny_recipe.steps).recipe == tiny_recipe
+
+
+def test_what_holds_many_numbers_prints_a_line(tiny_run: Path) -> None:
+    loaded = jaxgan.load(tiny_run)
+    assert repr(loaded.gan) == "GAN(init, step, sample)"
+    moment = Moment(12, 96, loaded.state, loaded.gan, {"step": 12}, frozenset({"row", "end"}))
+    assert repr(moment) == "Moment(step=12, images=96, row of 1 figures, due: end, row)"
+    assert len(repr(loaded)) < 400
+    assert versions.of("jaxgan") == jaxgan.__version__

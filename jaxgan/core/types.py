@@ -241,6 +241,10 @@ class GAN(NamedTuple):
     step: GANStep
     sample: GANSample
 
+    def __repr__(self) -> str:
+        """Names the three functions instead of printing all that they hold."""
+        return "GAN(init, step, sample)"
+
 
 class Dataset(NamedTuple):
     """A named source of samples; its batches are a pure function of the seed and the step."""

@@ -9,6 +9,7 @@ from flax.core.scope import LazyRng
 
 from jaxgan.core.types import Key, Network, PyTree
 from jaxgan.nets.nested import check_example
+from jaxgan.system.messages import FieldError
 
 
 @runtime_checkable
@@ -40,8 +41,9 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
         A `Network`.
 
     Raises:
-        ValueError: when `example` holds no or more than two arrays.
+        FieldError: when `module` is none, or `example` holds no or more than two arrays.
     """
+    _check_module(module)
     check_example(example)
     takes_train = "train" in inspect.signature(type(module).__call__).parameters
 
@@ -89,6 +91,13 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
         return images
 
     return Network(init, apply, depends_on_batch, styles, synthesize)
+
+
+def _check_module(module: Any) -> None:
+    if not isinstance(module, nn.Module):
+        kind = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
+        made = f"; did you mean {module.__name__}(..)?" if isinstance(module, type) and issubclass(module, nn.Module) else ""
+        raise FieldError("module", kind, f"it must be a module of flax.linen{made}")
 
 
 def _streams(key: Key) -> dict[str, Any]:

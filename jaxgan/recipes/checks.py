@@ -48,6 +48,9 @@ def _check_part(name: str, value: Any) -> None:
     if name == "data" and hasattr(value, "__array__"):
         told = "a recipe records its data by name: give a function that returns them, or in Python jaxgan.train(.., dataset=)"
         raise FieldError(name, _kind(value), told)
+    if (library := _of_networks(value)) is not None:
+        told = f"a recipe takes a part that makes it: a frozen dataclass whose build(self, shape) returns jaxgan.{library}(..)"
+        raise FieldError(name, _kind(value), told)
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         other = "an optax.GradientTransformation, " if name.endswith("optimizer") else ""
         raise FieldError(name, _kind(value), f"it must be a frozen dataclass with a method build, {other}or a name")
@@ -62,6 +65,16 @@ def _check_part(name: str, value: Any) -> None:
             raise FieldError(name, _kind(value), "it has no field latent_dim, the length of z")
         if length < 1:
             raise FieldError("generator.latent_dim", length, "it must be at least 1")
+
+
+def _of_networks(value: Any) -> str | None:
+    """Returns the function that takes a value's kind of module; None of what is no module."""
+    libraries = {"flax.linen": "from_linen", "flax.nnx": "from_nnx", "equinox": "from_equinox"}
+    kinds = (value if isinstance(value, type) else type(value)).__mro__
+    if any(callable(vars(kind).get("build")) for kind in kinds):
+        return None
+    homes = (each for kind in kinds for each in libraries if f"{kind.__module__}.".startswith(f"{each}."))
+    return next((libraries[home] for home in homes), None)
 
 
 def _check_annotated(name: str, kind: type) -> None:

@@ -159,8 +159,11 @@ def reference(value: Any, field_: str) -> str:
         for name, found in list(vars(module).items()):
             if found is value:
                 return _referring(module, name)
-    kind = f"class {value.__qualname__}" if isinstance(value, type) else f"{type(value).__name__} without a name"
-    raise FieldError(field_, kind, "a recipe records it by its name, so it must stand at the top level of a file")
+    if isinstance(value, type):
+        told = "a recipe records it by its name, so it must stand at the top level of a file"
+        raise FieldError(field_, f"class {value.__qualname__}", told)
+    told = "a recipe records it by its name: at the top level of a file give it one, `mine = ..`, and use `mine` in the recipe"
+    raise FieldError(field_, f"{type(value).__name__} without a name", told)
 
 
 def _referring(module: ModuleType, name: str) -> str:

@@ -21,6 +21,11 @@ class Moment(NamedTuple):
     row: dict[str, Any]  # the latest row of metrics; {} before the first
     due: frozenset[str]  # what else is done now: "row", "sample", "checkpoint", "end"
 
+    def __repr__(self) -> str:
+        """Tells when it is and what is due instead of printing every number."""
+        due = ", ".join(sorted(self.due)) or "nothing"
+        return f"Moment(step={self.step}, images={self.images}, row of {len(self.row)} figures, due: {due})"
+
 
 class Act(Protocol):
     """A callback's function."""

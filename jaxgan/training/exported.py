@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from jaxgan.core import gan, latents
 from jaxgan.core.types import Images, Latents, Weights
 from jaxgan.recipes import UserCodeError
-from jaxgan.system import environment
+from jaxgan.system import environment, versions
 from jaxgan.system.messages import FieldError
 from jaxgan.training.sampler import Generator
 from jaxgan.weights import portable
@@ -47,7 +46,7 @@ def to_bytes(generator: Generator, weights: Weights, about: dict[str, Any]) -> b
         "generator": generator.about._asdict(),
         "made": "in [-1, 1]; `generator.units` holds dtype, least and most of the data: low + (x + 1) (high - low) / 2",
         "platforms": list(PLATFORMS),
-        "versions": {name: version(name) for name in ("jaxgan", "jax", "jaxlib")},
+        "versions": {name: versions.of(name) for name in ("jaxgan", "jax", "jaxlib")},
         "window": portable.WINDOW,
     }
     return portable.pack(header | about, programs, leaves)

@@ -7,7 +7,6 @@ import math
 import shutil
 import zlib
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from typing import Any, NamedTuple, TypeVar
@@ -22,7 +21,7 @@ from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, code, formats, record
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import environment, files, hosts, lock
+from jaxgan.system import environment, files, hosts, lock, versions
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, metrics, recorded
 from jaxgan.training.callbacks import Writer
@@ -47,6 +46,9 @@ _OURS = (
 )
 _HELD: dict[tuple[Path, int, int | None, int], Sampler] = {}  # of `Run.sample`
 _MOST_HELD = 4
+# The option of the command line, and beside it the argument of `jaxgan.train`.
+_RUN, _CHANGE = "--run; in Python run=", "--change; in Python change=True"
+_ACCEPT, _OVERWRITE = "--accept-code; in Python accept_code=True", "--overwrite; in Python overwrite=True"
 _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -172,6 +174,10 @@ class Loaded(_Pair):
     """A GAN and its state, `gan, state = jaxgan.load(run)`; `jaxgan.load(run).sample(n=16)` shows what it makes."""
 
     _sampler: Callable[[], Sampler]
+
+    def __repr__(self) -> str:
+        """Counts instead of printing every number."""
+        return f"Loaded({self.gan}, {self.state})"
 
     def sample(
         self, n: int | None = None, seed: int = 0, labels: Any = None, *, z: Any = None, truncation: float | None = None
@@ -609,22 +615,22 @@ def _check_same(old: record.Record, new: Run, wish: Wish, data: dict[str, Any]) 
         found = [f"data: shape {old.sample}, {old.classes} classes -> {new.shape.sample}, {new.shape.classes}"]
     if found and not wish.change:
         own = f"`jaxgan train {shown(old.path)}` goes on with its own recipe; else"
-        remedy = f"{own} name another folder with --run, go on with this one by --change, or start anew with --overwrite"
+        remedy = f"{own} name another folder ({_RUN}), go on with this one ({_CHANGE}), or start anew ({_OVERWRITE})"
         raise FieldError("run", f"{old.path} was trained with another recipe ({'; '.join(found)})", remedy, link=": ")
     others_ = recorded.changes_told(recorded.differences(old.content["data"], data))
     if others_ and not wish.change:
-        remedy = "name another folder with --run, go on with them by --change, or start anew with --overwrite"
+        remedy = f"name another folder ({_RUN}), go on with them ({_CHANGE}), or start anew ({_OVERWRITE})"
         raise FieldError(
             "run", f"{old.path} was trained with other data ({'; '.join(others_).replace('data: ', '')})", remedy, link=": "
         )
     others = _other_environment(old, environment.recorded())
     if others and not wish.change:
-        remedy = "set JAX_DEFAULT_MATMUL_PRECISION as it was, or go on by --change"
+        remedy = f"set JAX_DEFAULT_MATMUL_PRECISION as it was, or go on ({_CHANGE})"
         raise FieldError("run", f"{old.path} was trained with another {formats.told(others)[0]}", remedy, link=": ")
     _tell_versions(old)
     files_ = _changed_code(old.code, record.code_as_json(code.origins(formats.references(recipe))))
     if files_ and not wish.accept_code and not wish.change:
-        remedy = "go on with --accept-code, or start anew with --overwrite"
+        remedy = f"go on ({_ACCEPT}), or start anew ({_OVERWRITE})"
         raise FieldError("code", f"{', '.join(files_)} changed since {old.path} was trained", remedy, link=": ")
 
 
@@ -649,7 +655,7 @@ def _tell_versions(old: record.Record) -> None:
 
 
 def _versions() -> dict[str, str]:
-    return {"python": python_version()} | {name: version(name) for name in _PACKAGES}
+    return {"python": python_version()} | {name: versions.of(name) for name in _PACKAGES}
 
 
 def _changed_code(old: dict[str, code.Origin], new: dict[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,7 +19,7 @@ from jaxgan.recipes import Loader, Recipe, record
 from jaxgan.recipes.code import origins
 from jaxgan.recipes.formats import references
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import arrays, files
+from jaxgan.system import arrays, files, versions
 from jaxgan.system.messages import FieldError
 from jaxgan.training.experiment import Experiment, Shape, build
 from jaxgan.training.sampler import Generator, generator_of
@@ -202,7 +201,7 @@ def _metadata(recipe: Recipe, shape: Shape, class_names: tuple[str, ...], units:
     of_data = {} if units is None or units.are_bytes else {"units": json.dumps(as_json(units))}
     return of_data | {
         "format": FORMAT,
-        "jaxgan": version("jaxgan"),
+        "jaxgan": versions.of("jaxgan"),
         "recipe": json.dumps(fields),
         "shape": json.dumps({"sample": list(shape.sample), "classes": shape.classes}),
         "class_names": json.dumps(list(class_names)),

@@ -1,6 +1,7 @@
 """Trains a run: from a recipe, a folder and what else is wished, through the loop, to its end."""
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -17,7 +18,7 @@ from jaxgan.recipes import Recipe, sources
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import environment, files, hosts
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, did_you_mean
 from jaxgan.training import bar, checkpoint, endings, initial, loop, monitor, recorded, records, rollback, runs, saving
 from jaxgan.training.callbacks import Callback, Writer
 from jaxgan.training.endings import Diverged, Interrupted
@@ -43,6 +44,7 @@ def train(
     tensorboard: bool = False,
     code: str | Path | None = None,
     trust_run_code: bool = False,
+    **fields: Any,
 ) -> runs.Run:
     """Trains a recipe in a run directory, from its last checkpoint if it has one.
 
@@ -62,6 +64,7 @@ def train(
         tensorboard: also write `tensorboard/`.
         code: folder in which a run's own code is looked for first.
         trust_run_code: execute the copy of its code that a run carries.
+        **fields: fields of the recipe that are to be others, as `steps=2_000` or `generator=MLP(width=64)`.
 
     Returns:
         The run, trained for `recipe.steps` steps.
@@ -80,6 +83,7 @@ def train(
         found = sources.find(recipe, Allowed(None if code is None else Path(code), trust_run_code, accept_code))
         recipe, writers, callbacks = found.recipe, (*found.writers, *writers), (*found.callbacks, *callbacks)
         path = path or found.run or Path("runs", found.name)
+    recipe = _with(recipe, fields)
     if path is None:
         raise FieldError("run", None, "a recipe given as a value needs the folder of its run")
     recipe = recipe if overwrite or change else rollback.replayed(Path(path).expanduser(), recipe)
@@ -95,6 +99,20 @@ def train(
             log.warning("%s; rollback %d of %d", error, made + 1, recipe.rollbacks)
             recipe = rollback.after(recipe)
             wish = runs.Wish(change=True, accept_code=accept_code, rollback=True)
+
+
+def _with(recipe: Recipe, fields: dict[str, Any]) -> Recipe:
+    """Returns a recipe with other values for some of its fields.
+
+    Raises:
+        FieldError: for a field that no recipe has, or a value that it may not have.
+    """
+    known = [each.name for each in dataclasses.fields(Recipe)]
+    for name in fields:
+        if name not in known:
+            takes = f"jaxgan.train and a recipe have none of that name{did_you_mean(name, known)}"
+            raise FieldError(name, "no such argument", takes, link=": ")
+    return recipes.check(dataclasses.replace(recipe, **fields)) if fields else recipe
 
 
 def _trained(

@@ -6,7 +6,6 @@ import logging
 import math
 import os
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from jaxgan.data.cache import directory
 from jaxgan.data.source import to_float
 from jaxgan.evaluation.features import cache
 from jaxgan.evaluation.features.training import Training, initial, network, train
-from jaxgan.system import files
+from jaxgan.system import files, versions
 from jaxgan.system.messages import FieldError, not_one_of
 
 _log = logging.getLogger("jaxgan")
@@ -212,4 +211,4 @@ def _identity(name: str, seed: int, training: Training) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    return {package: version(package) for package in ("jaxgan", "jax", "flax", "optax", "numpy")}
+    return {package: versions.of(package) for package in ("jaxgan", "jax", "flax", "optax", "numpy")}
