@@ -24,8 +24,9 @@
 # 4. alternating updates get there;
 # 5. the latent space is smooth.
 #
-# Here each one is tested on points of a line, where $p$ and $p / (p + p_g)$ are known exactly. About a minute on two CPU
-# cores. [Open in Colab](https://colab.research.google.com/github/jaxgan/jaxgan/blob/main/notebooks/1_how_a_gan_learns.ipynb).
+# Here each one is tested on points of a line, where $p$ and $p / (p + p_g)$ are known exactly; three exercises follow. Two
+# minutes on two idle CPU cores.
+# [Open in Colab](https://colab.research.google.com/github/jaxgan/jaxgan/blob/main/notebooks/1_how_a_gan_learns.ipynb).
 
 # %%
 try:
@@ -72,6 +73,33 @@ plt.rcParams.update(
 # large, and $G$ wants it small. $D$ is a network that returns a *logit* $l(x)$, and $D(x) = \sigma(l(x))$ with the sigmoid
 # $\sigma(l) = 1 / (1 + e^{-l})$.
 #
+# The three in a picture. Noise becomes a point, and $D$ is shown that point or a real one, without being told which:
+
+# %%
+figure, axes = plt.subplots(figsize=(8, 2.2), layout="constrained")
+box = {"boxstyle": "round,pad=0.5", "fc": "white", "lw": 1.5}
+for name, place, colour in (
+    ("noise $z$", (0, 1), "black"),
+    ("$G$", (2, 1), FAKE),
+    ("$G(z)$", (4, 1), FAKE),
+    ("real $x$", (4, 0), REAL),
+    ("$D$", (6, 0.5), D_COLOUR),
+    ("$D(G(z))$ or $D(x)$,\nin $(0, 1)$", (8.2, 0.5), D_COLOUR),
+):
+    axes.text(*place, name, ha="center", va="center", bbox=box | {"ec": colour}, fontsize=12)
+for start, end in (
+    ((0.55, 1), (1.7, 1)),
+    ((2.3, 1), (3.45, 1)),
+    ((4.6, 0.95), (5.7, 0.6)),
+    ((4.6, 0.05), (5.7, 0.4)),
+    ((6.3, 0.5), (7.1, 0.5)),
+):
+    axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "lw": 1.5})
+axes.set(xlim=(-0.8, 9.3), ylim=(-0.5, 1.5))
+axes.set_axis_off()
+plt.show()
+
+# %% [markdown]
 # The data are a mixture of two Gaussians. Until the section on the alternation $G$ is fixed, and its points follow one wide
 # Gaussian. `LINE` is an even grid on which the expectations are sums.
 
@@ -246,12 +274,61 @@ for shift in (0.0, 1.0, 2.0, 3.0, 4.0):
 Markdown("\n".join(rows))
 
 # %% [markdown]
+# ## The generator alone
+#
+# The other half of the game: now $D$ is held fixed, at its best answer to the wide $p_g$ from above, and $G$ alone moves down
+# $-\log D(G(z))$. Nothing in this loss asks for variety.
+
+# %%
+generator = jaxgan.from_linen(mlp.Generator(hidden=(64, 64), output_shape=(1,)), jnp.zeros((1, 1)))
+FIXED_D = trained[-1]  # never updated below
+
+
+def generate(params, z):
+    return generator.apply(params, {}, z, None, jax.random.key(0), train=False)[0]
+
+
+@jax.jit
+def train_generator(count):
+    optimizer = optax.adam(2e-3, b1=0.5)
+
+    def loss(params, z):
+        return losses.non_saturating.g(None, logit(FIXED_D, generate(params, z))).mean()
+
+    def step(i, carry):
+        params, opt = carry
+        z = jax.random.normal(jax.random.fold_in(jax.random.key(2), i), (BATCH, 1))
+        change, opt = optimizer.update(jax.grad(loss)(params, z), opt)
+        return optax.apply_updates(params, change), opt
+
+    params, _ = generator.init(jax.random.key(1))
+    return jax.lax.fori_loop(0, count, step, (params, optimizer.init(params)))[0]
+
+
+figure, panels = plt.subplots(1, 4, figsize=(12, 3), sharex=True, sharey=True, layout="constrained")
+for axes, count in zip(panels, (0, 50, 200, 2_000), strict=True):
+    made = np.asarray(generate(train_generator(steps(count)), jax.random.normal(jax.random.key(3), (HELD_OUT, 1))))[:, 0]
+    axes.plot(x, p, color=REAL, label="$p$, real")
+    axes.hist(made, bins=90, range=(-4, 4), density=True, color=FAKE, alpha=0.5, label="$p_g$")
+    axes.plot(x, jax.nn.sigmoid(judge(FIXED_D, x)), color=D_COLOUR, label="$D(x)$, held fixed")
+    axes.set(title=f"{count:,} steps of $G$", xlabel="$x$", xlim=(-4, 4), ylim=(0, 1.25))
+    sure = float(jax.nn.sigmoid(judge(FIXED_D, jnp.asarray(made)[:, None])).mean())
+    distance = np.abs(np.sort(np.asarray(held_out)[:, 0]) - np.sort(made)).mean()
+    print(f"{count:5,d} steps: mean D(G(z)) {sure:.2f}, Wasserstein distance from the data {distance:.2f}")
+figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+figure.suptitle("A generator trained alone runs to where D is largest (bars taller than 1.25 are cut)")
+plt.show()
+
+# %% [markdown]
+# The points climb to the two peaks of $D$ and gather there. For a while they come nearer to the data, then they pass them by:
+# $G$ has answered *this* $D$, and the data are no two spikes. $D$ has to answer in its turn, and so the two alternate.
+#
 # ## The alternation
 #
 # Now both learn. One step is Algorithm 1 of Goodfellow et al. (2014): $D$ moves down its loss while $G$ is held fixed, then
 # $G$ moves down its own while $D$ is held fixed. `jaxgan.make_gan` makes three pure functions of two networks and a loss:
 # `init`, `step`, `sample`. Added to $D$'s loss is a penalty, R1 + R2: $\tfrac{\gamma}{2}\,|\partial l / \partial x|^2$ on
-# real and on generated points. What it is for is shown in the section after next.
+# real and on generated points. What it is for is shown under *Why the alternation can circle*.
 
 # %%
 G_STEPS = steps(4_000)
@@ -263,7 +340,7 @@ def adam():
 
 
 gan = jaxgan.make_gan(
-    generator=jaxgan.from_linen(mlp.Generator(hidden=(64, 64), output_shape=(1,)), jnp.zeros((1, 1))),
+    generator=generator,
     discriminator=discriminator,
     loss=losses.non_saturating,
     penalty=penalties.r1_r2,
@@ -285,7 +362,7 @@ def play(state):
     return jax.lax.scan(body, state, None, length=25)  # 25 steps in one program
 
 
-sample = jax.jit(gan.sample)
+sample = jax.jit(gan.sample, static_argnames="n")
 
 
 def value_of(state):
@@ -391,6 +468,76 @@ for name, points in {
     print(f"JS(p, p_g) of {name}: {found:.4f} nats, of at most log 2 = {math.log(2):.4f}")
 
 # %% [markdown]
+# ## Afterwards D is dropped
+#
+# What is kept is $G$: draw $z$, and $G(z)$ is a new point. `gan.sample` takes the generator's weights and a key, and nothing of
+# $D$.
+
+# %%
+weights = state.ema  # G's alone
+del state, snapshots  # and with them every D
+print(np.asarray(sample(weights, jax.random.key(30), n=8))[:, 0].round(2))
+print(f"G has {sum(each.size for each in jax.tree.leaves(weights)):,} numbers; p has mean 0.30, and these points", end=" ")
+print(f"{np.asarray(sample(weights, jax.random.key(31), n=HELD_OUT)).mean():.2f}")
+
+# %% [markdown]
+# ## How many steps for D, and which loss
+#
+# Algorithm 1 lets $D$ make $k$ steps to each one of $G$, and $G$'s loss there is $\log(1 - D(G(z)))$, the literal minimax game.
+# Both choices are arguments: `disc_steps` and `loss`. Below, the distance of $p_g$ from $p$ after so many steps of $G$.
+
+# %%
+MARKS = [steps(count) for count in (100, 400, 2_000)]
+
+
+def alternate(loss, *, k=1, gamma=1.0):
+    """Trains a GAN anew; returns the Wasserstein distance of its points from the data at each mark, and V at the end."""
+    game = jaxgan.make_gan(
+        generator=generator,
+        discriminator=discriminator,
+        loss=loss,
+        penalty=penalties.r1_r2,
+        gamma=gamma,
+        disc_steps=k,
+        g_optimizer=adam(),
+        d_optimizer=adam(),
+        latent_dim=1,
+        ema_half_life=0.0,
+    )
+
+    def play(i, state):
+        real = DATA.sample(jax.random.fold_in(jax.random.fold_in(KEY, 1), i), k * BATCH)
+        return game.step(state, {"image": real}, KEY)[0]
+
+    advance = jax.jit(lambda state, start, end: jax.lax.fori_loop(start, end, play, state))
+    state, made, found = game.init(KEY), 0, []
+    for mark in MARKS:
+        state, made = advance(state, made, mark), mark
+        points = game.sample(state.ema, jax.random.key(11), n=HELD_OUT)
+        found.append(float(jnp.abs(jnp.sort(held_out, axis=0) - jnp.sort(points, axis=0)).mean()))
+    return found, -float(losses.non_saturating.d(judge(state.d.params, held_out), judge(state.d.params, points)).mean())
+
+
+rows = [
+    "| $G$ descends | $k$ | " + " | ".join(f"distance after {mark:,}" for mark in MARKS) + " | $V$ at the end |",
+    "|---|---:|---:|---:|---:|---:|",
+]
+for name, loss, k in (
+    ("$-\\log D(G(z))$, non-saturating", losses.non_saturating, 1),
+    ("$-\\log D(G(z))$, non-saturating", losses.non_saturating, 5),
+    ("$\\log(1 - D(G(z)))$, minimax", losses.minimax, 1),
+    ("$\\log(1 - D(G(z)))$, minimax", losses.minimax, 5),
+):
+    found, value = alternate(loss, k=k)
+    rows.append(f"| {name} | {k} | " + " | ".join(f"{each:.3f}" for each in found) + f" | {value:.3f} |")
+Markdown("\n".join(rows))
+
+# %% [markdown]
+# With the penalty both losses come to the equilibrium here. On a line the two players are well matched: $D$ is seldom so sure
+# that the minimax slope vanishes. With $k = 5$, $D$ sees five times as many points for each step of $G$; the sharper $D$ holds
+# $G$ up at first, and brings it nearer in the end. On images, where $D$ wins early, it is the non-saturating loss that keeps
+# $G$ moving.
+#
 # ## Why the alternation can circle
 #
 # That it converged was not a matter of course. The smallest GAN (Mescheder et al. 2018) has its data at $0$, a generator
@@ -466,7 +613,7 @@ plt.show()
 # %%
 ends = jnp.array([[-3.0], [3.0]])  # z_0 and z_1
 z = latents.walk(ends, frames=1_601, path=latents.lerp)
-way = np.asarray(sample(state.ema, KEY, jnp.zeros(len(z), jnp.int32), z=z))[:, 0]
+way = np.asarray(sample(weights, KEY, z=z))[:, 0]
 at = np.asarray(z)[:, 0]
 rises = bool(way[-1] > way[0])
 share = np.asarray(jax.scipy.stats.norm.cdf(at if rises else -at))
@@ -488,4 +635,42 @@ for stride in (8, 4, 2, 1):
 # %% [markdown]
 # Half the step in $z$, half the longest step in $x$: the map has a finite slope everywhere.
 #
+# ## Exercises
+#
+# Think first; each answer is a cell that can be run.
+#
+# **1.** $D$ is shown two real points for each generated one. What is the best $D$ now, and what is it at $p_g = p$?
+#
+# **2.** $z$ is one number, and $G$ is continuous. Can $p_g$ be exactly zero between the two modes of the data? What does $G$ do
+# instead?
+#
+# **3.** In the Dirac-GAN of the minimax game with R1, how large must $\gamma$ be for the players to come in without circling at
+# all? The eigenvalues above have a formula.
+
+# %% [markdown]
+# **Answer 1.** $D$ makes $2 p \log d + p_g \log(1 - d)$ large, so $D^* = 2p / (2p + p_g)$; at $p_g = p$ it is $\tfrac23$, no
+# longer $\tfrac12$. On a grid of values $d$ at the point where $p = p_g = 0.3$:
+
+# %%
+d = np.linspace(0.001, 0.999, 999)
+print(f"the best d is {d[np.argmax(2 * 0.3 * np.log(d) + 0.3 * np.log(1 - d))]:.3f}")
+
+# %% [markdown]
+# **Answer 2.** No: between $G(z_0)$ on the left and $G(z_1)$ on the right a continuous $G$ takes every value. It can cross the
+# valley fast, and few points then fall there. Of $p$ and of $p_g$, the share within 0.3 of the middle of the valley, $x = 0$:
+
+# %%
+points = np.asarray(sample(weights, jax.random.key(31), n=HELD_OUT))
+for name, each in (("p", np.asarray(held_out)), ("p_g", points)):
+    print(f"{name:>3}: {(np.abs(each) < 0.3).mean():.4f}")
+
+# %% [markdown]
+# **Answer 3.** The eigenvalues $-\tfrac{\gamma}{2} \pm \sqrt{\tfrac{\gamma^2}{4} - \tfrac14}$ are real from $\gamma = 1$ on.
+# More is not better: the slower of the two then tends to zero as $\gamma$ grows, and $D$ can hardly move.
+
+# %%
+for gamma in (0.5, 1.0, 2.0, 8.0):
+    print(f"gamma {gamma}: {told(toy.dirac_gan(losses.minimax, penalties.r1, gamma=gamma).eigenvalues)}")
+
+# %% [markdown]
 # Next: the same game in the plane, where it can be watched whole, `2_two_dimensions`.

@@ -1,13 +1,15 @@
-"""Every notebook is what its script says, and runs.
+"""Every notebook is what its script says, runs, and is kept with the outputs of a full run.
 
-The `.py` is edited; `python tests/test_notebooks.py` makes the `.ipynb` of each, without outputs. A notebook is executed
-in smoke mode: few steps, the same cells.
+The `.py` is edited; `python tests/test_notebooks.py [NAME ..]` executes each in full and makes the `.ipynb`. The tests
+execute them in smoke mode: few steps, the same cells.
 """
 
 import hashlib
 import os
 import re
 import sys
+import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,11 +21,15 @@ from nbformat import NotebookNode
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
+TRANSLATED = [path for path in SCRIPTS if path.suffixes != [".py"]]  # 1_how_a_gan_learns.vi.py: the same code, other words
+OWN = [path for path in SCRIPTS if path not in TRANSLATED]
+MOST = 1.5e6  # bytes of a notebook with its outputs
 # A choice at the top of a notebook, made differently: it must run as well.
 CHOICES = {"2_two_dimensions": {"OBJECTIVE": '"wasserstein"', "PENALTY": '"gradient_penalty"', "DENSITY": '"swiss_roll"'}}
 MACHINE = re.compile(r"(?<![\w.])/(home|root|tmp|work|Users|mnt|var)/|[A-Z]:\\\\")
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=[path.stem for path in SCRIPTS])
+every_own = pytest.mark.parametrize("script", OWN, ids=[path.stem for path in OWN])
 
 
 def notebook_of(script: Path) -> NotebookNode:
@@ -37,7 +43,12 @@ def notebook_of(script: Path) -> NotebookNode:
     return notebook
 
 
-def execute(notebook: NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[NotebookNode]:
+def cells(notebook: NotebookNode) -> list[tuple[str, str, str]]:
+    """The cells without what a run adds to them."""
+    return [(cell.id, cell.cell_type, cell.source) for cell in notebook.cells]
+
+
+def execute(notebook: NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch, *, smoke: bool = True) -> list[NotebookNode]:
     """Runs all cells in a kernel of this interpreter, with `folder` as working directory and home of all settings."""
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         monkeypatch.setenv(name, str(folder / ".jupyter"))
@@ -45,9 +56,9 @@ def execute(notebook: NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatc
     work.mkdir()
     # As a user's kernel starts: one device, of two values XLA takes the last, and figures inline.
     env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1"
-    env |= {"JAXGAN_SMOKE": "1", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(work)}})
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=1"
+    env |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags} | ({"JAXGAN_SMOKE": "1"} if smoke else {})
+    client = NotebookClient(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(work)}})
     client.execute(env=env)
     return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
 
@@ -68,13 +79,28 @@ def test_the_pair_agrees(script: Path) -> None:
     text = script.with_suffix(".ipynb").read_text(encoding="utf-8")
     kept, made = nbformat.reads(text, as_version=4), notebook_of(script)
     nbformat.validate(kept)
-    assert kept.cells == made.cells, "python tests/test_notebooks.py makes it anew"
-    assert kept.metadata == made.metadata
-    for cell in kept.cells:
-        if cell.cell_type == "code":
-            assert cell.outputs == []
-            assert cell.execution_count is None
+    assert cells(kept) == cells(made), f"python tests/test_notebooks.py {script.stem} makes it anew"
+    assert kept.metadata.jupytext == made.metadata.jupytext
     assert not MACHINE.search(text)
+
+
+@every_script
+def test_it_is_kept_with_its_outputs(script: Path) -> None:
+    file = script.with_suffix(".ipynb")
+    assert file.stat().st_size < MOST
+    code = [cell for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    check([output for cell in code for output in cell.outputs])
+
+
+@pytest.mark.parametrize("script", TRANSLATED, ids=[path.stem for path in TRANSLATED])
+def test_a_translation_has_the_same_code_and_a_text_for_each_of_the_texts(script: Path) -> None:
+    original = NOTEBOOKS / f"{script.name.split('.')[0]}.py"
+    ours, theirs = notebook_of(original).cells, notebook_of(script).cells
+    assert [cell.cell_type for cell in theirs] == [cell.cell_type for cell in ours]
+    for mine, other in zip(ours, theirs, strict=True):
+        assert (other.source == mine.source) == (mine.cell_type == "code")
+        assert other.source.count("$$") == mine.source.count("$$")
 
 
 @every_script
@@ -85,7 +111,7 @@ def test_the_first_code_cell_installs_where_it_must(script: Path) -> None:
     assert "# %pip" not in first.source
 
 
-@every_script
+@every_own
 def test_it_runs(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check(execute(notebook_of(script), tmp_path, monkeypatch))
 
@@ -103,8 +129,16 @@ def test_it_runs_with_other_choices(name: str, tmp_path: Path, monkeypatch: pyte
 
 
 def main() -> int:
-    for script in SCRIPTS:
-        nbformat.write(notebook_of(script), script.with_suffix(".ipynb"))
+    """Executes the notebooks that are named, or all, and writes each with its outputs."""
+    for script in [NOTEBOOKS / f"{name}.py" for name in sys.argv[1:]] or SCRIPTS:
+        notebook, began = notebook_of(script), time.monotonic()
+        with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            execute(notebook, Path(folder), patch, smoke=False)
+        for cell in notebook.cells:
+            cell.metadata.pop("execution", None)  # the hours of the run
+        notebook.metadata.pop("language_info", None)  # the version of this interpreter
+        nbformat.write(notebook, script.with_suffix(".ipynb"))
+        print(f"{script.stem}: {time.monotonic() - began:.0f} s, {script.with_suffix('.ipynb').stat().st_size / 1e6:.2f} MB")
     return 0
 
 

@@ -214,17 +214,17 @@ def test_parts_of_a_gan_by_hand_are_checked_when_it_is_made() -> None:
         gan.sample(state.g, jax.random.key(0), n=2)
 
 
-class Undressed(nn.Module):
+class Linen(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
         return nn.Dense(64)(z).reshape(-1, 8, 8, 1)
 
 
 def test_a_module_in_place_of_the_part_that_makes_it_is_told_how_to_become_one(tiny_recipe: Any) -> None:
-    with pytest.raises(FieldError, match=r"^generator: a Undressed, but a recipe takes a part .* returns jaxgan.from_linen\(..\)$"):
-        check(dataclasses.replace(tiny_recipe, generator=Undressed()))
-    with pytest.raises(FieldError, match=r"^module: the class Undressed, but .* flax.linen; did you mean Undressed\(..\)\?$"):
-        jaxgan.from_linen(Undressed, jnp.zeros((1, 3)))
+    with pytest.raises(FieldError, match=r"^generator: a Linen, but a recipe takes a part .* returns jaxgan.from_linen\(..\)$"):
+        check(dataclasses.replace(tiny_recipe, generator=Linen()))
+    with pytest.raises(FieldError, match=r"^module: the class Linen, but .* flax.linen; did you mean Linen\(..\)\?$"):
+        jaxgan.from_linen(Linen, jnp.zeros((1, 3)))
     with pytest.raises(FieldError, match=r"^g_optimizer: Gradient\w+ without a name, but .* give it one, `mine = ..`"):
         formats.to_dict(dataclasses.replace(tiny_recipe, g_optimizer=optax.adam(1e-3)))
 

@@ -1,5 +1,6 @@
 """Finding the recipe that a user names: by name, file, module or run."""
 
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -35,10 +36,10 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
         FileNotFoundError: when it is a folder but no run.
         UserCodeError: when the file raises.
     """
-    if not isinstance(text, (str, Path)):
+    if not isinstance(text, (str, os.PathLike)):
         kinds = "it must be a jaxgan.Recipe, a name, a file my.py or my.py:NAME, or the folder of a run"
         raise FieldError("recipe", f"a {type(text).__name__}", kinds)
-    text = str(text)
+    text = os.fspath(text)
     if text in NAMES:
         return Found(preset(text), text)
     place, _, name = text.partition(":") if text.endswith(".py") or ".py:" in text else (text, "", "")
