@@ -1,8 +1,8 @@
-"""The table in README of faults that were tried: each promise with the tests that try to break it."""
+"""The table in the README of training/, of faults that were tried: each promise with the tests that try to break it."""
 
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parent.parent / "jaxgan" / "training" / "README.md"
 BEGIN, END = "<!-- faults -->\n", "<!-- end of faults -->\n"
 PROMISES = {
     "A kill costs at most one interval of checkpoints; the run goes on with the same bits": (

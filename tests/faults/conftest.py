@@ -49,7 +49,7 @@ _survived: dict[str, int] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-promises", action="store_true", help="write the table of faults into README.md")
+    parser.addoption("--write-promises", action="store_true", help="write the table of faults into jaxgan/training/README.md")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
