@@ -114,7 +114,7 @@ def unknown(field: str, name: Any, names: Iterable[str]) -> FieldError:
     if meant.partition(" ")[0].rstrip(",") in names:
         told = f"; it is called {meant}" if " " in meant else f"; did you mean {meant!r}?"
     else:
-        told = did_you_mean(str(name).lower(), names)
+        told = did_you_mean(str(name), names)
     return FieldError(field, repr(name), f"{', '.join(names)}{told}", link=" is not one of ")
 
 
