@@ -9,9 +9,10 @@ import numpy as np
 
 from jaxgan.core.types import Units
 from jaxgan.evaluation import features
-from jaxgan.evaluation.features.extractors import NOTHING, WITH_LOGITS, Extractor
+from jaxgan.evaluation.features import whitened
+from jaxgan.evaluation.features.extractors import NOTHING, TAKES_NO_WEIGHTS, WHITENED, WITH_LOGITS, Extractor
 from jaxgan.evaluation.features.functions import of_function
-from jaxgan.evaluation.features.references import Begin, Placement, Reference, quiet, reference
+from jaxgan.evaluation.features.references import Begin, Placement, Reference, first_features, quiet, reference
 from jaxgan.evaluation.features.statistics import Batches, Rows, features_of, statistics_of
 from jaxgan.evaluation.metric import Measured, Metric, Scores, Statistics, measure
 from jaxgan.evaluation.settings import Settings, name_of
@@ -66,8 +67,16 @@ def evaluator(
     shape = asked.real.dataset.shape
 
     @functools.cache
+    def whitening() -> tuple[whitened.Whitening, int]:
+        flat = _samples(asked, shape)
+        n = whitened.samples_to_fit(asked.real.dataset.size or whitened.FIT, flat.size)
+        return whitened.fit(first_features(asked.real, flat, n, placement), channels=shape[-1]), n
+
+    @functools.cache
     def compiled(of: tuple[int, ...], units: Units | None = _SAME) -> Compiled:
         found = _extractor(asked, of, weights, checksum)
+        if asked.features == WHITENED:
+            found = whitened.extractor(found, *whitening())
         units = asked.real.dataset.units if units is _SAME else units
         return found, features_of(found, placement=placement, units=units)
 
@@ -193,16 +202,23 @@ def _extractor(
     """Returns the extractor asked for, for samples of a shape."""
     if asked.features == NOTHING:
         return features.extractors.nothing()
-    real = asked.real.dataset
-    if asked.features == "samples" and real.units is not None and weights is None:
-        return features.extractors.samples(shape, real.shape, real.units)
+    if asked.features in ("samples", WHITENED) and weights is None:
+        return _samples(asked, shape)
     if isinstance(asked.features, str):
         return features.extractor(asked.features, shape, reference=asked.real.dataset.shape, weights=weights)
     if weights is not None:
-        raise FieldError("weights", weights, f"{name_of(asked.features)} takes none; inception and dinov2 do")
+        raise FieldError("weights", weights, f"{name_of(asked.features)} {TAKES_NO_WEIGHTS}")
     if isinstance(asked.features, Extractor):
         return asked.features
     return of_function(asked.features, shape, checksum=checksum)
+
+
+def _samples(asked: Settings, shape: tuple[int, ...]) -> Extractor:
+    """Returns the extractor of samples as rows, in units where the real ones have some."""
+    real = asked.real.dataset
+    if real.units is not None:
+        return features.extractors.samples(shape, real.shape, real.units)
+    return features.extractor("samples", shape, reference=real.shape)
 
 
 def _measured(metrics: Iterable[Metric], real: Statistics, fake: Statistics, held_out: Statistics | None) -> Measured:
