@@ -1,4 +1,4 @@
-"""Samples of any kind as features: principal components of the real samples, each of deviation 1 among these."""
+"""Samples of any kind as features: their coordinates, or fixed random projections of many, whitened by the real samples."""
 
 import hashlib
 from typing import NamedTuple
@@ -11,13 +11,12 @@ from jaxgan.core.types import PyTree
 from jaxgan.evaluation.features.extractors import WHITENED, Extracted, Extractor
 from jaxgan.evaluation.metrics.checks import checked
 
-MOST = 64  # components
+MOST = 64  # features
 FIT = 2_000  # real samples that the statistics are of, at most
 _VALUES = 5 * 10**7  # numbers that these samples may have together
-_PER_COMPONENT = 10  # real samples for each component, at least: of fewer a component says more of these than of the data
-_LEAST = 1e-6  # variance of a component, over that of the first: less is rounding
-_SHARE = 1e-3  # of the first component's deviation: the unit of the residual where the real samples have none
-
+_PER_FEATURE = 10  # real samples for each feature, at least: with fewer, unseen samples have other statistics than these
+_RIDGE = 1e-4  # of the largest variance: noise of a hundredth of the largest deviation counts as much as that deviation
+_SEED = 0  # of the directions
 
 Array = np.ndarray | jax.Array
 
@@ -27,9 +26,8 @@ class Whitening(NamedTuple):
 
     mean: Array  # [F] float32
     scale: Array  # [F] float32, of the sample's channels
-    components: Array  # [F, K] float32, orthonormal
+    directions: Array  # [F, K] float32, orthonormal
     deviations: Array  # [K] float32
-    residual: float  # unit of the residual; 0 where the components span everything
 
 
 def samples_to_fit(size: int, numbers: int) -> int:
@@ -45,58 +43,57 @@ def samples_to_fit(size: int, numbers: int) -> int:
 def fit(real: np.ndarray, channels: int = 1) -> Whitening:
     """Computes the statistics of real samples.
 
-    Each channel is divided by its deviation s, so that units do not count; v_k are the eigenvectors of the covariance of
-    `(x - mean) / s`, of the largest eigenvalues l_k.
+    Each channel is divided by its deviation s, so that units do not count. Of samples of more than K numbers, K orthonormal
+    directions P are drawn, the same ones always; of others P is the identity. With eigenvectors V and eigenvalues l of the
+    covariance of `y P`, `y = (x - mean) / s`, the directions are `P V`, and their deviations `sqrt(l + 1e-4 max l)`.
+
+    Directions of the largest variance among all would be fitted to these very samples where numbers are many: unseen samples
+    of the same distribution would then look unlike them. Random ones keep the large variances, and see noise of any kind.
 
     Args:
         real: samples as rows, `[N, F]`, N at least 2.
         channels: number of channels C; number i of a row is of channel i mod C.
 
     Returns:
-        A `Whitening` of at most 64 components, one for each ten samples, of variances above 1e-6 of the largest.
+        A `Whitening` of K features: F, but at most 64, and one for each ten samples.
 
     Raises:
         ValueError: when the shape does not fit or a number is not finite.
+
+    References:
+        Johnson and Lindenstrauss 1984, Extensions of Lipschitz mappings into a Hilbert space, lemma 1.
     """
     real = checked("real", real, least=2)
     mean = real.mean(axis=0, dtype=np.float64)
     x = np.subtract(real, mean, dtype=np.float64)
-    spread = np.sqrt(np.square(x).mean(axis=0).reshape(-1, channels).mean(axis=0))
-    level = np.abs(mean).reshape(-1, channels).max(axis=0)
-    # A channel that is constant has no deviation to divide by: then its own value is the unit.
-    unit = np.where(spread > 1e-6 * level, spread, np.where(level > 0, level, 1.0))
-    scale = np.tile(unit, real.shape[1] // channels)
+    scale = np.tile(_unit(x, mean, channels), real.shape[1] // channels)
     x /= scale
-    values, vectors = _components(x)
-    kept = min(MOST, max(len(x) // _PER_COMPONENT, 1), max(int((values > _LEAST * values[0]).sum()), 1))
-    values, vectors = np.maximum(values[:kept], np.finfo(np.float32).tiny), vectors[:, :kept]
-    residual = 0.0
-    if kept < x.shape[1]:
-        left = np.square(x).sum(axis=1) - np.square(x @ vectors).sum(axis=1)
-        residual = max(float(np.sqrt(max(left.mean(), 0.0))), _SHARE * float(np.sqrt(values[0])))
-    mean, scale, vectors, deviations = (each.astype(np.float32) for each in (mean, scale, vectors, np.sqrt(values)))
-    return Whitening(mean, scale, vectors, deviations, residual)
+    n, numbers = x.shape
+    size = min(numbers, MOST, max(n // _PER_FEATURE, 1))
+    drawn = np.eye(numbers)
+    if size < numbers:
+        drawn = np.linalg.qr(np.random.default_rng(_SEED).standard_normal((numbers, size)))[0]
+    x = x @ drawn
+    values, vectors = np.linalg.eigh(x.T @ x / (n - 1))
+    values = np.maximum(values[::-1], 0.0)
+    deviations = np.sqrt(values + _RIDGE * values[0]) if values[0] > 0 else np.ones(size)
+    parts = (mean, scale, drawn @ vectors[:, ::-1], deviations)
+    mean, scale, directions, deviations = (each.astype(np.float32) for each in parts)
+    return Whitening(mean, scale, directions, deviations)
 
 
 def whiten(by: Whitening, x: jax.Array) -> jax.Array:
-    """Computes `v_k . y / sqrt(l_k)` with `y = (x - mean) / s`, and `|y - sum_k (v_k . y) v_k|` in units of the real samples'.
-
-    The last, the residual, shows what no component does: noise outside of the space that the real samples span.
+    """Computes `((x - mean) / s) . v_k / deviation_k` for each direction v_k.
 
     Args:
         by: the statistics.
         x: samples as rows, `[B, F]`.
 
     Returns:
-        `[B, K]`, or `[B, K + 1]` where the components do not span everything.
+        `[B, K]`, of real samples with mean 0 and covariance 1, but for directions of hardly any variance, where it is less.
     """
     y = (x - by.mean[None, :]) / by.scale[None, :]
-    found = jnp.matmul(y, by.components, precision=jax.lax.Precision.HIGHEST)
-    whitened = found / by.deviations[None, :]
-    if not by.residual:
-        return whitened
-    rest = y - jnp.matmul(found, by.components.T, precision=jax.lax.Precision.HIGHEST)
-    return jnp.concatenate([whitened, jnp.linalg.norm(rest, axis=1, keepdims=True) / by.residual], axis=1)
+    return jnp.matmul(y, by.directions, precision=jax.lax.Precision.HIGHEST) / by.deviations[None, :]
 
 
 def extractor(samples: Extractor, by: Whitening, n: int) -> Extractor:
@@ -107,32 +104,25 @@ def extractor(samples: Extractor, by: Whitening, n: int) -> Extractor:
         by: the statistics.
         n: number of real samples that they are of.
     """
-    count = by.components.shape[1]
-    residual = " and the residual" if by.residual else ""
-    words = f"whitened by {n:,} real ones: {count} principal component{'s' if count > 1 else ''}{residual}"
+    numbers, size = by.directions.shape
+    words = f"whitened by {n:,} real ones"
+    if size < numbers:
+        words = f"along {size} fixed random directions, {words}"
     if samples.resize != "as they are":
         words = f"{samples.resize}; {words}"
-    arrays = (by.mean, by.scale, by.components, by.deviations)
-    parts = (np.asarray(each).tobytes() for each in arrays)
+    parts = (np.asarray(each).tobytes() for each in by)
     checksum = hashlib.sha256(b"".join([samples.checksum.encode(), words.encode(), *parts])).hexdigest()
 
     def apply(params: PyTree, given: jax.Array) -> Extracted:
-        mean, scale, components, deviations = params
-        known = Whitening(mean, scale, components, deviations, by.residual)
-        return Extracted(whiten(known, samples.apply({}, given).features), None)
+        return Extracted(whiten(params, samples.apply({}, given).features), None)
 
-    params, size = tuple(map(jnp.asarray, arrays)), count + bool(by.residual)
+    params = jax.tree.map(jnp.asarray, by)
     return samples._replace(name=WHITENED, checksum=checksum, size=size, resize=words, params=params, apply=apply)
 
 
-def _components(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues of the covariance, descending, and eigenvectors `[F, K]`; by way of the smaller of the two products."""
-    n, numbers = x.shape
-    if numbers <= n:
-        values, vectors = np.linalg.eigh(x.T @ x / (n - 1))
-        return values[::-1], vectors[:, ::-1]
-    values, sides = np.linalg.eigh(x @ x.T / (n - 1))
-    values, sides = values[:0:-1], sides[:, :0:-1]  # n samples span n - 1 dimensions around their mean
-    vectors = x.T @ sides[:, :MOST]
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=0), np.finfo(np.float64).tiny)
-    return values[:MOST], vectors
+def _unit(x: np.ndarray, mean: np.ndarray, channels: int) -> np.ndarray:
+    """The deviation of each channel of centred samples, `[C]`; the value itself of a channel that is constant, or 1."""
+    deviation = np.sqrt(np.square(x).mean(axis=0).reshape(-1, channels).mean(axis=0))
+    level = np.abs(mean).reshape(-1, channels).max(axis=0)
+    found: np.ndarray = np.where(deviation > 1e-6 * level, deviation, np.where(level > 0, level, 1.0))
+    return found
