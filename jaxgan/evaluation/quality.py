@@ -67,10 +67,11 @@ def evaluator(
     shape = asked.real.dataset.shape
 
     @functools.cache
-    def whitening() -> tuple[whitened.Whitening, int]:
-        flat = _samples(asked, shape)
-        n = whitened.samples_to_fit(asked.real.dataset.size or whitened.FIT, flat.size)
-        return whitened.fit(first_features(asked.real, flat, n, placement), channels=shape[-1]), n
+    def whitening() -> tuple[whitened.Whitening, int, str | None]:
+        flat, real = _samples(asked, shape), asked.real.dataset
+        n = whitened.samples_to_fit(real.size or whitened.FIT, flat.size)
+        by = whitened.fit(first_features(asked.real, flat, n, placement), channels=shape[-1])
+        return by, n, None if real.facts is None else real.facts().fingerprint
 
     @functools.cache
     def compiled(of: tuple[int, ...], units: Units | None = _SAME) -> Compiled:

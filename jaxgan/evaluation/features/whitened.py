@@ -96,13 +96,15 @@ def whiten(by: Whitening, x: jax.Array) -> jax.Array:
     return jnp.matmul(y, by.directions, precision=jax.lax.Precision.HIGHEST) / by.deviations[None, :]
 
 
-def extractor(samples: Extractor, by: Whitening, n: int) -> Extractor:
+def extractor(samples: Extractor, by: Whitening, n: int, data: str | None = None) -> Extractor:
     """Returns the extractor of whitened samples.
 
     Args:
         samples: extractor of the samples as rows, on whose features of real samples `by` was fitted.
         by: the statistics.
         n: number of real samples that they are of.
+        data: fingerprint of the data set that these are of; where it is known, features have the same checksum on every
+            machine, though the statistics are rounded differently.
     """
     numbers, size = by.directions.shape
     words = f"whitened by {n:,} real ones"
@@ -110,8 +112,8 @@ def extractor(samples: Extractor, by: Whitening, n: int) -> Extractor:
         words = f"along {size} fixed random directions, {words}"
     if samples.resize != "as they are":
         words = f"{samples.resize}; {words}"
-    parts = (np.asarray(each).tobytes() for each in by)
-    checksum = hashlib.sha256(b"".join([samples.checksum.encode(), words.encode(), *parts])).hexdigest()
+    known = [data.encode()] if data is not None else [np.asarray(each).tobytes() for each in by]
+    checksum = hashlib.sha256(b"".join([samples.checksum.encode(), words.encode(), *known])).hexdigest()
 
     def apply(params: PyTree, given: jax.Array) -> Extracted:
         return Extracted(whiten(params, samples.apply({}, given).features), None)
