@@ -198,6 +198,7 @@ def test_an_evaluation_names_it_and_no_fid(small, tmp_path, caplog):
     assert "FID" not in shown
     content = found.content()["values"]
     assert content["kid"]["title"] == "KID (EfficientNet-Lite0)"
+    assert content["kid"]["definition"].startswith("KID (EfficientNet-Lite0): squared MMD, cubic kernel")
     assert "fid" not in content
     assert not any("fid" in str(each).lower() for each in content.values())
     asked = evaluate(tmp_path / "made.npz", data=f"npz:{tmp_path / 'real.npz'}", metrics=["fid", "is"]).values

@@ -161,6 +161,13 @@ def metric_of(against: Evaluator, figure: str) -> Metric:
     return against.figures.get(figure) or next(each for each in metrics if figure.startswith(f"{each.name}_"))
 
 
+def heading(against: Evaluator, figure: str) -> str:
+    """Returns the title of a figure, with the network that it is of where it must not be taken for that of another."""
+    metric, network = metric_of(against, figure), against.extractor.title
+    title = metric.heading(figure).title
+    return f"{title} ({network})" if network and metric.of != "samples" else title
+
+
 def definition(against: Evaluator, figure: str, *, resize: str | None = None) -> str:
     """Says in words what a figure is and what it was computed of."""
     asked, extractor, real = against.settings, against.extractor, against.settings.real
@@ -171,6 +178,8 @@ def definition(against: Evaluator, figure: str, *, resize: str | None = None) ->
     words = f"{metric.definition or figure}; {n:,} generated against {n_real:,} {real.kind} of {real.name}/{real.split}"
     if metric.of == "samples":
         return words
+    if extractor.title:
+        words = f"{heading(against, figure)}: {words}"
     network = f"features {extractor.name} ({extractor.size:,}, sha256 {extractor.checksum[:12]})"
     return f"{words}; {network}; {real.kind} {resize or extractor.resize}"
 

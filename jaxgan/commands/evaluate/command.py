@@ -81,7 +81,7 @@ def compare(
         paths: run directories, folders of PNG, JPEG and WebP files, .npz files. Of a run of several GANs each is measured, on
             the same latents.
         metrics: names, or a `jaxgan.Metric` each. By default `modes` for mixtures and stacked_mnist; for other
-            data `fid`, `kid`, `prdc`, `diversity`, and `memorisation` unless the features are of a published network.
+            data those of `settings.usual`.
         n: samples; by default 10,000 or as many as there are images, and for `modes` as many as PacGAN takes.
         features: an extractor, one of `features.NAMES`, or a function, samples `[B, ...]` as the data have them to `[B, F]`;
             by default that which suits the data.
