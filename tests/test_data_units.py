@@ -90,7 +90,7 @@ def test_figures_are_in_the_users_units(tmp_path):
     same = evaluate(tmp_path / "kelvin.npz", **options).values
     assert same["fid"].mean < 1e-6
     assert abs(same["ratio"].mean - 1) < 1e-6
-    assert same["fid"].how["features"]["name"] == "samples"  # no network of pictures
+    assert same["fid"].how["features"]["name"] == "whitened"  # no network of pictures
     np.savez(tmp_path / "warmer.npz", images=KELVIN + 25.0)
     warmer = evaluate(tmp_path / "warmer.npz", **options).values
     assert abs(warmer["ratio"].mean - (KELVIN.mean() + 25) / KELVIN.mean()) < 1e-5

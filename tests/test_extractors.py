@@ -121,7 +121,7 @@ def test_a_published_network_from_a_file(tmp_path, monkeypatch):
     ("name", "options", "message"),
     [
         ("incepton", {}, "features: 'incepton' is not one of pixels, .*; did you mean 'inception'?"),
-        ("pixels", {"weights": "x.pth"}, "weights: x.pth, but pixels takes none; inception and dinov2 do"),
+        ("pixels", {"weights": "x.pth"}, "weights: x.pth, but pixels takes none; inception, dinov2 and efficientnet-lite0 do"),
     ],
 )
 def test_bad_input(name, options, message):

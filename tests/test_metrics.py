@@ -122,7 +122,7 @@ def test_figures_of_one_name_are_refused() -> None:
 
 
 def test_points_are_compared_as_they_are() -> None:
-    against = evaluator(real.given(data.from_array(POINTS)), n=40)
+    against = evaluator(real.given(data.from_array(POINTS)), features="samples", n=40)
     found = scores(against, FAKE)
     names = {figure for name in settings.usual("samples") for figure in metrics.find(name).shown}
     assert set(found) == names - {"vendi_within"}  # points have no classes
@@ -138,7 +138,7 @@ def test_points_are_compared_as_they_are() -> None:
 
 def test_a_density_is_drawn_to_compare_with() -> None:
     ring = toy.dataset(toy.ring(), name="ring")
-    against = evaluator(real.named(ring, "ring"), metrics=["fid", "kid", SPREAD], n=300)
+    against = evaluator(real.named(ring, "ring"), metrics=["fid", "kid", SPREAD], features="samples", n=300)
     assert (against.reference.whole.n, against.reference.held_out.n) == (300, 300)
     assert [len(x.samples) for x in (against.reference.whole, against.reference.held_out)] == [300, 300]
     np.testing.assert_array_equal(against.reference.held_out.samples, against.reference.held_out.features)
@@ -225,7 +225,8 @@ def test_while_training_nothing_ends_the_run(caplog: pytest.LogCaptureFixture) -
             raise TypeError("no")
         return math.nan if fake.mean() > 5 else 1.0
 
-    against = evaluator(real.given(data.from_array(POINTS)), metrics=[Metric(odd, name="odd"), "fid", SPREAD], n=40)
+    asked = [Metric(odd, name="odd"), "fid", SPREAD]
+    against = evaluator(real.given(data.from_array(POINTS)), metrics=asked, features="samples", n=40)
     assert list(watching.targets(against)) == ["spread"]
     watch = watching.watcher(against)
 

@@ -184,6 +184,8 @@ def test_best() -> None:
 def test_best_as_real_is_the_nearest_to_real() -> None:
     rows = [{"step": step, "spread": value} for step, value in ((1, 0.2), (2, 1.3), (3, 0.9), (4, 5.0))]
     assert verdict.best(rows, "spread", ("as real", 1.2)) == 2
+    told = [{"step": s, "kid": v, "definitions": {"kid": w}} for s, v, w in ((1, 0.1, "a"), (2, 0.4, "b"), (3, 0.5, "b"))]
+    assert verdict.best(told, "kid", "lower") == 2  # the first is by other features
     assert verdict.best(rows, "spread", "as real") is None  # nobody said what real samples score
     assert verdict.best([*rows, {"step": 5, "spread": 9.0, "real": {"spread": 1.0}}], "spread", "as real") == 3
 

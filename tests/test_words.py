@@ -22,7 +22,7 @@ from jaxgan.commands.arguments import Evaluate, Sample
 from jaxgan.recipes import MLP, Recipe, check, formats, record
 from jaxgan.recipes.table import unknown
 from jaxgan.system import versions
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, did_you_mean, not_one_of
 from jaxgan.training.callbacks import Moment
 
 KEY = jax.random.key(0)
@@ -116,6 +116,12 @@ def test_names_of_others_lead_to_ours() -> None:
     assert str(unknown("loss", "vanilla", losses)).endswith("; it is called minimax, or non_saturating, which trains better")
     assert str(unknown("loss", "zzz", losses)) == f"loss: 'zzz' is not one of {', '.join(losses)}"
     assert str(unknown("generator", "gp", ("mlp",))) == "generator: 'gp' is not one of mlp"  # another table's alias
+
+
+@pytest.mark.parametrize(("word", "known", "meant"), [("FID", ["fid", "kid"], "fid"), ("r3gan", ["R3GAN"], "R3GAN")])
+def test_capitals_do_not_hide_what_was_meant(word: str, known: list[str], meant: str) -> None:
+    for told in (unknown("metrics", word, known), not_one_of("metrics", word, known), did_you_mean(word, known)):
+        assert str(told).endswith(f"; did you mean {meant!r}?")
 
 
 # --- values -----------------------------------------------------------------------------------------------------------------

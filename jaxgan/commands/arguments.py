@@ -117,14 +117,16 @@ class Evaluate:
     """Run directories, of several GANs all are measured; or folders or .npz files of images. Several are compared."""
     metrics: tuple[str, ...] = ()
     """Metrics by name, or file.py:NAME of your own; by default modes for ring, grid and stacked_mnist, and for other data
-    fid, kid, prdc, diversity and memorisation."""
+    fid (not with efficientnet-lite0), kid, prdc, diversity, and more where features are few."""
     n: int | None = None
     """Samples; by default 10,000 or as many as there are real images, and for modes as many as PacGAN takes."""
     features: str | None = None
-    """Features that are compared: pixels, digits, mnist, fashion_mnist, cifar10, inception, inception:half_pixel,
-    inception:clean, dinov2, dinov2:base; or file.py:NAME of a function of your own."""
+    """Features that are compared: pixels, samples, whitened, digits, mnist, fashion_mnist, cifar10, efficientnet-lite0,
+    efficientnet-lite0:96, inception, inception:half_pixel, inception:clean, dinov2, dinov2:base; or file.py:NAME of a
+    function of your own. By default a classifier of the same data; of other pictures in colour efficientnet-lite0 where its
+    package is installed, else inception; of any other data whitened."""
     weights: Path | None = None
-    """File of inception's or dinov2's published weights, where it is not in the cache."""
+    """File of inception's, dinov2's or efficientnet-lite0's published weights, where it is not in the cache."""
     data: str | None = None
     """Real images to compare with, as --data.name of a recipe; by default those trained on."""
     split: str | None = None

@@ -137,11 +137,12 @@ def _values(against: Comparison, scored: Sequence[Scores], extractor: Extractor,
     values = {}
     for name, score in scored[0].items():
         said = {**common, "definition": quality.definition(evaluator, name, resize=extractor.resize)}
-        shown = quality.metric_of(evaluator, name).heading(name)
+        better = quality.metric_of(evaluator, name).heading(name).better
         members = [each[name].value if name in each else math.nan for each in scored]
         deviation = score.deviation if len(scored) == 1 else None
         floors = _floors(against, name)
-        values[name] = value(members, floors, title=shown.title, better=shown.better, how=said, deviation=deviation)
+        title = quality.heading(evaluator, name)
+        values[name] = value(members, floors, title=title, better=better, how=said, deviation=deviation)
     return values
 
 

@@ -76,8 +76,8 @@ class Metric:
     """Samples of each set that the function is given at most."""
     least: int = 2
     """Fewest samples that the metric can be computed of."""
-    needs: tuple[Literal["logits"], ...] = ()
-    """Requirements beyond the features: the logits of a classifier."""
+    needs: tuple[Literal["logits", "labels"], ...] = ()
+    """Requirements beyond the features: the logits of a classifier, labels of real and generated samples."""
     samples_per_feature: int = 0
     """Samples for each feature, below which the figure says more of n than of the samples; a warning then says so."""
 

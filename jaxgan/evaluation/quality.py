@@ -9,9 +9,10 @@ import numpy as np
 
 from jaxgan.core.types import Units
 from jaxgan.evaluation import features
-from jaxgan.evaluation.features.extractors import NOTHING, WITH_LOGITS, Extractor
+from jaxgan.evaluation.features import whitened
+from jaxgan.evaluation.features.extractors import NOTHING, TAKES_NO_WEIGHTS, WHITENED, WITH_LOGITS, Extractor
 from jaxgan.evaluation.features.functions import of_function
-from jaxgan.evaluation.features.references import Begin, Placement, Reference, quiet, reference
+from jaxgan.evaluation.features.references import Begin, Placement, Reference, first_features, quiet, reference
 from jaxgan.evaluation.features.statistics import Batches, Rows, features_of, statistics_of
 from jaxgan.evaluation.metric import Measured, Metric, Scores, Statistics, measure
 from jaxgan.evaluation.settings import Settings, name_of
@@ -66,8 +67,17 @@ def evaluator(
     shape = asked.real.dataset.shape
 
     @functools.cache
+    def whitening() -> tuple[whitened.Whitening, int, str | None]:
+        flat, real = _samples(asked, shape), asked.real.dataset
+        n = whitened.samples_to_fit(real.size or whitened.FIT, flat.size)
+        by = whitened.fit(first_features(asked.real, flat, n, placement), channels=shape[-1])
+        return by, n, None if real.facts is None else real.facts().fingerprint
+
+    @functools.cache
     def compiled(of: tuple[int, ...], units: Units | None = _SAME) -> Compiled:
         found = _extractor(asked, of, weights, checksum)
+        if asked.features == WHITENED:
+            found = whitened.extractor(found, *whitening())
         units = asked.real.dataset.units if units is _SAME else units
         return found, features_of(found, placement=placement, units=units)
 
@@ -151,6 +161,13 @@ def metric_of(against: Evaluator, figure: str) -> Metric:
     return against.figures.get(figure) or next(each for each in metrics if figure.startswith(f"{each.name}_"))
 
 
+def heading(against: Evaluator, figure: str) -> str:
+    """Returns the title of a figure, with the network that it is of where it must not be taken for that of another."""
+    metric, network = metric_of(against, figure), against.extractor.title
+    title = metric.heading(figure).title
+    return f"{title} ({network})" if network and metric.of != "samples" else title
+
+
 def definition(against: Evaluator, figure: str, *, resize: str | None = None) -> str:
     """Says in words what a figure is and what it was computed of."""
     asked, extractor, real = against.settings, against.extractor, against.settings.real
@@ -161,6 +178,8 @@ def definition(against: Evaluator, figure: str, *, resize: str | None = None) ->
     words = f"{metric.definition or figure}; {n:,} generated against {n_real:,} {real.kind} of {real.name}/{real.split}"
     if metric.of == "samples":
         return words
+    if extractor.title:
+        words = f"{heading(against, figure)}: {words}"
     network = f"features {extractor.name} ({extractor.size:,}, sha256 {extractor.checksum[:12]})"
     return f"{words}; {network}; {real.kind} {resize or extractor.resize}"
 
@@ -193,16 +212,23 @@ def _extractor(
     """Returns the extractor asked for, for samples of a shape."""
     if asked.features == NOTHING:
         return features.extractors.nothing()
-    real = asked.real.dataset
-    if asked.features == "samples" and real.units is not None and weights is None:
-        return features.extractors.samples(shape, real.shape, real.units)
+    if asked.features in ("samples", WHITENED) and weights is None:
+        return _samples(asked, shape)
     if isinstance(asked.features, str):
         return features.extractor(asked.features, shape, reference=asked.real.dataset.shape, weights=weights)
     if weights is not None:
-        raise FieldError("weights", weights, f"{name_of(asked.features)} takes none; inception and dinov2 do")
+        raise FieldError("weights", weights, f"{name_of(asked.features)} {TAKES_NO_WEIGHTS}")
     if isinstance(asked.features, Extractor):
         return asked.features
     return of_function(asked.features, shape, checksum=checksum)
+
+
+def _samples(asked: Settings, shape: tuple[int, ...]) -> Extractor:
+    """Returns the extractor of samples as rows, in units where the real ones have some."""
+    real = asked.real.dataset
+    if real.units is not None:
+        return features.extractors.samples(shape, real.shape, real.units)
+    return features.extractor("samples", shape, reference=real.shape)
 
 
 def _measured(metrics: Iterable[Metric], real: Statistics, fake: Statistics, held_out: Statistics | None) -> Measured:

@@ -43,6 +43,7 @@ class Value(NamedTuple):
     def content(self) -> dict[str, Any]:
         """Returns the same for JSON."""
         return {
+            "title": self.title,
             "mean": self.mean,
             "standard_error": self.standard_error,
             "members": list(self.members),

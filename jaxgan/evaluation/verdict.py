@@ -61,9 +61,13 @@ def best(history: Sequence[Mapping[str, Any]], figure: str, better: Better | tup
             which is given with it, or else stands in the rows as `row["real"][figure]`.
 
     Returns:
-        The step of the best row, the earliest of equals; None where no row holds the figure.
+        The step of the best row of those that define the figure as the last does, the earliest of equals; None where no row
+        holds the figure.
     """
     rows = [row for row in history if _is_finite(row.get(figure))]
+    if rows:  # by other features, or of other samples, a figure of one name is another figure
+        defined = [row.get("definitions", {}).get(figure) for row in rows]
+        rows = [row for row, words in zip(rows, defined, strict=True) if words == defined[-1]]
     target = None
     if better == "as real":
         target = next((row["real"][figure] for row in reversed(rows) if figure in row.get("real", {})), None)

@@ -136,8 +136,8 @@ class Recipe:
     eval_every: Annotated[int | None, Within(1, 10**12)] = None
     """Images shown from one evaluation to the next; by default 200,000 where eval-metrics or keep-best asks for any."""
     eval_metrics: tuple[Any, ...] = ()
-    """What the averaged generator is measured by while it trains; by default fid and prdc where eval-every is given. Names, or
-    a jaxgan.Metric of your own."""
+    """What the averaged generator is measured by while it trains; by default fid (kid with EfficientNet-Lite0) and prdc where
+    eval-every is given. Names, or a jaxgan.Metric of your own."""
     eval_features: Any = ""
     """Extractor of their features, as `jaxgan evaluate --features` has it, or a function of your own: images -> [B, F]; by
     default that which suits the data."""
@@ -271,13 +271,14 @@ def evaluation(recipe: Recipe) -> tuple[int, tuple[Any, ...]]:
     """Returns the interval at which a run is measured while it trains, and the metrics.
 
     Returns:
-        Images shown from one evaluation to the next, and metrics, by name or as values; `(0, ())` when it is not.
+        Images shown from one evaluation to the next, and metrics, by name or as values, none for those that suit the features;
+        `(0, ())` when it is not.
     """
     wanted = figures(recipe).get(recipe.keep_best)
     metrics = tuple(dict.fromkeys((*recipe.eval_metrics, *([] if wanted is None else [wanted]))))
     if recipe.eval_every is None:
         return (EVAL_EVERY, metrics) if metrics else (0, ())
-    return recipe.eval_every, metrics or ("fid", "prdc")
+    return recipe.eval_every, metrics
 
 
 def stop_words(recipe: Recipe) -> set[str]:

@@ -1,6 +1,5 @@
 """recipe.json, the record of a run, read without loading JAX or code of the user's."""
 
-import difflib
 import math
 import os
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from jaxgan.recipes.code import Origin
 from jaxgan.recipes.loader import Loader
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.system import environment, files
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, nearest_word
 
 FILE = "recipe.json"
 _MOST = 2**27  # numbers in a sample
@@ -57,7 +56,7 @@ def runs_near(path: Path) -> str:
     except OSError:  # a folder that may not be read
         return ""
     here = {name: os.path.relpath(each) if each.is_relative_to(Path.cwd()) else str(each) for name, each in found.items()}
-    meant = path.name if path.name in here else next(iter(difflib.get_close_matches(path.name, here, n=1)), None)
+    meant = path.name if path.name in here else nearest_word(path.name, here)
     if meant is not None:
         return f"; did you mean {here[meant]}?"
     most = 5

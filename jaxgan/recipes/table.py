@@ -69,6 +69,8 @@ METRICS: dict[str, Measure] = {
     "fid": Measure("jaxgan.evaluation.metrics.frechet:FID", ("fid",)),
     "fid_population": Measure("jaxgan.evaluation.metrics.frechet:FID_POPULATION", ("fid_population",)),
     "kid": Measure("jaxgan.evaluation.metrics.kernel:KID", ("kid",)),
+    "sliced_wasserstein": Measure("jaxgan.evaluation.metrics.sliced_wasserstein:SLICED_WASSERSTEIN", ("sliced_wasserstein",)),
+    "tstr": Measure("jaxgan.evaluation.metrics.tstr:TSTR", ("tstr",)),
     "is": Measure("jaxgan.evaluation.metrics.inception_score:INCEPTION_SCORE", ("inception_score",)),
     "prdc": Measure("jaxgan.evaluation.metrics.prdc:PRDC", ("precision", "recall", "density", "coverage")),
     "precision_recall": Measure(
@@ -100,6 +102,7 @@ _ALIASES: dict[str, str] = {
     "resnet": "sngan",
     "frechet": "fid",
     "inceptionscore": "is",
+    "swd": "sliced_wasserstein",
     "precision": "prdc",
     "recall": "prdc",
     "gaussian": "normal",
@@ -114,7 +117,7 @@ def unknown(field: str, name: Any, names: Iterable[str]) -> FieldError:
     if meant.partition(" ")[0].rstrip(",") in names:
         told = f"; it is called {meant}" if " " in meant else f"; did you mean {meant!r}?"
     else:
-        told = did_you_mean(str(name).lower(), names)
+        told = did_you_mean(str(name), names)
     return FieldError(field, repr(name), f"{', '.join(names)}{told}", link=" is not one of ")
 
 

@@ -47,8 +47,15 @@ def no_such_field(path: str, known: Iterable[str]) -> FieldError:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns `; did you mean 'hinge'?`, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest_word(word, known)
+    return "" if near is None else f"; did you mean {near!r}?"
+
+
+def nearest_word(word: str, known: Iterable[str]) -> str | None:
+    """Returns the known word that is nearest, or None when none is near; capitals are the same as small letters."""
+    words = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(word.lower(), words, n=1)
+    return words[near[0]] if near else None
 
 
 def say(line: str) -> None:

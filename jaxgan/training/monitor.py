@@ -132,12 +132,12 @@ def examiner(experiment: Experiment) -> Examiner | None:
     if not interval:
         return None
     try:
-        asked = settings.settings(
-            real_samples(recipe, experiment.dataset),
-            metrics=metrics_of(metrics),
-            features=features_of(recipe),
-            n=recipe.eval_n,
-        )
+        real_, features = real_samples(recipe, experiment.dataset), features_of(recipe)
+        suitable = features or settings.suitable(real_.name, real_.dataset.shape, real_.dataset.units)
+        metrics = metrics or settings.usual_while_training(settings.name_of(suitable))
+        asked = settings.settings(real_, metrics=metrics_of(metrics), features=features, n=recipe.eval_n)
+        if experiment.shape.classes < 2 and (needy := [each.name for each in asked.metrics if "labels" in each.needs]):
+            raise FieldError("metrics", needy[0], "it needs labels of several classes, and the generator takes none")
         checksum = code.source_sha256(asked.features) if callable(asked.features) else None
         against = quality.evaluator(asked, placement=over_devices(), checksum=checksum, begin=_told)
     except FieldError as error:

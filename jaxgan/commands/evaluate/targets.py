@@ -12,7 +12,7 @@ from jaxgan.commands.evaluate import coverage
 from jaxgan.evaluation import settings
 from jaxgan.evaluation.features import NAMES as FEATURES
 from jaxgan.evaluation.metric import Metric
-from jaxgan.evaluation.metrics.named import NAMES
+from jaxgan.evaluation.metrics.named import NAMES, find
 from jaxgan.recipes import Data, code
 from jaxgan.recipes.record import Allowed, runs_near
 from jaxgan.recipes.table import unknown
@@ -51,6 +51,7 @@ class Target(NamedTuple):
     run: runs.Run | None
     experiment: Experiment | None
     images: np.ndarray | None  # [N, ...] in the units of whoever made them
+    labels: tuple[np.ndarray, tuple[str, ...]] | None  # [N] of these, and the names of their classes
     metrics: tuple[str | Metric, ...]
     features: settings.Asked
     wanted: Any  # the real images, as a recipe has its data
@@ -88,15 +89,16 @@ def target_of(path: Path, asked: Asked) -> Target:
     if "modes" in asked.metrics:
         raise FieldError("metrics", "modes", f"{path} is no run")
     try:
-        images, _, _ = data.arrays(
+        images, labels, names = data.arrays(
             f"npz:{path}" if path.suffix == ".npz" else f"folder:{path}",
             image_size=None if path.suffix == ".npz" else asked.image_size,
         )
     except FieldError as error:
         raise sized(error) from error
     metrics = tuple(_metric(each, ()) for each in asked.metrics)
+    _check_labels(metrics, len(names), path.name)
     wanted = Data(asked.data, asked.split or "train", image_size=asked.image_size)
-    return Target(path, None, None, images, metrics, _features(asked.features), wanted)
+    return Target(path, None, None, images, (labels, names), metrics, _features(asked.features), wanted)
 
 
 def sized(error: FieldError) -> FieldError:
@@ -125,6 +127,17 @@ def _metric(asked: str | Metric, own: Sequence[Metric]) -> str | Metric:
     return found.named(asked.rpartition(":")[2])
 
 
+def _check_labels(asked: Sequence[str | Metric], classes: int, name: str) -> None:
+    """Refuses metrics that need labels, of samples that have none.
+
+    Raises:
+        FieldError: with the metric.
+    """
+    found = [find(each) for each in asked if each != "modes"]
+    if classes < 2 and (needy := [each.name for each in found if "labels" in each.needs]):
+        raise FieldError("metrics", needy[0], f"the samples of {name} have no labels of several classes, which it is made of")
+
+
 def _features(asked: settings.Asked) -> settings.Asked:
     """Returns features that are asked for, loading the code of a reference."""
     known = not isinstance(asked, str) or asked in FEATURES
@@ -147,6 +160,7 @@ def _target_of_run(path: Path, asked: Asked) -> Target:
         wanted = replace(wanted, split=asked.split)
     own = own_metrics(run.recipe)
     chosen = tuple(_metric(each, own) for each in asked.metrics)
+    _check_labels(chosen, run.shape.classes, path.name)
     if not chosen and isinstance(wanted, Data) and wanted.name in coverage.KNOWN:
         chosen = ("modes", *own)
     truncating(experiment, asked.truncation)
@@ -157,7 +171,7 @@ def _target_of_run(path: Path, asked: Asked) -> Target:
     if not chosen and own:
         suitable = settings.suitable(getattr(wanted, "name", ""), run.shape.sample, run.units)
         chosen = (*settings.usual(settings.name_of(features or suitable)), *own)
-    return Target(path, run, experiment, None, chosen, features, wanted)
+    return Target(path, run, experiment, None, None, chosen, features, wanted)
 
 
 def _other(name: str, own: Any, run: runs.Run) -> Data:

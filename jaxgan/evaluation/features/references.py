@@ -109,6 +109,23 @@ def reference(
     return Reference(_whole(part, rest, keep, samples), part, rest, held_out, other.split)
 
 
+def first_features(real: Real, extractor: Extractor, count: int, placement: Placement) -> np.ndarray:
+    """Returns the features of the first real samples in the fixed order, `[count, F]` float32.
+
+    Args:
+        real: the samples.
+        extractor: for samples of their shape.
+        count: number of samples, at most as many as there are.
+        placement: the shardings of a batch and of what is replicated.
+
+    Raises:
+        ValueError: for samples that are not finite.
+    """
+    batches = _in_order(real.dataset, count, extractor.batch, placement[0])
+    rows = features_of(extractor, placement=placement, units=real.dataset.units)(batches)
+    return np.concatenate([each.features for each in rows])
+
+
 def picked(dataset: Dataset, positions: np.ndarray) -> np.ndarray:
     """Returns the samples that statistics have at these positions, `[k, ...]` float32."""
     draw = dataset.batches(_ORDER, 1)

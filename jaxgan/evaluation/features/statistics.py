@@ -145,12 +145,20 @@ def joined(first: Statistics, second: Statistics, *, keep: int) -> Statistics:
     return Statistics(first.n + second.n, total, kept.features, kept.logits, labels)
 
 
-def in_batches(images: np.ndarray, batch: int, sharding: NamedSharding) -> Batches:
-    """Cuts samples in memory, `[N, ...]`, into batches over the devices; the last is filled up with the first samples."""
+def in_batches(images: np.ndarray, batch: int, sharding: NamedSharding, labels: np.ndarray | None = None) -> Batches:
+    """Cuts samples in memory, `[N, ...]`, into batches over the devices; the last is filled up with the first samples.
+
+    Args:
+        images: the samples.
+        batch: number of samples at a time.
+        sharding: of a batch.
+        labels: `[N]` int32; all 0 when None.
+    """
+    labels = np.zeros(len(images), np.int32) if labels is None else labels
     batch = -(-batch // sharding.num_devices) * sharding.num_devices
     for start in range(0, len(images), batch):
         index = np.arange(start, start + batch) % len(images)
-        yield jax.device_put(images[index], sharding), np.zeros(batch, np.int32), min(batch, len(images) - start)
+        yield jax.device_put(images[index], sharding), labels[index], min(batch, len(images) - start)
 
 
 def _keeping(batches: Batches, count: int, kept: list[np.ndarray], units: Units | None) -> Batches:

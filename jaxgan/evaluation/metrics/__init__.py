@@ -14,6 +14,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "moments",
         "prdc",
         "precision_recall",
+        "sliced_wasserstein",
+        "tstr",
     ),
     submod_attrs={"named": ["NAMES", "find"]},
 )
