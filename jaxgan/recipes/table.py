@@ -29,6 +29,7 @@ NETWORKS: dict[str, Pair] = {
     "mlp": Pair("jaxgan.recipes.networks:MLP", "jaxgan.recipes.networks:MLPDiscriminator"),
     "dcgan": Pair("jaxgan.recipes.networks:DCGAN", "jaxgan.recipes.networks:DCGANDiscriminator"),
     "sngan": Pair("jaxgan.recipes.networks:SNGAN", "jaxgan.recipes.networks:SNGANDiscriminator"),
+    "resnet": Pair("jaxgan.recipes.networks:ResNet", "jaxgan.recipes.networks:ResNetDiscriminator"),
     "r3gan": Pair("jaxgan.recipes.networks:R3GAN", "jaxgan.recipes.networks:R3GANDiscriminator"),
     "stylegan2": Pair("jaxgan.recipes.networks:StyleGAN2", "jaxgan.recipes.networks:StyleGAN2Discriminator"),
 }
@@ -97,7 +98,6 @@ _ALIASES: dict[str, str] = {
     "r1r2": "r1_r2",
     "stylegan": "stylegan2",
     "stylegan2ada": "stylegan2 with --augment ada:bgc",
-    "resnet": "sngan",
     "frechet": "fid",
     "inceptionscore": "is",
     "precision": "prdc",
