@@ -10,6 +10,7 @@ from jaxgan.system.messages import FieldError
 
 MEASURES = ("auto", "minmax", "percentiles", "none")
 _TAILS = (0.1, 99.9)  # percent
+_LONGEST = 16  # letters of a unit, beside a colour bar
 
 
 class Form(NamedTuple):
@@ -18,9 +19,10 @@ class Form(NamedTuple):
     dimensions: int | None = None  # of space, without N and channels; by the rank when None
     value_range: tuple[float, ...] = ()  # values that become -1 and 1, a pair for all channels or for each
     measure: str = "auto"  # how a range that is not given is found
+    unit: str = ""  # of the values, as people write it
 
 
-def checked_form(dimensions: Any = None, value_range: Any = (), measure: str = "auto") -> Form:
+def checked_form(dimensions: Any = None, value_range: Any = (), measure: str = "auto", unit: str = "") -> Form:
     """Returns a `Form` of options that are allowed.
 
     Raises:
@@ -38,7 +40,9 @@ def checked_form(dimensions: Any = None, value_range: Any = (), measure: str = "
         raise FieldError("value_range", _words(ends), "it must be LOW HIGH, or such a pair for each channel, LOW below HIGH")
     if ends and measure != "auto":
         raise FieldError("measure", measure, "value_range is given, so that nothing is measured")
-    return Form(dimensions, ends, measure)
+    if not isinstance(unit, str) or len(unit) > _LONGEST or not unit.isprintable():
+        raise FieldError("unit", repr(unit), f"it must be a word or two, at most {_LONGEST} letters, such as K or m/s")
+    return Form(dimensions, ends, measure, unit)
 
 
 def as_samples(samples: Any, dimensions: int | None = None, field: str = "images") -> np.ndarray:

@@ -1,8 +1,8 @@
 """Residual networks for signals, fields and volumes: one to three axes of space, of any sides, with any channels.
 
 R3GAN's principles without its pyramid of squares: no statistics of the batch, blocks that start as the identity, linear ends.
-A side of S halves, rounded up, until it is at most 4; sides that are there already stay. G goes the same way back, and where a
-side was odd the last of its doubled map is cut off: 37 is 3, 5, 10, 19, 37; 24x40 is 3x3, 3x5, 6x10, 12x20, 24x40.
+A side halves, rounded up, until it is at most 5; sides that are there already stay. G goes the same way back, and where a side
+was odd the last of its doubled map is cut off: 37 is 5, 10, 19, 37; 24x40 is 3x5, 6x10, 12x20, 24x40.
 """
 
 import math
@@ -17,7 +17,7 @@ from jaxgan.nets.r3gan import Linear
 from jaxgan.system.messages import FieldError, not_one_of
 
 Sides = tuple[int, ...]
-LEAST = 4  # a side above is halved
+LEAST = 5  # a side above is halved
 GROUP = 16  # channels that are normalised together
 NORMS = ("none", "group")
 

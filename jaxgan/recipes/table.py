@@ -66,6 +66,7 @@ MIXTURES: dict[str, str] = {
     "ring": "jaxgan.toy:ring",
     "grid": "jaxgan.toy:grid",
 }
+GENERATED = ("signals", "fields", "volumes", "table")  # names of data sets that are computed
 METRICS: dict[str, Measure] = {
     "fid": Measure("jaxgan.evaluation.metrics.frechet:FID", ("fid",)),
     "fid_population": Measure("jaxgan.evaluation.metrics.frechet:FID_POPULATION", ("fid_population",)),
@@ -75,6 +76,10 @@ METRICS: dict[str, Measure] = {
     "precision_recall": Measure(
         "jaxgan.evaluation.metrics.precision_recall:PRECISION_RECALL", ("improved_precision", "improved_recall")
     ),
+    "spectrum": Measure("jaxgan.evaluation.metrics.spectrum:SPECTRUM", ("spectrum", "spectrum_worst")),
+    "waveforms": Measure("jaxgan.evaluation.metrics.families:WAVEFORMS", ("waveform_coverage", "waveform_misfit")),
+    "ellipsoids": Measure("jaxgan.evaluation.metrics.families:ELLIPSOIDS", ("ellipsoid_coverage", "ellipsoid_misfit")),
+    "columns": Measure("jaxgan.evaluation.metrics.columns:COLUMNS", ("marginals", "correlations", "predicts")),
     "diversity": Measure("jaxgan.evaluation.metrics.diversity:DIVERSITY", ()),
     "memorisation": Measure("jaxgan.evaluation.metrics.memorisation:MEMORISATION", ()),
 }

@@ -5,7 +5,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
+        "columns",
         "diversity",
+        "families",
         "frechet",
         "inception_score",
         "kernel",
@@ -14,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "moments",
         "prdc",
         "precision_recall",
+        "spectrum",
     ),
     submod_attrs={"named": ["NAMES", "find"]},
 )
