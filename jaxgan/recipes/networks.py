@@ -359,10 +359,10 @@ def square(shape: Any, network: str) -> tuple[int, int]:
     """
     if len(shape.sample) != 3:
         raise FieldError("type", network, "the data are points in the plane; use mlp" if len(shape.sample) == 1 else
-                         f"samples have the shape {shape.sample}, and it makes square images")  # fmt: skip
+                         f"samples have the shape {shape.sample}, and it makes square images; use resnet")  # fmt: skip
     height, width, channels = shape.sample
     if height != width:
-        raise FieldError("image_size", f"{height}x{width}", f"{network} makes square images; give one side, as {width}")
+        raise FieldError("image_size", f"{height}x{width}", f"{network} makes square images: give one side, as {width}, or use resnet")
     return height, channels
 
 
