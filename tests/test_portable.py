@@ -15,7 +15,7 @@ import pytest
 
 import jaxgan
 from jaxgan.core.types import Weights
-from jaxgan.recipes import R3GAN, Recipe, StyleGAN2
+from jaxgan.recipes import R3GAN, Recipe, ResNet, StyleGAN2
 from jaxgan.training import exported
 from jaxgan.training.experiment import Shape
 from jaxgan.training.sampler import generator_of, sampler
@@ -116,6 +116,7 @@ def test_the_file_says_what_it_is_and_nothing_of_this_machine(exported_run: Path
 NETWORKS = {
     "dcgan": Recipe(data="mnist", generator="dcgan", discriminator="dcgan").generator,
     "r3gan": R3GAN(widths=(16, 16, 16), groups=(4, 4, 4), blocks=(1, 1, 1)),
+    "resnet": ResNet(width=8, patch=2, norm="group"),
     "stylegan2": StyleGAN2(channel_base=256, channel_max=16, style_dim=16),
 }
 

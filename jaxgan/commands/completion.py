@@ -9,7 +9,7 @@ from typing import Any
 from jaxgan.commands import help as of_help
 from jaxgan.commands import options
 from jaxgan.recipes import NAMES, record
-from jaxgan.recipes.table import LOSSES, MIXTURES, NETWORKS, OPTIMIZERS, PENALTIES
+from jaxgan.recipes.table import GENERATED, LOSSES, MIXTURES, NETWORKS, OPTIMIZERS, PENALTIES
 from jaxgan.system.messages import not_one_of
 
 ASK = "--complete"
@@ -33,7 +33,7 @@ _NAMED: dict[str, Iterable[str]] = {
     "--discriminator": NETWORKS,
     "--g-optimizer": OPTIMIZERS,
     "--d-optimizer": OPTIMIZERS,
-    "--data.name": ("digits", "mnist", "fashion_mnist", "cifar10", *MIXTURES),
+    "--data.name": ("digits", *GENERATED, "mnist", "fashion_mnist", "cifar10", *MIXTURES),
 }
 _OF_RUNS = ("sample", "interpolate", "evaluate", "export")
 

@@ -32,6 +32,10 @@ KNOWN: dict[str, tuple[tuple[int, ...], int, int | None]] = {
     "fashion_mnist": ((28, 28, 1), 10, 60_000),
     "cifar10": ((32, 32, 3), 10, 50_000),
     "stacked_mnist": ((28, 28, 3), 1_000, 128_000),
+    "signals": ((64, 1), 0, 8_192),
+    "fields": ((24, 40, 1), 0, 8_192),
+    "volumes": ((16, 16, 16, 1), 0, 4_096),
+    "table": ((11,), 0, 354),
     "ring": ((2,), 0, None),
     "grid": ((2,), 0, None),
 }

@@ -14,11 +14,12 @@ class Units(NamedTuple):
     dtype: str = "float32"
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    unit: str = ""  # as people write it: K, V, counts; for axes and bars
 
     @property
     def are_bytes(self) -> bool:
         """True of pictures in 8 bits."""
-        return self == BYTES
+        return self[:3] == BYTES[:3]
 
     @property
     def are_plain(self) -> bool:
@@ -92,7 +93,8 @@ def as_bytes(images: Any) -> np.ndarray:
 
 def as_json(units: Units) -> dict[str, Any]:
     """Returns units as recipe.json holds them."""
-    return {"dtype": units.dtype, "low": list(units.low), "high": list(units.high)}
+    unit = {"unit": units.unit} if units.unit else {}
+    return {"dtype": units.dtype, "low": list(units.low), "high": list(units.high), **unit}
 
 
 def from_json(content: Any) -> Units | None:
@@ -108,4 +110,4 @@ def from_json(content: Any) -> Units | None:
         raise ValueError(f"units from {low} to {high}")
     if np.dtype(content["dtype"]).kind not in "fiub":
         raise ValueError(f"units of dtype {content['dtype']}")
-    return Units(str(content["dtype"]), low, high)
+    return Units(str(content["dtype"]), low, high, str(content.get("unit", "")))

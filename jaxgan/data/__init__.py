@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxgan.core.types import Dataset
+from jaxgan.data import generated
 from jaxgan.data.measure import checked_form
 from jaxgan.data.source import Source
 from jaxgan.system.files import home_expanded
@@ -15,7 +16,7 @@ from jaxgan.system.messages import FieldError, did_you_mean
 __all__ = ["NAMES", "arrays", "as_dataset", "from_array", "from_source", "load", "prepare"]
 
 _SHORTHANDS = ("mnist", "fashion_mnist", "cifar10")
-NAMES = ("digits", *_SHORTHANDS, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:PATH")
+NAMES = ("digits", *generated.NAMES, *_SHORTHANDS, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:PATH")
 _RESIDENT = 2**30  # bytes up to which a set lives on the device
 _Path = str | os.PathLike[str]
 
@@ -30,6 +31,7 @@ def load(
     dimensions: int | None = None,
     value_range: Sequence[float] = (),
     measure: str = "auto",
+    unit: str = "",
     data_dir: _Path | None = None,
     cache_dir: _Path | None = None,
     stream: bool | None = None,
@@ -43,8 +45,9 @@ def load(
     same set streamed yield the same batches.
 
     Args:
-        name: `digits` (scikit-learn's), `mnist`, `fashion_mnist`, `cifar10`, `tfds:NAME`, `stacked_mnist`,
-            `folder:PATH` (see `folder.source`), `npz:PATH` or a path that ends in .npz (see `array.npz`).
+        name: `digits` (scikit-learn's), `signals`, `fields`, `volumes`, `table` (see `generated`), `mnist`, `fashion_mnist`,
+            `cifar10`, `tfds:NAME`, `stacked_mnist`, `folder:PATH` (see `folder.source`), `npz:PATH` or a path that ends in
+            .npz (see `array.npz`).
         split: `train` or another that the set has; TFDS sets take slices, `train[:10%]`.
         image_size: side in pixels to fit to (`fit.picture`; outside folders 28 to 32 is padded); its own when None.
         channels: 1, 3 or 4 to convert to; the set's own when None.
@@ -53,6 +56,7 @@ def load(
         value_range: values that become -1 and 1, LOW HIGH for all channels or such a pair for each.
         measure: the way in which a range that is not given is found, see `measure.units_of`: `auto`, `minmax`,
             `percentiles` (0.1 and 99.9 % of each channel) or `none`, which leaves the numbers as they are.
+        unit: of the values as people write it, `K` or `m/s`, which stands on axes and bars.
         data_dir: of TFDS sets; TFDS_DATA_DIR or ~/tensorflow_datasets when None.
         cache_dir: of decoded arrays; JAXGAN_CACHE or ~/.cache/jaxgan when None.
         stream: read batches when they are needed instead of keeping all samples on the device; above 1 GiB when None.
@@ -64,7 +68,7 @@ def load(
         FileNotFoundError: when the set is not there, with the command that prepares it.
         ValueError: one line with the field, its value and what is allowed.
     """
-    form = checked_form(dimensions, value_range, measure)
+    form = checked_form(dimensions, value_range, measure, unit)
     found = _open(name, split, image_size, channels, fit, dimensions, data_dir, cache_dir)
     large = found.size * math.prod(found.shape) * (1 if found.dtype == "uint8" else 4) > _RESIDENT
     if large if stream is None else stream:
@@ -116,6 +120,7 @@ def from_array(
     dimensions: int | None = None,
     value_range: Sequence[float] = (),
     measure: str = "auto",
+    unit: str = "",
 ) -> Dataset:
     """A data set of samples in memory.
 
@@ -128,6 +133,7 @@ def from_array(
         dimensions: of space, 0 to 3; by the rank when None, see `measure.as_samples`.
         value_range: as for `load`.
         measure: as for `load`.
+        unit: as for `load`.
 
     Returns:
         A `Dataset` as `load` gives.
@@ -137,7 +143,7 @@ def from_array(
     """
     from jaxgan.data import array, resident
 
-    form = checked_form(dimensions, value_range, measure)
+    form = checked_form(dimensions, value_range, measure, unit)
     return resident.dataset(array.source(images, labels, class_names, name=name, dimensions=dimensions), form)
 
 
@@ -178,6 +184,7 @@ def from_source(
     dimensions: int | None = None,
     value_range: Sequence[float] = (),
     measure: str = "auto",
+    unit: str = "",
 ) -> Dataset:
     """A data set of samples that are read one by one when they are needed.
 
@@ -189,6 +196,7 @@ def from_source(
         dimensions: as for `from_array`.
         value_range: as for `load`; where it is not given and must be measured, all samples are read once.
         measure: as for `load`, but for percentiles.
+        unit: as for `load`.
 
     Returns:
         A `Dataset` as `load` gives.
@@ -198,7 +206,7 @@ def from_source(
     """
     from jaxgan.data import by_number, stream
 
-    form = checked_form(dimensions, value_range, measure)
+    form = checked_form(dimensions, value_range, measure, unit)
     return stream.dataset(by_number.source(source, name, class_names, dimensions), form)
 
 
@@ -227,6 +235,11 @@ def _open(
     if (kind == "npz" and rest) or name.endswith(".npz"):
         _only_train(name, split)
         return array.npz(name.removeprefix("npz:"), image_size, channels, dimensions, way)
+    if name in generated.NAMES:
+        for field, value in (("image_size", image_size), ("channels", channels), ("dimensions", dimensions)):
+            if value is not None:
+                raise FieldError(field, value, f"the samples of {name} have a shape of their own")
+        return generated.source(name, split)
     if dimensions not in (None, 2):
         raise FieldError("dimensions", dimensions, f"{name} holds pictures, which have 2")
     if kind == "folder" and rest:
@@ -260,4 +273,4 @@ def _nearest(name: str) -> str:
     builders = tensorflow_datasets.list_builders(with_community_datasets=False)
     if name in builders:
         return f"; did you mean {f'tfds:{name}'!r}?"
-    return did_you_mean(name, ["digits", *_SHORTHANDS, "stacked_mnist"])
+    return did_you_mean(name, ["digits", *generated.NAMES, *_SHORTHANDS, "stacked_mnist"])

@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from jaxgan.data import digits, tfds
+from jaxgan.data import digits, generated, tfds
 from jaxgan.data.places import walk
 from jaxgan.system.files import home_expanded
 
@@ -25,6 +25,9 @@ def fingerprint(
     Raises:
         FileNotFoundError, ValueError: as `data.load`.
     """
+    if name in generated.NAMES:  # no files: the samples themselves
+        samples = [generated.source(name, split).everything()[0] for split in generated.SPLITS]
+        return hashlib.sha256(b"".join(each.tobytes() for each in samples)).hexdigest()[:16]
     kind, _, rest = name.partition(":")
     if kind in ("folder", "npz") or name.endswith(".npz"):
         root = home_expanded(rest if kind in ("folder", "npz") and rest else name).absolute()

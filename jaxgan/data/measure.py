@@ -10,6 +10,8 @@ from jaxgan.system.messages import FieldError
 
 MEASURES = ("auto", "minmax", "percentiles", "none")
 _TAILS = (0.1, 99.9)  # percent
+_CHANNELS = (1, 3, 4)  # of pictures
+_LONGEST = 16  # letters of a unit, beside a colour bar
 
 
 class Form(NamedTuple):
@@ -18,9 +20,10 @@ class Form(NamedTuple):
     dimensions: int | None = None  # of space, without N and channels; by the rank when None
     value_range: tuple[float, ...] = ()  # values that become -1 and 1, a pair for all channels or for each
     measure: str = "auto"  # how a range that is not given is found
+    unit: str = ""  # of the values, as people write it
 
 
-def checked_form(dimensions: Any = None, value_range: Any = (), measure: str = "auto") -> Form:
+def checked_form(dimensions: Any = None, value_range: Any = (), measure: str = "auto", unit: str = "") -> Form:
     """Returns a `Form` of options that are allowed.
 
     Raises:
@@ -38,7 +41,9 @@ def checked_form(dimensions: Any = None, value_range: Any = (), measure: str = "
         raise FieldError("value_range", _words(ends), "it must be LOW HIGH, or such a pair for each channel, LOW below HIGH")
     if ends and measure != "auto":
         raise FieldError("measure", measure, "value_range is given, so that nothing is measured")
-    return Form(dimensions, ends, measure)
+    if not isinstance(unit, str) or len(unit) > _LONGEST or not unit.isprintable():
+        raise FieldError("unit", repr(unit), f"it must be a word or two, at most {_LONGEST} letters, such as K or m/s")
+    return Form(dimensions, ends, measure, unit)
 
 
 def as_samples(samples: Any, dimensions: int | None = None, field: str = "images") -> np.ndarray:
@@ -61,6 +66,7 @@ def as_samples(samples: Any, dimensions: int | None = None, field: str = "images
         raise FieldError(field, f"dtype {array.dtype}", "it must be real numbers")
     rank = array.ndim
     if dimensions is None:
+        _check_channels_last(array.shape, field)
         dimensions = {2: 0, 3: 2, 4: 2, 5: 3}.get(rank, -1)
     if array.size == 0 or dimensions < 0 or rank not in (dimensions + 1, dimensions + 2) or rank < 2:
         told = "[N, F], [N, T, C], [N, H, W], [N, H, W, C] or [N, D, H, W, C], none of them 0"
@@ -68,6 +74,20 @@ def as_samples(samples: Any, dimensions: int | None = None, field: str = "images
                          f"shape {array.shape}", f"it must be {told}")  # fmt: skip
     check_finite(array, field)
     return array[..., None] if rank == dimensions + 1 else array
+
+
+def _check_channels_last(shape: tuple[int, ...], field: str) -> None:
+    """Refuses samples whose channels come first by all appearance, unless their dimensions are told.
+
+    Raises:
+        FieldError: with the order of axes that is meant.
+    """
+    if len(shape) < 4 or shape[1] not in _CHANNELS or min(shape[2:]) <= max(_CHANNELS):
+        return
+    order = (0, *range(2, len(shape)), 1)
+    sides = "x".join(map(str, shape[1:-1]))
+    told = f"channels come last: give {field}.transpose{order}, or dimensions={len(shape) - 2} if they are {sides} places with"
+    raise FieldError(field, f"shape {shape}", f"{told} {shape[-1]} channels")
 
 
 def check_finite(array: np.ndarray, field: str, first: int = 0) -> None:

@@ -29,6 +29,7 @@ class Source(NamedTuple):
     dtype: str = "uint8"
     origin: str = ""  # where from, when the name does not say all
     facts: Callable[[], Facts] | None = None  # without reading all samples, for a set that is streamed
+    unit: str = ""  # of the values, where the set knows it
 
 
 def rows(seed: int, size: int, start: int, count: int) -> np.ndarray:

@@ -3,6 +3,7 @@ from . import dcgan as dcgan
 from . import layers as layers
 from . import mlp as mlp
 from . import r3gan as r3gan
+from . import resnet as resnet
 from . import sngan as sngan
 from . import stylegan2 as stylegan2
 from . import transforms as transforms

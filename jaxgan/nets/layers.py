@@ -32,20 +32,34 @@ def upsample_bilinear(x: jax.Array) -> jax.Array:
     Returns:
         `[B, 2 H, 2 W, C]`.
     """
-    for axis in (1, 2):
-        size = x.shape[axis]
-        first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, size - 1, size, axis=axis)
-        before = jnp.concatenate([first, lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
-        after = jnp.concatenate([lax.slice_in_dim(x, 1, size, axis=axis), last], axis)
-        pairs = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
-        x = pairs.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
-    return x
+    return doubled(doubled(x, 1), 2)
+
+
+def doubled(x: jax.Array, axis: int) -> jax.Array:
+    """Doubles the side along one axis, `[..., S, ...]` to `[..., 2 S, ...]`, as `upsample_bilinear` doubles both."""
+    size = x.shape[axis]
+    first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, size - 1, size, axis=axis)
+    before = jnp.concatenate([first, lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
+    after = jnp.concatenate([lax.slice_in_dim(x, 1, size, axis=axis), last], axis)
+    pairs = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+    return pairs.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
 
 
 def downsample_mean(x: jax.Array) -> jax.Array:
     """Halves both sides, `[B, 2 H, 2 W, C]` to `[B, H, W, C]`: each pixel is the mean of four."""
     batch, height, width, channels = x.shape
     return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
+
+
+def halved(x: jax.Array, axis: int) -> jax.Array:
+    """Halves the side along one axis, rounded up, `[..., S, ...]` to `[..., (S + 1) // 2, ...]`: means of pairs.
+
+    The last of an odd number is its own mean.
+    """
+    size = x.shape[axis]
+    if size % 2:
+        x = jnp.concatenate([x, lax.slice_in_dim(x, size - 1, size, axis=axis)], axis)
+    return x.reshape(*x.shape[:axis], (size + 1) // 2, 2, *x.shape[axis + 1 :]).mean(axis + 1)
 
 
 def variance_scaled(gain: float, overlap: float = 1.0) -> Initializer:

@@ -38,6 +38,7 @@ def grid(
     columns: int | None = None,
     scale: int | None = None,
     padding: int = 2,
+    frame: str = "#606060",
     headings: Sequence[str] = (),
     captions: Sequence[str] = (),
 ) -> Image.Image:
@@ -48,6 +49,7 @@ def grid(
         columns: images in a row; by default as nearly a square as can be.
         scale: whole factor of enlargement, nearest neighbour; by default small images grow to 48 pixels or more.
         padding: pixels around each image.
+        frame: colour of these.
         headings: a word over each column, cut short where a column is narrow.
         captions: a word over each image, likewise.
 
@@ -77,7 +79,7 @@ def grid(
     for i, image in enumerate(x.squeeze(-1) if channels == 1 else x):
         left, top = i % columns * across, band + i // columns * down
         if channels != 4:  # a frame; places left over stay white
-            canvas.paste("#606060", (left, top + line, left + across + padding, top + down + padding))
+            canvas.paste(frame, (left, top + line, left + across + padding, top + down + padding))
         canvas.paste(Image.fromarray(image), (left + padding, top + line + padding))
     for i, word in enumerate(headings[:columns] if band else ()):
         _write(canvas, word, size, (padding + i * across, 0, width, band))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from jaxgan.core.units import Units, to_user
 from jaxgan.pictures.grids import grid
@@ -17,7 +17,8 @@ _MOST_LINES = 64  # signals in a picture
 _MOST_COLUMNS = 12  # columns of a table
 _MOST_CHANNELS = 4  # colour maps of one sample
 _TALL = 48  # pixels: lower colour maps are enlarged
-_BAR = 64  # pixels that a colour bar takes
+_BAR = 40  # pixels that a colour bar takes, beside its words
+_LINE = 8  # pixels between fields, white: no colour of the map is
 
 
 def are_pictures(shape: tuple[int, ...], units: Units | None) -> bool:
@@ -64,9 +65,9 @@ def view(
     if x.ndim == 2:
         return _table(_in_units(x, units), None if real is None else _in_units(np.asarray(real), units))
     if x.ndim == 3:
-        return _lines(_in_units(x, units), columns)
+        return _lines(_in_units(x, units), columns, units.unit if units is not None else "")
     if x.ndim == 4:
-        return _fields(x, units, columns)
+        return _fields([x], units, columns)
     if x.ndim == 5:
         return _fields(_slices(x), units, columns)
     raise ValueError(f"samples: of shape {list(x.shape)}, but it must be [N, F], [N, T, C], [N, H, W, C] or [N, D, H, W, C]")
@@ -76,54 +77,70 @@ def _in_units(x: np.ndarray, units: Units | None) -> np.ndarray:
     return (x if units is None else to_user(x, units)).astype(np.float64)
 
 
-def _slices(x: np.ndarray) -> np.ndarray:
-    """Returns the middle slices across each axis of volumes beside each other, `[N, H', W', C]`, shorter ones on -1."""
+def _slices(x: np.ndarray) -> list[np.ndarray]:
+    """Returns the middle slices of volumes across each axis, `[N, H, W, C]` each."""
     depth, height, width = (side // 2 for side in x.shape[1:4])
-    three = [x[:, depth], x[:, :, height], x[:, :, :, width]]
-    tall = max(each.shape[1] for each in three)
-    padded = [np.pad(each, ((0, 0), (0, tall - each.shape[1]), (0, 0), (0, 0)), constant_values=-1) for each in three]
-    gap = np.full((len(x), tall, 1, x.shape[-1]), -1.0, x.dtype)
-    return np.concatenate([padded[0], gap, padded[1], gap, padded[2]], axis=2)
+    return [x[:, depth], x[:, :, height], x[:, :, :, width]]
 
 
-def _fields(x: np.ndarray, units: Units | None, columns: int | None) -> Image.Image:
-    """Draws each channel in the colours of one map, whose ends are the ends of the units."""
-    from matplotlib import colormaps
-
-    channels = min(x.shape[-1], _MOST_CHANNELS)
-    low, high = _ends(x, units)
-    beside = np.concatenate([x[..., i] for i in range(channels)], axis=2)
-    share = np.clip(np.nan_to_num((beside - low) / max(high - low, 1e-12)), 0.0, 1.0)
-    colours = colormaps["viridis"]
+def _fields(parts: Sequence[np.ndarray], units: Units | None, columns: int | None) -> Image.Image:
+    """Draws parts `[N, H, W, C]` of samples side by side, each channel in colours from end to end of the units."""
+    low, high = _ends(parts, units)
+    channels = [part[..., i] for part in parts for i in range(min(part.shape[-1], _MOST_CHANNELS))]
+    beside = _beside([_coloured((each - low) / max(high - low, 1e-12)) for each in channels])
     scale = max(-(-_TALL // beside.shape[1]), 1)
-    placed = grid((colours(share)[..., :3] * 255).round().astype(np.uint8), columns=columns, scale=scale)
-    canvas = Image.new("RGB", (placed.width + _BAR, max(placed.height, 40)), "white")
+    placed = grid(beside, columns=columns, scale=scale, padding=_LINE, frame="white")
+    words = _labels(low, high, units)
+    room = _BAR + round(max(ImageFont.load_default().getlength(word) for word in words))
+    canvas = Image.new("RGB", (placed.width + room, max(placed.height, 40)), "white")
     canvas.paste(placed, (0, 0))
-    bar = (colours(np.linspace(1, 0, placed.height))[:, None, :3] * 255).round().astype(np.uint8).repeat(12, axis=1)
+    bar = _coloured(np.linspace(1, 0, placed.height))[:, None].repeat(12, axis=1)
     canvas.paste(Image.fromarray(bar), (placed.width + 4, 0))
-    draw, words = ImageDraw.Draw(canvas), _labels(low, high, units)
+    draw = ImageDraw.Draw(canvas)
     draw.text((placed.width + 19, 0), words[1], fill="black")
     draw.text((placed.width + 19, canvas.height - 12), words[0], fill="black")
     return canvas
 
 
-def _ends(x: np.ndarray, units: Units | None) -> tuple[float, float]:
+def _coloured(shares: np.ndarray) -> np.ndarray:
+    """Returns the colours of shares from 0 to 1, `[..., 3]` uint8; what is not a number is grey."""
+    from matplotlib import colormaps
+
+    colours = (colormaps["viridis"](np.clip(np.nan_to_num(shares), 0.0, 1.0))[..., :3] * 255).round().astype(np.uint8)
+    colours[np.isnan(shares)] = 128
+    return colours
+
+
+def _beside(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Puts coloured parts `[N, H, W, 3]` side by side, a white line between; shorter ones end on white."""
+    tall = max(part.shape[1] for part in parts)
+    joined: list[np.ndarray] = []
+    for part in parts:
+        line = np.full((len(part), tall, 1, 3), 255, np.uint8)
+        below = ((0, 0), (0, tall - part.shape[1]), (0, 0), (0, 0))
+        joined += [line, np.pad(part, below, constant_values=255)]
+    return np.concatenate(joined[1:], axis=2)
+
+
+def _ends(parts: Sequence[np.ndarray], units: Units | None) -> tuple[float, float]:
     if units is not None and units.low:
         return -1.0, 1.0
-    finite = x[np.isfinite(x)]
+    every = np.concatenate([part.reshape(-1) for part in parts])
+    finite = every[np.isfinite(every)]
     return float(finite.min(initial=0.0)), float(finite.max(initial=1.0))
 
 
 def _labels(low: float, high: float, units: Units | None) -> tuple[str, str]:
     """Returns what stands at the ends of a colour bar; where channels have ranges of their own, words."""
+    unit = f" {units.unit}" if units is not None and units.unit else ""
     if units is None or not units.low:
-        return f"{low:.4g}", f"{high:.4g}"
+        return f"{low:.4g}{unit}", f"{high:.4g}{unit}"
     if len(set(units.low)) > 1 or len(set(units.high)) > 1:
         return "least", "most"
-    return f"{units.low[0]:.4g}", f"{units.high[0]:.4g}"
+    return f"{units.low[0]:.4g}{unit}", f"{units.high[0]:.4g}{unit}"
 
 
-def _lines(x: np.ndarray, columns: int | None) -> Image.Image:
+def _lines(x: np.ndarray, columns: int | None, unit: str) -> Image.Image:
     """Draws each signal in a cell of its own, all to one scale."""
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
@@ -136,7 +153,8 @@ def _lines(x: np.ndarray, columns: int | None) -> Image.Image:
     across = np.linspace(0.05, 0.95, length)
     up = 0.05 + 0.9 * (x - low) / max(high - low, 1e-12)
     figure = Figure(figsize=(1.5 * columns, 1.0 * rows + 0.3), dpi=80, layout="constrained")
-    axes = figure.add_subplot(xlim=(0, columns), ylim=(-rows, 0), title=f"{length} steps, {low:.4g} to {high:.4g}")
+    title = f"{length} steps, {low:.4g} to {high:.4g} {unit}".rstrip()
+    axes = figure.add_subplot(xlim=(0, columns), ylim=(-rows, 0), title=title)
     corners = np.array([(i % columns, -(i // columns) - 1) for i in range(count)], float)
     for channel in range(channels):
         lines = np.stack([corners[:, :1] + across, corners[:, 1:] + up[..., channel]], axis=-1)

@@ -19,7 +19,8 @@ class Data:
     """A data set by name, with its split and the form of its samples."""
 
     name: str = "digits"
-    """digits, ring, grid, mnist, fashion_mnist, cifar10, stacked_mnist, tfds:NAME, folder:PATH, npz:PATH; none to draw only"""
+    """digits, signals, fields, volumes, table, ring, grid, mnist, fashion_mnist, cifar10, stacked_mnist, tfds:NAME,
+    folder:PATH, npz:PATH; none to draw only"""
     split: str = "train"
     """Split of the data set."""
     image_size: Annotated[int | None, Within(1, 4096)] = None
@@ -36,6 +37,8 @@ class Data:
     measure: Literal["auto", "minmax", "percentiles", "none"] = "auto"
     """How the range is found: auto (bytes 0 to 255, floats within [0, 1] or [-1, 1] that, vectors none, others minmax), the
     least and largest value of each channel, 0.1 and 99.9 % of each, or none: numbers as they are."""
+    unit: str = ""
+    """Unit of the values as people write it, K or m/s; it stands on the axes and bars of pictures."""
     conditional: bool = False
     """Give both networks the labels, so that a class can be asked for."""
     mirror: bool = False
@@ -43,7 +46,7 @@ class Data:
 
     def how(self) -> dict[str, Any]:
         """Returns the arguments of `data.load` besides the name."""
-        names = ("split", "image_size", "channels", "fit", "dimensions", "value_range", "measure")
+        names = ("split", "image_size", "channels", "fit", "dimensions", "value_range", "measure", "unit")
         return {name: getattr(self, name) for name in names}
 
     def build(self) -> Any:

@@ -196,6 +196,64 @@ class R3GANDiscriminator:
 
 
 @dataclass(frozen=True)
+class ResNet:
+    """G of residual blocks for signals, fields and volumes of any sides and channels, no statistics of the batch."""
+
+    width: Width = 32
+    """Channels of the finest resolution, doubled with each halving of the sides."""
+    max_width: Width = 256
+    """Most channels of a resolution."""
+    blocks: Depth = 1
+    """Residual blocks of each resolution."""
+    expansion: Annotated[int, Within(1, 64)] = 1
+    """Channels within a block over those between blocks."""
+    patch: Annotated[int, Within(1, 64)] = 1
+    """Side of the patches that it makes at once; above 1 it is faster, and coarser."""
+    norm: Literal["none", "group"] = "none"
+    """Normalisation: none, or of groups of 16 channels of each sample by itself."""
+    embedding: Annotated[int, Within(1, 65_536)] = 64
+    """Length of the condition's vector."""
+    latent_dim: LatentDim = 64
+    """Length of z."""
+    latent: Latent = "normal"
+    """Distribution of z."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the generator for samples of this shape, with one to three axes of space."""
+        from jaxgan.nets import resnet
+
+        module = resnet.Generator(**_resnet(self, shape, remat))
+        return _generator(module, self.latent_dim, shape, precision)
+
+
+@dataclass(frozen=True)
+class ResNetDiscriminator:
+    """D of residual blocks, its generator's mirror image."""
+
+    width: Width = 32
+    """Channels of the finest resolution, doubled with each halving of the sides."""
+    max_width: Width = 256
+    """Most channels of a resolution."""
+    blocks: Depth = 1
+    """Residual blocks of each resolution."""
+    expansion: Annotated[int, Within(1, 64)] = 1
+    """Channels within a block over those between blocks."""
+    patch: Annotated[int, Within(1, 64)] = 1
+    """Side of the patches that it sees at once; above 1 it is faster, and coarser."""
+    norm: Literal["none", "group"] = "none"
+    """Normalisation: none, or of groups of 16 channels of each sample by itself."""
+    embedding: Annotated[int, Within(1, 65_536)] = 64
+    """Length of the condition's vector."""
+
+    def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
+        """Returns the discriminator for samples of this shape, with one to three axes of space."""
+        from jaxgan.nets import resnet
+
+        module = resnet.Discriminator(**_resnet(self, shape, remat))
+        return _discriminator(module, shape, precision, depends_on_batch=False)
+
+
+@dataclass(frozen=True)
 class StyleGAN2:
     """G of StyleGAN2: a mapping from z to styles, and a synthesis from styles to images (Karras et al. 2020)."""
 
@@ -301,10 +359,10 @@ def square(shape: Any, network: str) -> tuple[int, int]:
     """
     if len(shape.sample) != 3:
         raise FieldError("type", network, "the data are points in the plane; use mlp" if len(shape.sample) == 1 else
-                         f"samples have the shape {shape.sample}, and it makes square images")  # fmt: skip
+                         f"samples have the shape {shape.sample}, and it makes square images; use resnet")  # fmt: skip
     height, width, channels = shape.sample
     if height != width:
-        raise FieldError("image_size", f"{height}x{width}", f"{network} makes square images; give one side, as {width}")
+        raise FieldError("image_size", f"{height}x{width}", f"{network} makes square images: give one side, as {width}, or use resnet")
     return height, channels
 
 
@@ -375,8 +433,8 @@ def _dtype(shape: Any, precision: str) -> Any:
 
     if precision == "float32":
         return jnp.float32
-    if len(shape.sample) != 3:
-        raise FieldError("precision", precision, "the data are points in the plane, too fine for its 8 bits; it is for images")
+    if len(shape.sample) == 1:
+        raise FieldError("precision", precision, "the data are vectors, too fine for its 8 bits; it is for images and the like")
     return jnp.bfloat16
 
 
@@ -394,3 +452,12 @@ def _r3gan(part: R3GAN | R3GANDiscriminator, shape: Any, precision: str, remat: 
         "bfloat16_levels": bfloat16_levels(part.bfloat16_levels, size, precision),
         "remat": remat,
     }
+
+
+def _resnet(part: ResNet | ResNetDiscriminator, shape: Any, remat: bool) -> dict[str, Any]:
+    if not 2 <= len(shape.sample) <= 4:
+        told = "the data are vectors; use mlp" if len(shape.sample) == 1 else "it makes signals, fields and volumes"
+        raise FieldError("type", "resnet", told)
+    names = ("width", "max_width", "blocks", "expansion", "patch", "norm", "embedding")
+    own = {name: getattr(part, name) for name in names}
+    return own | {"shape": tuple(shape.sample), "classes": shape.classes, "remat": remat}

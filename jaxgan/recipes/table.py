@@ -29,6 +29,7 @@ NETWORKS: dict[str, Pair] = {
     "mlp": Pair("jaxgan.recipes.networks:MLP", "jaxgan.recipes.networks:MLPDiscriminator"),
     "dcgan": Pair("jaxgan.recipes.networks:DCGAN", "jaxgan.recipes.networks:DCGANDiscriminator"),
     "sngan": Pair("jaxgan.recipes.networks:SNGAN", "jaxgan.recipes.networks:SNGANDiscriminator"),
+    "resnet": Pair("jaxgan.recipes.networks:ResNet", "jaxgan.recipes.networks:ResNetDiscriminator"),
     "r3gan": Pair("jaxgan.recipes.networks:R3GAN", "jaxgan.recipes.networks:R3GANDiscriminator"),
     "stylegan2": Pair("jaxgan.recipes.networks:StyleGAN2", "jaxgan.recipes.networks:StyleGAN2Discriminator"),
 }
@@ -65,6 +66,7 @@ MIXTURES: dict[str, str] = {
     "ring": "jaxgan.toy:ring",
     "grid": "jaxgan.toy:grid",
 }
+GENERATED = ("signals", "fields", "volumes", "table")  # names of data sets that are computed
 METRICS: dict[str, Measure] = {
     "fid": Measure("jaxgan.evaluation.metrics.frechet:FID", ("fid",)),
     "fid_population": Measure("jaxgan.evaluation.metrics.frechet:FID_POPULATION", ("fid_population",)),
@@ -76,6 +78,10 @@ METRICS: dict[str, Measure] = {
     "precision_recall": Measure(
         "jaxgan.evaluation.metrics.precision_recall:PRECISION_RECALL", ("improved_precision", "improved_recall")
     ),
+    "spectrum": Measure("jaxgan.evaluation.metrics.spectrum:SPECTRUM", ("spectrum", "spectrum_worst")),
+    "waveforms": Measure("jaxgan.evaluation.metrics.families:WAVEFORMS", ("waveform_coverage", "waveform_misfit")),
+    "ellipsoids": Measure("jaxgan.evaluation.metrics.families:ELLIPSOIDS", ("ellipsoid_coverage", "ellipsoid_misfit")),
+    "columns": Measure("jaxgan.evaluation.metrics.columns:COLUMNS", ("marginals", "correlations", "predicts")),
     "diversity": Measure("jaxgan.evaluation.metrics.diversity:DIVERSITY", ()),
     "memorisation": Measure("jaxgan.evaluation.metrics.memorisation:MEMORISATION", ()),
 }
@@ -99,7 +105,6 @@ _ALIASES: dict[str, str] = {
     "r1r2": "r1_r2",
     "stylegan": "stylegan2",
     "stylegan2ada": "stylegan2 with --augment ada:bgc",
-    "resnet": "sngan",
     "frechet": "fid",
     "inceptionscore": "is",
     "swd": "sliced_wasserstein",

@@ -110,6 +110,8 @@ class Side:
         network = type_name(getattr(self.recipe, name), name)
         if network == "mlp":
             return _dense_layers(jax.eval_shape(self.init, self.key), player, tensors), {}
+        if network == "resnet":
+            return _residual_layers(tensors), {}
         module = FOREIGN[network]
         return adopt(tensors, module.torch_layout(module.module_of(tensors), **self._latent(player)))
 
@@ -164,6 +166,26 @@ def _dense_layers(abstract: Any, player: str, tensors: dict[str, np.ndarray]) ->
     return {
         name: {"kernel": weight, "bias": bias} for name, weight, bias in zip(_in_order(layers), weights, biases, strict=True)
     }
+
+
+def _residual_layers(tensors: dict[str, np.ndarray]) -> PyTree:
+    """The layers of a residual network, which have the same names on both sides; channels are last here, and first there."""
+    biases, last = {"widen": "bias_1", "conv": "bias_2"}, {"basis": (1, 2, 0)}
+    tree: dict[str, Any] = {}
+    for name, x in tensors.items():
+        *path, leaf = name.split(".")
+        if leaf == "bias":
+            path, leaf = path[:-1], biases[path[-1]]
+        elif leaf == "weight":
+            x = x[:, :, 0, 0].T if x.shape[2:] == (1, 1) else x.T if x.ndim == 2 else x.transpose(2, 3, 1, 0)
+            leaf = "kernel"
+        else:
+            x = x.transpose(last[leaf])
+        branch = tree
+        for part in path:
+            branch = branch.setdefault(part, {})
+        branch[leaf] = x
+    return tree
 
 
 def _in_order(layers: dict[str, Any]) -> list[str]:

@@ -56,6 +56,8 @@ def generator(of: Any, size: int, channels: int, *, grouped: bool) -> nn.Module:
         return nets.sngan_generator(of.width, of.latent_dim)
     if name_of(of) == "r3gan":
         return nets.r3gan_generator(of.widths, of.groups, of.latent_dim)
+    if name_of(of) == "resnet":
+        return nets.ResNetGenerator(size, of.width, of.max_width, of.expansion, of.latent_dim)
     return nets.stylegan2_generator(size, of.channel_base, of.channel_max, of.style_dim, of.latent_dim, of.depth, grouped)
 
 
@@ -68,6 +70,8 @@ def discriminator(of: Any, size: int, channels: int) -> nn.Module:
         return nets.sngan_discriminator(of.width)
     if name_of(of) == "r3gan":
         return nets.r3gan_discriminator(of.widths, of.groups)
+    if name_of(of) == "resnet":
+        return nets.ResNetDiscriminator(size, of.width, of.max_width, of.expansion)
     return nets.stylegan2_discriminator(size, of.channel_base, of.channel_max)
 
 

@@ -249,6 +249,81 @@ def r3gan_discriminator(widths: tuple[int, ...], groups: tuple[int, ...], expans
     return _named(Model=network, logits=nn.Flatten(0))
 
 
+# ---------------------------------------------------------------------------------------------------------------- ResNet
+
+
+class Residual(nn.Module):
+    """`jaxgan.nets.resnet.Block` of pictures, without normalisation."""
+
+    def __init__(self, width: int, expansion: int, depth: int) -> None:
+        super().__init__()
+        wide, gain = expansion * width, math.sqrt(2.0 / (1.0 + SLOPE**2)) * depth**-0.25
+        self.widen, self.conv = _normal(nn.Conv2d(width, wide, 1), gain / math.sqrt(width)), nn.Conv2d(wide, wide, 3, padding=1)
+        _normal(self.conv, gain / math.sqrt(9 * wide))
+        self.narrow = _normal(nn.Conv2d(wide, width, 1, bias=False), 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.leaky_relu(self.widen(x), SLOPE, inplace=True)
+        return self.narrow(F.leaky_relu(self.conv(h), SLOPE, inplace=True)) + x
+
+
+def resnet_widths(size: int, width: int, most: int) -> list[int]:
+    """Channels of each level, from the finest, of squares of 4 times a power of two."""
+    return [min(width * 2**k, most) for k in range(size.bit_length() - 2)]
+
+
+class ResNetGenerator(nn.Module):
+    """`jaxgan.nets.resnet.Generator` of square pictures in patches of one pixel, a block for each level."""
+
+    def __init__(self, size: int, width: int, most: int, expansion: int, latent_dim: int) -> None:
+        super().__init__()
+        widths = resnet_widths(size, width, most)
+        last = len(widths) - 1
+        self.basis = nn.Parameter(torch.randn(widths[last], 4, 4))
+        self.linear = _normal(nn.Linear(latent_dim, widths[last], bias=False), 1.0 / math.sqrt(latent_dim))
+        for k in reversed(range(len(widths))):
+            if k < last and widths[k] != widths[k + 1]:
+                self.add_module(f"change_{k}", _pointwise(widths[k + 1], widths[k]))
+            self.add_module(f"block_{k}_0", Residual(widths[k], expansion, len(widths)))
+        self.to_samples, self.levels = _pointwise(width, 3), len(widths)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.linear(z)[:, :, None, None] * self.basis
+        for k in reversed(range(self.levels)):
+            if k < self.levels - 1:
+                x = _doubled(self.get_submodule(f"change_{k}")(x) if hasattr(self, f"change_{k}") else x)
+            x = self.get_submodule(f"block_{k}_0")(x)
+        return self.to_samples(x)
+
+
+class ResNetDiscriminator(nn.Module):
+    """`jaxgan.nets.resnet.Discriminator` of square pictures, as `ResNetGenerator`."""
+
+    def __init__(self, size: int, width: int, most: int, expansion: int) -> None:
+        super().__init__()
+        widths = resnet_widths(size, width, most)
+        self.from_samples, self.levels = _pointwise(3, width), len(widths)
+        for k, channels in enumerate(widths):
+            if k and channels != widths[k - 1]:
+                self.add_module(f"change_{k}", _pointwise(widths[k - 1], channels))
+            self.add_module(f"block_{k}_0", Residual(channels, expansion, len(widths)))
+        self.basis = nn.Parameter(torch.randn(widths[-1], 4, 4) / 4.0)
+        self.linear = _normal(nn.Linear(widths[-1], 1, bias=False), 1.0 / math.sqrt(widths[-1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.from_samples(x)
+        for k in range(self.levels):
+            if k:
+                x = F.avg_pool2d(x, 2)
+                x = self.get_submodule(f"change_{k}")(x) if hasattr(self, f"change_{k}") else x
+            x = self.get_submodule(f"block_{k}_0")(x)
+        return self.linear((x * self.basis).sum((2, 3)))[:, 0]
+
+
+def _pointwise(inputs: int, outputs: int) -> nn.Module:
+    return _normal(nn.Conv2d(inputs, outputs, 1, bias=False), 1.0 / math.sqrt(inputs))
+
+
 # ------------------------------------------------------------------------------------------------------------- StyleGAN2
 # A leaky ReLU times sqrt 2 is the leaky ReLU of sqrt 2 times as much: that factor goes into the weights before it.
 

@@ -14,6 +14,8 @@ from jaxgan.recipes import (
     Penalty,
     R3GANDiscriminator,
     Recipe,
+    ResNet,
+    ResNetDiscriminator,
     SNGANDiscriminator,
     StyleGAN2,
     StyleGAN2Discriminator,
@@ -85,15 +87,25 @@ SNGAN = Recipe(
     d_optimizer=ADAM_0,
     batch_size=64,
 )
+RESNET = Recipe(
+    Data("none", image_size=32),
+    ResNet(width=32, latent_dim=64),
+    ResNetDiscriminator(width=32),
+    penalty=Penalty("r1_r2", 0.05),
+    g_optimizer=ADAM_0,
+    d_optimizer=ADAM_0,
+    batch_size=32,
+)
 CPU = {
     "MLP": MLP,
     "DCGAN-32": _dcgan(32),
     "DCGAN-64": _dcgan(64),
     "SNGAN-32": SNGAN,
     "R3GAN-32 narrow": _r3gan(64, 32),
+    "ResNet-32": RESNET,
     "StyleGAN2-64 narrow": _stylegan2(2_048, 64, 128, 4, 16, 4),
 }
-ACCELERATOR = {name: CPU[name] for name in ("MLP", "DCGAN-32", "DCGAN-64", "SNGAN-32")} | {
+ACCELERATOR = {name: CPU[name] for name in ("MLP", "DCGAN-32", "DCGAN-64", "SNGAN-32", "ResNet-32")} | {
     "R3GAN-32 E": _r3gan(768, 256),
     "StyleGAN2-64": _stylegan2(16_384, 512, 512, 8, 32, 16),
 }

@@ -5,7 +5,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
+        "columns",
         "diversity",
+        "families",
         "frechet",
         "inception_score",
         "kernel",
@@ -15,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "prdc",
         "precision_recall",
         "sliced_wasserstein",
+        "spectrum",
         "tstr",
     ),
     submod_attrs={"named": ["NAMES", "find"]},
