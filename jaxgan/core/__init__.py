@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "cost",
         "gan",
         "latents",
+        "logits",
         "losses",
         "penalties",
         "play",
@@ -18,7 +19,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "resample",
         "schedules",
         "sweep",
+        "term",
+        "terms",
         "types",
         "units",
+        "weighing",
     ),
 )

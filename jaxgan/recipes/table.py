@@ -56,6 +56,11 @@ PENALTIES: dict[str, str] = {
     "gradient_penalty": "jaxgan.core.penalties:gradient_penalty",
     "dragan": "jaxgan.core.penalties:dragan",
 }
+TERMS: dict[str, str] = {
+    "l1": "jaxgan.core.terms:l1",
+    "l2": "jaxgan.core.terms:l2",
+    "feature_matching": "jaxgan.core.terms:feature_matching",
+}
 LATENTS: dict[str, str] = {
     "normal": "jaxgan.core.latents:normal",
     "uniform": "jaxgan.core.latents:uniform",

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan import pictures, toy
+from jaxgan.core.logits import mean as mean_logit
 from jaxgan.core.types import Dataset, GANState, Weights
 from jaxgan.evaluation import quality, settings, verdict, watching
 from jaxgan.evaluation.features import real
@@ -75,7 +76,7 @@ def monitor(experiment: Experiment) -> Monitor:
         fake = gan.sample(Weights(state.g.params, state.g.stats), jax.random.fold_in(key, 2**32 - 2), labels)
 
         def judged(x: jax.Array) -> jax.Array:
-            return critic.apply(state.d.params, state.d.stats, x, labels, key, train=True)[0]
+            return mean_logit(critic.apply(state.d.params, state.d.stats, x, labels, key, train=True)[0])
 
         return judged(jnp.asarray(shown_real["image"])), judged(fake)
 
