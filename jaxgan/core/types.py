@@ -270,3 +270,5 @@ class Dataset(NamedTuple):
     batches: Callable[..., Callable[..., Batch]]
     units: Units | None = None  # of the user's samples; None: images leave as bytes, everything else as it is
     facts: Callable[[], Facts] | None = None  # computed when first asked for; None: nothing is known
+    condition: PyTree | None = None  # shapes and dtypes of one sample's; batches then hold "condition", which networks get
+    shown: PyTree | None = None  # conditions [M, ...], on the host, that pictures and samples are drawn of by default

@@ -7,12 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from jaxgan.core.types import Dataset
+from jaxgan.data.conditions import with_condition, without_condition
 from jaxgan.data.measure import checked_form
 from jaxgan.data.source import Source
 from jaxgan.system.files import home_expanded
 from jaxgan.system.messages import FieldError, did_you_mean
 
-__all__ = ["NAMES", "arrays", "as_dataset", "from_array", "from_source", "load", "prepare"]
+__all__ = [
+    "NAMES",
+    "arrays",
+    "as_dataset",
+    "from_array",
+    "from_source",
+    "load",
+    "prepare",
+    "with_condition",
+    "without_condition",
+]
 
 _SHORTHANDS = ("mnist", "fashion_mnist", "cifar10")
 NAMES = ("digits", *_SHORTHANDS, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:PATH")
@@ -111,6 +122,7 @@ def from_array(
     images: Any,
     labels: Any = None,
     *,
+    condition: Any = None,
     name: str = "array",
     class_names: tuple[str, ...] = (),
     dimensions: int | None = None,
@@ -123,6 +135,7 @@ def from_array(
         images: `[N, F]`, `[N, T, C]`, `[N, H, W, C]` or `[N, D, H, W, C]`, any real numbers in any unit; also
             `[N, H, W]`. Three axes are `[N, H, W]` unless `dimensions` says 1.
         labels: `[N]` integers from 0; None for samples without classes. Classes that do not occur are left out.
+        condition: what each sample is to be made for: an array `[N, ...]`, or a dict of such, see `with_condition`.
         name: for messages.
         class_names: one for each class; their numbers when empty.
         dimensions: of space, 0 to 3; by the rank when None, see `measure.as_samples`.
@@ -138,14 +151,17 @@ def from_array(
     from jaxgan.data import array, resident
 
     form = checked_form(dimensions, value_range, measure)
-    return resident.dataset(array.source(images, labels, class_names, name=name, dimensions=dimensions), form)
+    return resident.dataset(
+        array.source(images, labels, class_names, condition=condition, name=name, dimensions=dimensions), form
+    )
 
 
 def as_dataset(value: Any, *, name: str = "source") -> Dataset:
     """Makes a data set of what a user has: a `Dataset`, arrays, or any source that is read by number.
 
     Args:
-        value: a `Dataset` as it is; samples `[N, ...]` or `(samples, labels)` as for `from_array`; or a source with
+        value: a `Dataset` as it is; samples `[N, ...]`, `(samples, labels)` or a dict with `image` and, where there are any,
+            `label` and `condition`, as for `from_array`; or a source with
             `len(source)` and `source[i]`, such as a `grain.MapDataset`, as for `from_source`.
         name: for messages.
 
@@ -160,6 +176,8 @@ def as_dataset(value: Any, *, name: str = "source") -> Dataset:
     try:
         if isinstance(value, tuple) and len(value) == 2:
             return from_array(*value, name=name)
+        if isinstance(value, dict) and "image" in value and set(value) <= {"image", "label", "condition"}:
+            return from_array(value["image"], value.get("label"), condition=value.get("condition"), name=name)
         if hasattr(value, "__array__"):
             return from_array(value, name=name)
         if hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, (str, bytes, dict, list)):
@@ -167,7 +185,11 @@ def as_dataset(value: Any, *, name: str = "source") -> Dataset:
     except FieldError as error:
         raise (error if error.field == "data" else error.within("data")) from error
     kind = f"{name} is a {type(value).__name__}"
-    raise FieldError("data", kind, "it must be a Dataset, arrays [N, ...], (samples, labels), or a source read by number")
+    raise FieldError(
+        "data",
+        kind,
+        "it must be a Dataset, arrays [N, ...], (samples, labels), a dict with image, or a source read by number",
+    )
 
 
 def from_source(
@@ -183,7 +205,7 @@ def from_source(
 
     Args:
         source: has `len(source)` and `source[i]`, such as a `grain.MapDataset`; an element is a sample, `(sample, label)`, or
-            a dict with the keys `image` (or `x`) and, where there are classes, `label` (or `y`).
+            a dict with the keys `image` (or `x`) and, where there are any, `label` (or `y`) and `condition`.
         name: for messages.
         class_names: one for each class; the labels that occur when empty, for which all are read once.
         dimensions: as for `from_array`.

@@ -37,7 +37,7 @@ class Data:
     """How the range is found: auto (bytes 0 to 255, floats within [0, 1] or [-1, 1] that, vectors none, others minmax), the
     least and largest value of each channel, 0.1 and 99.9 % of each, or none: numbers as they are."""
     conditional: bool = False
-    """Give both networks the labels, so that a class can be asked for."""
+    """Give both networks the labels, or the condition where the data have one, so that it can be asked for."""
     mirror: bool = False
     """Turn half of the images left to right."""
 
@@ -69,7 +69,7 @@ class Data:
             if error.field != "name" or error.link != " is not one of ":
                 raise
             raise FieldError("name", error.value, f"{', '.join(MIXTURES)}, {error.allowed}", link=error.link) from error
-        if self.conditional and not found.class_names:
+        if self.conditional and not found.class_names and found.condition is None:
             raise FieldError("conditional", True, f"{self.name} has no labels; {UNCONDITIONAL}")
         if not self.mirror:
             return found

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan import data
-from jaxgan.core import ada, fits, penalties, schedules, sweep, weighing
+from jaxgan.core import ada, conditions, fits, penalties, schedules, sweep, weighing
 from jaxgan.core.augment import diff_augment
 from jaxgan.core.gan import make_gan
 from jaxgan.core.types import (
@@ -44,7 +44,8 @@ class Shape(NamedTuple):
     """Facts about the data that a network must know."""
 
     sample: tuple[int, ...]  # of one sample: (H, W, C), or (2,) for points in the plane
-    classes: int  # 0 when the recipe is unconditional
+    classes: int  # 0 when the recipe is unconditional, or has a condition
+    condition: Any = None  # jax.ShapeDtypeStruct of one sample's condition, or dicts of such; None of classes or nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +163,12 @@ def build(
     assert shape is not None
     if recipe.pack > 1 and shape.classes:
         raise FieldError("pack", recipe.pack, f"a pack has no label of its own, and the data have {shape.classes} classes")
+    if recipe.pack > 1 and shape.condition is not None:
+        raise FieldError("pack", recipe.pack, "a pack has no condition of its own; set --data.no-conditional")
     loss = _loss(recipe)
     if dataset is not None:
         _check_holds(recipe, dataset)
+        dataset = dataset if shape.condition is not None else data.without_condition(dataset)
     pair = _networks(recipe, shape)
     _check_pair(recipe, shape, loss, *pair)
     every = members(recipe)
@@ -230,17 +234,23 @@ def given(recipe: Recipe, dataset: Any) -> tuple[Recipe, Dataset]:
         FieldError: when it is nothing of the kind.
     """
     found = data.as_dataset(dataset, name="given")
-    return replace(recipe, data=Data("given", conditional=bool(found.class_names))), found
+    return replace(recipe, data=Data("given", conditional=bool(found.class_names) or found.condition is not None)), found
 
 
 def is_conditional(recipe: Recipe, dataset: Dataset) -> bool:
-    """Returns whether the networks are given labels: of a user's own data wherever there are any."""
-    return bool(getattr(recipe.data, "conditional", True) and dataset.class_names)
+    """Returns whether the networks are given labels: of a user's own data wherever there are any, and no condition."""
+    return bool(getattr(recipe.data, "conditional", True) and dataset.class_names and dataset.condition is None)
 
 
 def shape_of(recipe: Recipe, dataset: Dataset) -> Shape:
     """Returns what the networks of this recipe must know of its data set."""
-    return Shape(tuple(dataset.shape), len(dataset.class_names) if is_conditional(recipe, dataset) else 0)
+    condition = dataset.condition if getattr(recipe.data, "conditional", True) else None
+    return Shape(tuple(dataset.shape), len(dataset.class_names) if is_conditional(recipe, dataset) else 0, condition)
+
+
+def given_of(shape: Shape, *lead: Any) -> Any:
+    """Returns shapes and dtypes of what networks are given besides z or samples: labels or conditions `[*lead, ...]`."""
+    return conditions.batched(jax.ShapeDtypeStruct((), jnp.int32) if shape.condition is None else shape.condition, *lead)
 
 
 def rows(recipe: Recipe, loss: Loss) -> int:
@@ -357,6 +367,9 @@ def network(player: str, recipe: Recipe, shape: Shape) -> Network:
         UserCodeError: when code of the user's raises.
     """
     part = getattr(recipe, player)
+    if shape.condition is not None and _is_ours(type(part)) and not getattr(part, "takes_condition", False):
+        told = "it takes classes alone, and the data have a condition; give a network of your own, or --data.no-conditional"
+        raise FieldError(player, type(part).__name__, told)
     wanted: dict[str, Any] = {"precision": recipe.precision, "remat": recipe.remat}
     try:
         takes = inspect.signature(part.build).parameters
@@ -390,7 +403,7 @@ def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network
     own = [player for player in ("generator", "discriminator") if not _is_ours(type(getattr(recipe, player)))]
     count = 4 * recipe.pack
     sample = jax.ShapeDtypeStruct((count, *shape.sample), jnp.float32)
-    labels = jax.ShapeDtypeStruct((count,), jnp.int32)
+    labels = given_of(shape, count)
     if not isinstance(recipe.augment, str):
         _check_augment(recipe.augment, sample)
     z = jax.eval_shape(lambda: latent_of(recipe)(jax.random.key(0), (count, recipe.generator.latent_dim)))
@@ -415,21 +428,22 @@ def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network
     if not isinstance(recipe.penalty.name, str):
         _check_penalty(recipe, sample)
     for term in _terms(recipe):
-        _check_term(term, g, d, sample, labels)
+        _check_term(term, g, d, sample, {"label" if shape.condition is None else "condition": labels})
 
 
-def _check_term(term: Term, g: Network, d: Network, sample: jax.ShapeDtypeStruct, labels: Any) -> None:
+def _check_term(term: Term, g: Network, d: Network, sample: jax.ShapeDtypeStruct, given: dict[str, Any]) -> None:
     """Refuses a term whose values are not one for each sample, or that is balanced at a layer which G has not."""
 
-    def use(images: jax.Array, labels: Any) -> Any:
-        batch: dict[str, Any] = {"image": images, "label": labels}
+    def use(images: jax.Array, given: dict[str, Any]) -> Any:
+        batch = {"image": images} | given
         if d.features is not None:
             params, stats = d.init(jax.random.key(0))
+            (labels,) = given.values()
             of = d.features(params, stats, images, labels, jax.random.key(1), train=True)
             batch |= {"real_features": of, "fake_features": of}
         return term.function(images, batch, jax.random.key(0))
 
-    values = _user(f"terms.{term.label}", lambda: jax.eval_shape(use, sample, labels))
+    values = _user(f"terms.{term.label}", lambda: jax.eval_shape(use, sample, given))
     fits.check_term(term.label, values, sample)
     if term.balanced:
         weighing.last_layer(g, jax.eval_shape(g.init, jax.random.key(0))[0], term)
