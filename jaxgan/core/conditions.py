@@ -147,4 +147,5 @@ def from_json(content: Any) -> Form:
 
 def words(form: Form) -> str:
     """Returns a form in words: `half float32 [8, 8, 1], digit int32 []`."""
-    return ", ".join(f"{name} {x.dtype} {list(x.shape)}" for name, x in sorted(flat(form).items()))
+    found = sorted(flat(form).items())
+    return ", ".join(f"{'' if name == ALONE else f'{name} '}{x.dtype} {list(x.shape)}" for name, x in found)

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 _SHORTHANDS = ("mnist", "fashion_mnist", "cifar10")
-NAMES = ("digits", *_SHORTHANDS, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:PATH")
+NAMES = ("digits", "halves", *_SHORTHANDS, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:PATH")
 _RESIDENT = 2**30  # bytes up to which a set lives on the device
 _Path = str | os.PathLike[str]
 
@@ -54,7 +54,8 @@ def load(
     same set streamed yield the same batches.
 
     Args:
-        name: `digits` (scikit-learn's), `mnist`, `fashion_mnist`, `cifar10`, `tfds:NAME`, `stacked_mnist`,
+        name: `digits` (scikit-learn's), `halves` (those, each with its left half as condition), `mnist`, `fashion_mnist`,
+            `cifar10`, `tfds:NAME`, `stacked_mnist`,
             `folder:PATH` (see `folder.source`), `npz:PATH` or a path that ends in .npz (see `array.npz`).
         split: `train` or another that the set has; TFDS sets take slices, `train[:10%]`.
         image_size: side in pixels to fit to (`fit.picture`; outside folders 28 to 32 is padded); its own when None.
@@ -242,7 +243,7 @@ def _open(
     cache_dir: _Path | None,
 ) -> Source:
     """Returns what the name stands for."""
-    from jaxgan.data import array, digits, fit, folder, stacked, tfds
+    from jaxgan.data import array, digits, fit, folder, halves, stacked, tfds
 
     fit.check(image_size, channels, way)
     kind, _, rest = name.partition(":")
@@ -262,6 +263,11 @@ def _open(
             raise FieldError("channels", channels, "stacked_mnist has 3")
         ones = tfds.source("mnist", split=split, image_size=image_size, channels=None, data_dir=data_dir, cache_dir=cache_dir)
         return stacked.source(ones.everything(), split)
+    elif name == "halves":
+        halves.check(split)
+        whole: dict[str, Any] = {"data_dir": digits.folder(cache_dir), "cache_dir": cache_dir}
+        all_of = tfds.source("digits", split="train", image_size=image_size, channels=channels, way=way, **whole)
+        return halves.source(all_of.everything(), all_of.class_names, split)
     elif name not in _SHORTHANDS and not (kind == "tfds" and rest):
         raise FieldError("name", repr(name), f"{', '.join(NAMES)}{_nearest(name)}", link=" is not one of ")
     plain, fitted = name.removeprefix("tfds:"), dict[str, Any](image_size=image_size, channels=channels, way=way)
@@ -282,4 +288,4 @@ def _nearest(name: str) -> str:
     builders = tensorflow_datasets.list_builders(with_community_datasets=False)
     if name in builders:
         return f"; did you mean {f'tfds:{name}'!r}?"
-    return did_you_mean(name, ["digits", *_SHORTHANDS, "stacked_mnist"])
+    return did_you_mean(name, ["digits", "halves", *_SHORTHANDS, "stacked_mnist"])

@@ -41,7 +41,7 @@ def dataset(source: Source, form: Form) -> Dataset:
         return _batches(images, labels, seed, batch_size, sharding)
 
     found = Dataset(name, split, images.shape[1:], class_names, len(images), batches, units, about)
-    return found if source.condition is None else with_condition(found, source.condition)
+    return found if source.condition is None else with_condition(found, source.condition, shown=source.shown)
 
 
 def _batches(

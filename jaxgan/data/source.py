@@ -30,6 +30,7 @@ class Source(NamedTuple):
     origin: str = ""  # where from, when the name does not say all
     facts: Callable[[], Facts] | None = None  # without reading all samples, for a set that is streamed
     condition: Any = None  # of the samples, as `conditions.with_condition` takes it
+    shown: Any = None  # likewise
 
 
 def rows(seed: int, size: int, start: int, count: int) -> np.ndarray:

@@ -46,7 +46,7 @@ def dataset(source: Source, form: Form) -> Dataset:
         return _batches(trained, seed, batch_size, sharding)
 
     found = Dataset(source.name, source.split, source.shape, source.class_names, source.size, batches, units, source.facts)
-    return found if source.condition is None else with_condition(found, source.condition)
+    return found if source.condition is None else with_condition(found, source.condition, shown=source.shown)
 
 
 def _units(source: Source, form: Form) -> Units:

@@ -19,7 +19,8 @@ class Data:
     """A data set by name, with its split and the form of its samples."""
 
     name: str = "digits"
-    """digits, ring, grid, mnist, fashion_mnist, cifar10, stacked_mnist, tfds:NAME, folder:PATH, npz:PATH; none to draw only"""
+    """digits, halves, ring, grid, mnist, fashion_mnist, cifar10, stacked_mnist, tfds:NAME, folder:PATH, npz:PATH; none to draw
+    only"""
     split: str = "train"
     """Split of the data set."""
     image_size: Annotated[int | None, Within(1, 4096)] = None

@@ -30,6 +30,7 @@ NETWORKS: dict[str, Pair] = {
     "dcgan": Pair("jaxgan.recipes.networks:DCGAN", "jaxgan.recipes.networks:DCGANDiscriminator"),
     "sngan": Pair("jaxgan.recipes.networks:SNGAN", "jaxgan.recipes.networks:SNGANDiscriminator"),
     "r3gan": Pair("jaxgan.recipes.networks:R3GAN", "jaxgan.recipes.networks:R3GANDiscriminator"),
+    "pix2pix": Pair("jaxgan.recipes.pix2pix:Pix2Pix", "jaxgan.recipes.pix2pix:Pix2PixDiscriminator"),
     "stylegan2": Pair("jaxgan.recipes.networks:StyleGAN2", "jaxgan.recipes.networks:StyleGAN2Discriminator"),
 }
 OPTIMIZERS: dict[str, str] = {
