@@ -19,8 +19,10 @@ from .core import losses as losses
 from .core import penalties as penalties
 from .core import schedules as schedules
 from .core import sweep as sweep
+from .core import terms as terms
 from .core import types as types
 from .core.gan import make_gan as make_gan
+from .core.term import Term as Term
 from .core.types import GAN as GAN
 from .core.types import Dataset as Dataset
 from .core.types import GANState as GANState

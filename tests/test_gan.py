@@ -509,8 +509,8 @@ def test_labels_of_samples_may_be_one_for_all_or_left_out_and_a_state_stands_for
     assert every().shape == (1, 2)
     with pytest.raises(ValueError, match=r"^labels: labels for 4, z for 3, but they must be of one number of images$"):
         every(jnp.zeros(4, jnp.int32), z=z)
-    with pytest.raises(ValueError, match=r"^labels: an array of shape \(2, 2\), but it must be \[N\], or one class for all$"):
-        every(jnp.zeros((2, 2), jnp.int32))
+    with pytest.raises(ValueError, match=r"^condition/b: an array of shape \[2\], but it must hold one for each of 3 samples$"):
+        every({"a": jnp.zeros((3, 2)), "b": jnp.zeros(2)})
 
 
 def test_a_batch_may_leave_labels_out() -> None:

@@ -31,13 +31,13 @@ KEY = jax.random.key(0)
 # --- by hand ----------------------------------------------------------------------------------------------------------------
 
 
-def by_hand(side: int, seen: int, *, rank: int = 0) -> Any:
+def by_hand(side: int, seen: int, *, mean: bool = False) -> Any:
     """A GAN whose G makes images of one side and whose D was made for another."""
     z, labels, x = jnp.zeros((1, 3)), jnp.zeros(1, jnp.int32), jnp.zeros((1, seen, seen, 1))
     d = jaxgan.from_linen(jaxgan.nets.mlp.Discriminator((4,)), x, labels)
-    if rank:
+    if mean:
         plain = d.apply
-        d = d._replace(apply=lambda *a, **o: (plain(*a, **o)[0][:, None], a[1]))
+        d = d._replace(apply=lambda *a, **o: (plain(*a, **o)[0].mean(), a[1]))
     return jaxgan.make_gan(
         generator=jaxgan.from_linen(jaxgan.nets.mlp.Generator((4,), (side, side, 1)), z, labels),
         discriminator=d,
@@ -57,7 +57,7 @@ def batch(rows: int, side: int) -> Any:
     [
         (by_hand(8, 28), batch(4, 28), "generator: it gives [B, 8, 8, 1], but the batch holds [B, 28, 28, 1]"),
         (by_hand(8, 28), batch(4, 8), "discriminator: given images [B, 8, 8, 1], it raised ScopeParamShapeError"),
-        (by_hand(8, 8, rank=1), batch(4, 8), "one logit for each sample, [B]"),
+        (by_hand(8, 8, mean=True), batch(4, 8), "one logit for each sample, [B]"),
         (by_hand(8, 8), batch(3, 8), "batch: 3 images, but this step needs 2 equal parts of them: D's updates and a fresh one"),
         (by_hand(8, 8), {"images": jnp.zeros((4, 8, 8, 1))}, "batch: it holds images, but it needs image [B, ...]"),
         (by_hand(8, 8), batch(4, 8) | {"label": jnp.zeros(3)}, "batch: labels of shape [3], but it needs one for each"),

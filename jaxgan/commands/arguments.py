@@ -59,6 +59,8 @@ class Sample:
     """Seed of the latents."""
     labels: tuple[str, ...] | None = None
     """Classes to draw in turn, by number or name; every class by default."""
+    conditions: Path | None = None
+    """.npz of conditions to draw for in turn: condition, or condition/NAME of several; a run has those of its pictures."""
     truncation: float | None = None
     """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
     batch: int = 64

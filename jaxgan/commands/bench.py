@@ -25,7 +25,7 @@ from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import environment
 from jaxgan.system.messages import FieldError
 from jaxgan.training import loop
-from jaxgan.training.experiment import Shape, build, open_data
+from jaxgan.training.experiment import Shape, build, given_of, open_data
 
 BUSY = 0.8  # of the cores a CPU measurement must have had, or others had them
 BLOCKS = 10
@@ -121,7 +121,7 @@ def bench(recipe: Recipe | str | Path, *, steps: int = 100) -> Bench:
     memory: Any = compiled.memory_analysis()
     held = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     peak_bytes = _peak_bytes()  # before the large matrices
-    one, many = (_sampling(prepared.gan, run.state.ema, key, count) for count in (1, 64))
+    one, many = (_sampling(prepared.gan, shape, run.state.ema, key, count) for count in (1, 64))
     return Bench(
         plan=planned,
         steps=dispatches // blocks * blocks * each,
@@ -211,11 +211,14 @@ def _synthetic(recipe: Recipe, shape: Shape) -> Dataset:
         images = random.integers(0, 256, (count, *shape.sample), dtype=np.uint8)
     names = tuple(map(str, range(shape.classes)))
     labels = random.integers(0, shape.classes, count) if names else None
-    return data.from_array(images, labels, name="noise", class_names=names)
+    condition = None
+    if shape.condition is not None:  # zeros: values do not change the time
+        condition = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), given_of(shape, count))
+    return data.from_array(images, labels, condition=condition, name="noise", class_names=names)
 
 
-def _sampling(gan: GAN, weights: Weights, key: Key, count: int) -> Timed:
-    sample, labels = jax.jit(gan.sample), jnp.zeros(count, jnp.int32)
+def _sampling(gan: GAN, shape: Shape, weights: Weights, key: Key, count: int) -> Timed:
+    sample, labels = jax.jit(gan.sample), jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), given_of(shape, count))
     one = key if key.ndim == 0 else key[0]
 
     def wait() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from jaxgan.commands import help as of_help
 from jaxgan.commands import options
 from jaxgan.recipes import NAMES, record
-from jaxgan.recipes.table import GENERATED, LOSSES, MIXTURES, NETWORKS, OPTIMIZERS, PENALTIES
+from jaxgan.recipes.table import GENERATED, LOSSES, MIXTURES, NETWORKS, OPTIMIZERS, PENALTIES, TERMS
 from jaxgan.system.messages import not_one_of
 
 ASK = "--complete"
@@ -29,6 +29,7 @@ _SHELLS = {
 _NAMED: dict[str, Iterable[str]] = {
     "--loss": LOSSES,
     "--penalty.name": PENALTIES,
+    "--terms": TERMS,
     "--generator": NETWORKS,
     "--discriminator": NETWORKS,
     "--g-optimizer": OPTIMIZERS,

@@ -97,7 +97,9 @@ def _value(value: Any) -> str:
     if value is None or value is dataclasses.MISSING or value in ("", ()):
         return " .."
     if isinstance(value, (tuple, list)):
-        return " " + " ".join(map(str, value))
+        return " " + " ".join(each if isinstance(each, str) else _value(each).strip() for each in value)
+    if hasattr(value, "label"):
+        return f" {value.label}"
     if callable(value):
         try:
             return f" {code.reference(value, '')}"

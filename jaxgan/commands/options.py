@@ -14,7 +14,7 @@ from tyro import _errors  # its parse errors as values; the text that it prints 
 
 from jaxgan.commands import values
 from jaxgan.recipes import Recipe, code, sources
-from jaxgan.recipes.recipe import PARTS, metric_name, part
+from jaxgan.recipes.recipe import PARTS, metric_name, part, term_name
 from jaxgan.recipes.record import Allowed
 from jaxgan.system.messages import FieldError, did_you_mean
 
@@ -112,6 +112,7 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
         recipe,
         penalty=dataclasses.replace(recipe.penalty, name=text("penalty.name", recipe.penalty.name)),
         eval_metrics=tuple(text("eval_metrics", each) for each in recipe.eval_metrics),
+        terms=tuple(map(term_name, recipe.terms)),
         **texts,
     )
     arguments = parse(command, kind, words, default=kind(masked))
@@ -124,9 +125,11 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
     penalty = dataclasses.replace(parsed.penalty, name=meant("penalty.name", parsed.penalty.name))
     back: dict[str, Any] = {name: meant(name, getattr(parsed, name)) for name in _TEXTS}
     metrics = tuple(meant("eval_metrics", each) for each in parsed.eval_metrics)
+    named_terms = {term_name(each): each for each in recipe.terms}
+    terms = tuple(named_terms[each] if each in named_terms else meant("terms", each) for each in parsed.terms)
     # tyro makes records anew; what has not changed is the user's own object again.
     same: dict[str, Any] = {name: old for name in PARTS if getattr(parsed, name) == (old := getattr(recipe, name))}
-    whole = dataclasses.replace(parsed, penalty=penalty, eval_metrics=metrics, **back, **same)
+    whole = dataclasses.replace(parsed, penalty=penalty, eval_metrics=metrics, terms=terms, **back, **same)
     return dataclasses.replace(arguments, recipe=whole)
 
 

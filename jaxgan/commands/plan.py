@@ -21,7 +21,7 @@ from jaxgan.recipes.data import NOT_AT_HAND, UNCONDITIONAL
 from jaxgan.system import environment, files
 from jaxgan.system.devices import cut as laid_out
 from jaxgan.system.messages import FieldError, say
-from jaxgan.training.experiment import Experiment, Shape, build, open_data, shape_of
+from jaxgan.training.experiment import Experiment, Shape, build, given_of, open_data, shape_of
 from jaxgan.training.runs import parameters
 
 GIB = 2**30
@@ -399,6 +399,8 @@ def _step(experiment: Experiment, batch_size: int) -> Any:
         "image": jax.ShapeDtypeStruct((*lead, rows, *shape.sample), jnp.float32),
         "label": jax.ShapeDtypeStruct((*lead, rows), jnp.int32),
     }
+    if shape.condition is not None:
+        batch["condition"] = given_of(shape, *lead, rows)
 
     def step(state: GANState, batch: Batch, key: Key) -> tuple[GANState, Info]:
         return gan.step(state, batch, key)
@@ -409,7 +411,7 @@ def _step(experiment: Experiment, batch_size: int) -> Any:
 @functools.lru_cache(maxsize=4)
 def _sampling(experiment: Experiment, batch: int) -> Any:
     """Returns the jaxpr with which one GAN draws so many images."""
-    labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
+    labels = given_of(experiment.shape, batch)
     return jax.make_jaxpr(experiment.one.sample)(experiment.abstract_one.ema, jax.random.key(0), labels)
 
 

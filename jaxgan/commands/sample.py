@@ -12,7 +12,9 @@ import numpy as np
 from jaxgan import pictures
 from jaxgan.commands.sampler import IN_ONE_FILE, load_sampler
 from jaxgan.core import latents
+from jaxgan.core.conditions import as_arrays, count_of, named, of_names, take
 from jaxgan.system import files
+from jaxgan.system.arrays import npz
 from jaxgan.system.messages import FieldError
 from jaxgan.training.sampler import drawable
 from jaxgan.weights.portable import Sampler, Samples
@@ -32,6 +34,7 @@ def sample(
     n: int | None = None,
     seed: int = 0,
     labels: Labels = None,
+    conditions: str | Path | None = None,
     truncation: float | None = None,
     batch: int = 64,
     out: str | Path | None = None,
@@ -48,6 +51,8 @@ def sample(
         n: how many images; by default 64, of points 2,500.
         seed: of the latents, 0 to 2^32 - 1.
         labels: classes to draw, by number or name, repeated in this order; by default each class in turn.
+        conditions: of a generator that takes one, an `.npz` file with the array `condition` [M, ...], or `condition/NAME` of
+            each of several, repeated in this order; n is M by default. A run has those of its pictures where none is given.
         truncation: psi; of a generator with a mapping the share of its style's way from the mean style, from 0 to 1 (above 1
             away from it), of another the threshold of z, see `latents.truncate`; none by default.
         batch: most images generated at a time; it does not change them.
@@ -73,18 +78,22 @@ def sample(
     of_run: dict[str, Any] = {"member": member, "best": best, "strict": strict, "code": code, "trust_run_code": trust_run_code}
     sampler = load_sampler(path, batch=batch, **of_run)
     points = sampler.about.are_points
-    n = (_POINTS if points else 64) if n is None else n
+    asked = None if conditions is None else _read_conditions(conditions)
+    n = (_POINTS if points else 64) if n is None and asked is None else n
     out = _check_out(out if out is not None else _beside(path, f"sample-{seed}.png"), SAMPLE_SUFFIXES)
     every = sampler.conditions(labels)
-    if out.suffix == ".png" and n > _MOST_IN_A_GRID and not points:
-        raise FieldError("n", n, f"a grid holds at most {_MOST_IN_A_GRID:,} images; write .npz or a folder")
+    many = (0 if asked is None else count_of(asked)) if n is None else n
+    if out.suffix == ".png" and many > _MOST_IN_A_GRID and not points:
+        raise FieldError("n", many, f"a grid holds at most {_MOST_IN_A_GRID:,} images; write .npz or a folder")
     if len(sampler.about.shape) == 1 and not out.suffix:
         raise ValueError(f"out: {out} is a folder, but this run makes vectors; write .png or .npz")
 
     chosen = [sampler.about.numbers[place] for place in every] if sampler.about.classes else None
-    samples = sampler(n, seed, chosen, truncation=truncation)
+    samples = sampler(n, seed, chosen, truncation=truncation, condition=asked)
     if out.suffix == ".npz":
-        files.write(out, lambda file: np.savez_compressed(file, images=samples.images, labels=samples.labels))
+        of_condition = {} if samples.condition is None else named(samples.condition)
+        arrays = {"images": samples.images, "labels": samples.labels} | of_condition
+        files.write(out, lambda file: np.savez_compressed(file, **arrays))
     elif out.suffix == ".png":
         _write_png(samples, out)
     else:
@@ -174,6 +183,24 @@ def interpolate(
     return out
 
 
+def _read_conditions(path: str | Path) -> Any:
+    """Returns the conditions that a file holds; nothing is unpickled.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        FieldError: when it is damaged, or holds no conditions.
+    """
+    place = files.home_expanded(path)
+    try:
+        return as_arrays(of_names(npz(place)[0]))
+    except files.Missing:
+        raise FileNotFoundError(f"conditions: {path} does not exist") from None
+    except files.Unreadable as error:
+        raise FieldError("conditions", f"{path} is damaged or no .npz of plain arrays", error.cause, link=": ") from error
+    except ValueError as error:
+        raise FieldError("conditions", path, str(error), link=": ") from error
+
+
 def _walks(sampler: Sampler, labels: Labels) -> list[tuple[int, int]]:
     """Returns index and class of each walk, the class by the number that it is asked for by."""
     if sampler.about.classes or labels:
@@ -185,6 +212,12 @@ def _walk(sampler: Sampler, seeds: Sequence[int], index: int, label: int, frames
     """Returns the samples on the way between those of the same index of several seeds."""
     draw, at = sampler.functions.latents, np.full(1, index, np.int32)
     ends = jnp.concatenate([jnp.asarray(draw(seed, at)) for seed in seeds])
+    if sampler.about.condition is not None:
+        if sampler.shown is None:
+            told = "it has no conditions to walk with; a run has those of its pictures"
+            raise FieldError("run", "the generator takes a condition", told, link=", and ")
+        one = take(sampler.shown, np.full(1, index))
+        return sampler(seed=seeds[0], z=latents.walk(ends, frames, path=path), condition=one)
     condition = label if sampler.about.classes else None
     return sampler(seed=seeds[0], labels=condition, z=latents.walk(ends, frames, path=path))
 

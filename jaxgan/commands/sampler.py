@@ -36,7 +36,7 @@ def load_sampler(
         trust_run_code: execute the copy of its code that the run carries.
 
     Returns:
-        A `Sampler`, `(n, seed, labels, z, truncation) -> Samples`.
+        A `Sampler`, `(n, seed, labels, z, truncation, condition) -> Samples`.
 
     Raises:
         FileNotFoundError: when there is no such run or file.

@@ -7,9 +7,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=(
         "ada",
         "augment",
+        "conditions",
         "cost",
         "gan",
         "latents",
+        "logits",
         "losses",
         "penalties",
         "play",
@@ -18,7 +20,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "resample",
         "schedules",
         "sweep",
+        "term",
+        "terms",
         "types",
         "units",
+        "weighing",
     ),
 )

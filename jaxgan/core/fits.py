@@ -2,8 +2,10 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxgan.system.messages import FieldError
 
@@ -42,15 +44,35 @@ def check_images(fake: jax.Array, real: jax.Array) -> None:
         raise FieldError("generator", f"it gives {_shape(fake)}", f"the batch holds {_shape(real)}")
 
 
-def check_logits(logits: jax.Array, images: jax.Array) -> None:
-    """Refuses logits that are not one for each image, or for each pack of several.
+def check_logits(logits: Any, images: jax.Array) -> None:
+    """Refuses logits without an axis of samples: one, or those of its patches, for each image, or each pack of several.
+
+    Args:
+        logits: an array, or a tuple of such.
+        images: `[B, ...]`.
 
     Raises:
         FieldError: naming both shapes.
     """
-    if logits.ndim != 1 or logits.shape[0] == 0 or images.shape[0] % logits.shape[0]:
-        allowed = "it must return one logit for each sample, [B]"
-        raise FieldError("discriminator", f"it gives {list(logits.shape)} for images {_shape(images)}", allowed)
+    allowed = "it must return one logit for each sample, [B], those of its patches, [B, ...], or a tuple of such"
+    scales = logits if isinstance(logits, (tuple, list)) else (logits,)
+    shapes = [getattr(each, "shape", None) for each in scales]
+    counts = {shape[0] if shape else 0 for shape in shapes}
+    if len(counts) != 1 or not all(counts) or images.shape[0] % counts.pop():
+        given = ", ".join("no array" if shape is None else str(list(shape)) for shape in shapes) or "nothing"
+        raise FieldError("discriminator", f"it gives {given} for images {_shape(images)}", allowed)
+
+
+def check_term(name: str, values: Any, fake: Any) -> None:
+    """Refuses the values of a term that are not one number for each image.
+
+    Raises:
+        FieldError: naming the term and the shape.
+    """
+    if getattr(values, "shape", None) != fake.shape[:1] or not jnp.issubdtype(values.dtype, jnp.floating):
+        given = f"{values.dtype} {list(values.shape)}" if hasattr(values, "shape") else f"a {type(values).__name__}"
+        allowed = f"it must return one real number for each sample, {list(fake.shape[:1])}"
+        raise FieldError(f"terms.{name}", f"it returns {given}", allowed)
 
 
 def _shape(x: jax.Array) -> str:

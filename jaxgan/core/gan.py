@@ -20,10 +20,11 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxgan.core import fits
+from jaxgan.core import fits, logits
 from jaxgan.core import types as t
 from jaxgan.core.play import Draw, Game, averaged, checked, deal, draws, interleave, one_each, update
 from jaxgan.core.regularise import lazily, smooth_paths, steer, weighed
+from jaxgan.core.weighing import weighed_terms
 from jaxgan.system.messages import FieldError
 
 
@@ -48,12 +49,14 @@ def make_gan(
     augment_strength: float | t.Schedule | t.Adaptive = 1.0,
     ema_half_life: float | t.Schedule = 10_000.0,
     counted_from: tuple[int, int] = (0, 0),
+    terms: tuple[t.Term, ...] = (),
 ) -> t.GAN:
     """Makes a GAN of two networks and a loss: `init`, `step` and `sample`, pure functions for the caller to jit.
 
     Args:
-        generator: maps latents `[B, latent_dim]` and labels `[B]` to images `[B, H, W, C]`.
-        discriminator: maps images `[B, H, W, C]` and labels `[B]` to logits `[B]`, or of packs of m `[B / m]`.
+        generator: maps latents `[B, latent_dim]` and labels `[B]`, or a condition, to images `[B, H, W, C]`.
+        discriminator: maps images `[B, H, W, C]` and labels `[B]`, or a condition, to logits `[B]`, of packs of m `[B / m]`, of
+            patches `[B, ...]`, or to a tuple of such, one for each scale; `core/logits.py` says what their mean is.
         loss: what each player minimises, one of `jaxgan.losses`.
         g_optimizer: Optax optimizer of G. It is told the images shown, so `schedules.scheduled` can follow them.
         d_optimizer: Optax optimizer of D, likewise.
@@ -77,16 +80,19 @@ def make_gan(
             a number or a schedule in images shown.
         counted_from: `(step, images)`, for a run that goes on with another batch size: images are counted as if `images` had
             been shown before step `step`, and each step since had shown as many as one does now.
+        terms: further terms of G's loss, each a `Term`.
 
     Returns:
         A `GAN`. `step(state, batch, key)` cuts the batch into equal parts: one for each D update and, when the loss is
         relativistic, a fresh one for G's; "images shown" counts those shown to D in its own updates. The key is the
         run's and never changes. `info` tells of D's last update and of G's: losses, mean logits, `d_real` and `d_fake`,
         the means of sigmoid(logit), which are D(x) and D(G(z)) where D is a classifier, the penalty without its weight,
-        and the norms of both gradients. `sample(weights, key, labels)` maps latents by a generator's weights, `state.ema`
-        where the average is wanted; image i depends on the key, its label and `first + i` only. A label may stand for all of
-        `n` images, and be left out where there are none. With `z [N, latent_dim]` it maps those latents instead. With a
-        `truncation` psi, a generator that has a mapping takes its styles at `mean + psi (w - mean)`.
+        the norms of both gradients, and each term under its name, without its weight. Where the batch holds a `condition`, any
+        pytree of arrays `[B, ...]`, networks get it in the place of labels; augmentations leave it as it is.
+        `sample(weights, key, labels)` maps latents by a generator's weights, `state.ema` where the average is wanted; image i
+        depends on the key, its label or condition and `first + i` only. Labels are those of a batch or its condition; one
+        class may stand for all of `n` images, and be left out where there are none. With `z [N, latent_dim]` it maps those
+        latents instead. With a `truncation` psi, a generator that has a mapping takes its styles at `mean + psi (w - mean)`.
 
     Raises:
         ValueError: when a number is out of range; from `step` when the batch does not divide into its parts, or a part into
@@ -139,16 +145,16 @@ def d_loss(game: Game, params: t.PyTree, d: t.Player, g: t.Player, draw: Draw) -
     """
     d = d._replace(params=params)
     fake = lax.stop_gradient(generate(game, g, draw)[0])
-    logits, stats = discriminate(game, d, interleave(draw.real, fake), draw)
-    real_logits, fake_logits = deal(logits, 2)
-    value = game.loss.d(real_logits, fake_logits).mean()
-    info = {"d_loss": value, "real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
-    info["d_real"] = jax.nn.sigmoid(real_logits).mean()  # D(x)
-    info["d_fake"] = jax.nn.sigmoid(fake_logits).mean()  # D(G(z))
+    both, stats = discriminate(game, d, interleave(draw.real, fake), draw)
+    real_logits, fake_logits = logits.apart(both, 2, deal)
+    value = logits.per_sample(game.loss.d, real_logits, fake_logits).mean()
+    info = {"d_loss": value, "real_logits": logits.mean(real_logits).mean(), "fake_logits": logits.mean(fake_logits).mean()}
+    info["d_real"] = logits.per_sample(jax.nn.sigmoid, real_logits).mean()  # D(x)
+    info["d_fake"] = logits.per_sample(jax.nn.sigmoid, fake_logits).mean()  # D(G(z))
     if game.adaptive is not None:
-        info["real_sign"] = jnp.sign(real_logits).mean()
+        info["real_sign"] = logits.per_sample(jnp.sign, real_logits).mean()
     if game.penalty is not None and game.penalty_interval == 1:
-        penalty, info["penalty"] = weighed(game, lambda x: discriminate(game, d, x, draw)[0], fake, draw)
+        penalty, info["penalty"] = weighed(game, lambda x: logits.mean(discriminate(game, d, x, draw)[0]), fake, draw)
         value = value + penalty
     return value, (stats, info)
 
@@ -159,7 +165,7 @@ def penalty_loss(
     """D's penalty as a loss of its own, times the interval at which it is used. D keeps its statistics."""
     fake = lax.stop_gradient(generate(game, g, draw)[0])
     moved = d._replace(params=params)
-    penalty, unscaled = weighed(game, lambda x: discriminate(game, moved, x, draw)[0], fake, draw)
+    penalty, unscaled = weighed(game, lambda x: logits.mean(discriminate(game, moved, x, draw)[0]), fake, draw)
     return game.penalty_interval * penalty, (d.stats, {"penalty": unscaled})
 
 
@@ -174,8 +180,24 @@ def g_loss(game: Game, params: t.PyTree, g: t.Player, d: t.Player, draw: Draw) -
     # The real pass augments by draws of its own; XLA removes it where the loss does not use it.
     real_logits, _ = discriminate(game, d, draw.real, draw._replace(key=jax.random.fold_in(draw.key, 5)))
     fake_logits, _ = discriminate(game, d, fake, draw)
-    value = game.loss.g(real_logits, fake_logits).mean()
-    return value, (stats, {"g_loss": value})
+    value = logits.per_sample(game.loss.g, real_logits, fake_logits).mean()
+    info = {"g_loss": value}
+    if game.terms:
+
+        def adversarial(x: t.Images) -> jax.Array:
+            return logits.per_sample(game.loss.g, real_logits, discriminate(game, d, x, draw)[0]).mean()
+
+        further, told = weighed_terms(
+            game,
+            fake,
+            draw,
+            features=lambda real, x: features(game, d, real, x, draw),
+            adversarial=adversarial,
+            made_by=lambda params: generate(game, g._replace(params=params), draw)[0],
+            params=params,
+        )
+        value, info = value + further, info | told
+    return value, (stats, info)
 
 
 def generate(game: Game, g: t.Player, draw: Draw) -> tuple[t.Images, t.PyTree]:
@@ -186,28 +208,41 @@ def generate(game: Game, g: t.Player, draw: Draw) -> tuple[t.Images, t.PyTree]:
     return made
 
 
-def discriminate(game: Game, d: t.Player, x: t.Images, draw: Draw) -> tuple[t.Logits, t.PyTree]:
+def features(game: Game, d: t.Player, real: t.Images, fake: t.Images, draw: Draw) -> dict[str, t.PyTree]:
+    """D's features of real and of generated images as it sees them in G's loss; none where it has no such function."""
+    if (of := game.discriminator.features) is None:
+        return {}
+    found = {}
+    # Each with the draws of its own pass through D, so that XLA computes the two together.
+    for name, x, key in (("real", real, jax.random.fold_in(draw.key, 5)), ("fake", fake, draw.key)):
+        if game.augment is not None:
+            x = game.augment(jax.random.fold_in(key, 1), x, draw.strength)
+        found[f"{name}_features"] = of(d.params, d.stats, x, draw.labels, jax.random.fold_in(key, 2), train=True)
+    return found
+
+
+def discriminate(game: Game, d: t.Player, x: t.Images, draw: Draw) -> tuple[t.Judgement, t.PyTree]:
     """D's logits `[kB]` on k interleaved batches `[kB, ...]`, augmented, and its new statistics."""
     if game.augment is not None:
         x = game.augment(jax.random.fold_in(draw.key, 1), x, draw.strength)
-    network, k, d_key = game.discriminator, x.shape[0] // draw.labels.shape[0], jax.random.fold_in(draw.key, 2)
-    labels = draw.labels if network.depends_on_batch else jnp.repeat(draw.labels, k)
+    network, k, d_key = game.discriminator, x.shape[0] // draw.z.shape[0], jax.random.fold_in(draw.key, 2)
+    repeated = draw.labels if network.depends_on_batch else jax.tree.map(lambda c: jnp.repeat(c, k, axis=0), draw.labels)
     # Apart where a batch is judged as a whole: real and fake have batch statistics of their own.
     batches = jnp.unstack(deal(x, k)) if network.depends_on_batch else (x,)
-    logits, stats = [], d.stats
+    found, stats = [], d.stats
     for batch in batches:
         with fits.told("discriminator", "images", batch):
-            y, stats = network.apply(d.params, stats, batch, labels, d_key, train=True)
+            y, stats = network.apply(d.params, stats, batch, repeated, d_key, train=True)
         fits.check_logits(y, batch)
-        logits.append(y)
-    return interleave(*logits) if network.depends_on_batch else logits[0], stats
+        found.append(y)
+    return jax.tree.map(interleave, *found) if network.depends_on_batch else found[0], stats
 
 
 def sample(
     game: t.Draws,
     weights: t.Weights | t.GANState,
     key: t.Key,
-    labels: t.Labels | int | None = None,
+    labels: t.Labels | t.Condition | int | None = None,
     *,
     n: int | None = None,
     z: t.Latents | None = None,
@@ -219,17 +254,17 @@ def sample(
     Raises:
         ValueError: when labels, n and z disagree; when a truncation is given, but the generator has no mapping.
     """
-    labels = one_each(labels, n, z)
+    given = one_each(labels, n, z)
     if z is None:
-        index = first + jnp.arange(labels.shape[0])
+        index = first + jnp.arange(jax.tree.leaves(given)[0].shape[0])
         z = jax.vmap(lambda i: game.latent(jax.random.fold_in(key, i), (game.latent_dim,)))(index)
     generator, noise_key = game.generator, jax.random.fold_in(key, 2**32 - 1)  # z is drawn from those of the indices
     if isinstance(weights, t.Player):
         raise FieldError("weights", "a Player", "they must be state.ema, or jaxgan.Weights(player.params, player.stats)")
     params, stats = weights.ema if isinstance(weights, t.GANState) else weights
     if truncation is None:
-        return generator.apply(params, stats, z, labels, noise_key, train=False)[0]
+        return generator.apply(params, stats, z, given, noise_key, train=False)[0]
     if generator.map is None or generator.synthesize is None:
         raise FieldError("truncation", truncation, "this generator has no mapping network; truncate z instead")
-    w, _ = generator.map(params, stats, z, labels, noise_key, train=False, truncation=truncation)
+    w, _ = generator.map(params, stats, z, given, noise_key, train=False, truncation=truncation)
     return generator.synthesize(params, stats, w, noise_key, train=False)

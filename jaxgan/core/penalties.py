@@ -223,7 +223,7 @@ def path_length(generator: Network, *, weight: float = 2.0, decay: float = 0.01,
         params: PyTree, stats: PyTree, z: Latents, labels: Labels, key: Key, average: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         keys = jax.random.split(key, 3)
-        w, _ = styles_of(params, stats, z[::shrink], labels[::shrink], keys[0], train=True)
+        w, _ = styles_of(params, stats, z[::shrink], jax.tree.map(lambda c: c[::shrink], labels), keys[0], train=True)
 
         def image(w: jax.Array) -> Images:
             return synthesize(params, stats, w, keys[1], train=True)

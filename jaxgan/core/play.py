@@ -35,6 +35,7 @@ class Game(NamedTuple):
     augment_strength: float | t.Schedule | t.Adaptive
     ema_half_life: float | t.Schedule
     counted_from: tuple[int, int]
+    terms: tuple[t.Term, ...] = ()
 
     @property
     def adaptive(self) -> t.Adaptive | None:
@@ -51,6 +52,7 @@ class Draw(NamedTuple):
     key: t.Key
     shown: jax.Array  # images shown to D before this step
     strength: jax.Array  # of augmentation
+    batch: t.Batch  # all that the batch holds, for terms; empty where there are none
 
 
 LossOf = Callable[[Game, t.PyTree, t.Player, Any, Draw], tuple[jax.Array, tuple[t.PyTree, t.Info]]]
@@ -69,6 +71,7 @@ def checked(game: Game) -> Game:
         FieldError: when a part is of another kind, a number out of range, or a penalty without its weight.
     """
     _check_parts(game)
+    _check_terms(game.terms)
     _check_at_least(1, int, latent_dim=game.latent_dim, disc_steps=game.disc_steps, accumulate=game.accumulate)
     _check_at_least(1, int, penalty_interval=game.penalty_interval, g_penalty_interval=game.g_penalty_interval)
     step, images = game.counted_from
@@ -93,6 +96,31 @@ def _check_parts(game: Game) -> None:
             raise FieldError(name, _kind(getattr(game, name)), "it must be a transformation of Optax, such as optax.adam(1e-3)")
 
 
+# Names of what a step tells besides its terms.
+TOLD = (
+    "d_loss", "g_loss", "real_logits", "fake_logits", "d_real", "d_fake", "real_sign", "penalty", "path_length",
+    "augment_strength", "d_grad_norm", "g_grad_norm",
+)  # fmt: skip
+
+
+def _check_terms(terms: Any) -> None:
+    if not isinstance(terms, (tuple, list)):
+        raise FieldError("terms", _kind(terms), "they must be a tuple of jaxgan.Term")
+    taken = set(TOLD)
+    for term in terms:
+        if not isinstance(term, t.Term) or not callable(term.function):
+            kind = _kind(term.function if isinstance(term, t.Term) else term)
+            raise FieldError("terms", kind, "each must be a jaxgan.Term of a function (fake, batch, key) -> [B]")
+        name = term.label
+        if not name.isidentifier():
+            raise FieldError("terms", repr(name), "a term needs a name of letters, digits and _: Term(.., name='..')")
+        if {name, f"{name}_weight"} & taken:
+            raise FieldError("terms", repr(name), "something of that name is told already; give the term name='..'")
+        taken |= {name, f"{name}_weight"}
+        _check_at_least(0, float, **{f"terms.{name}.weight": term.weight})
+        _check_at_least(0, int, **{f"terms.{name}.starts": term.starts})
+
+
 def _kind(value: Any) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
@@ -115,8 +143,10 @@ def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[li
     """
     k, parts = game.disc_steps, game.disc_steps + game.loss.relativistic
     size = _part_size(batch, parts, game.accumulate, game.loss.relativistic)
-    labels = batch["label"] if "label" in batch else jnp.zeros(parts * size, jnp.int32)
-    images, labels = deal(batch["image"], parts), deal(labels, parts)
+    zeros = None if {"label", "condition"} & set(batch) else jnp.zeros(parts * size, jnp.int32)
+    labels = batch.get("condition", batch.get("label", zeros))
+    images, labels = deal(batch["image"], parts), jax.tree.map(lambda x: deal(x, parts), labels)
+    whole = jax.tree.map(lambda x: deal(x, parts), dict(batch)) if game.terms else {}
     keys = jax.random.split(jax.random.fold_in(key, state.step), k + 1)
     shown = images_shown(game, state.step, size)
     if isinstance(game.augment_strength, t.Adaptive):
@@ -129,7 +159,8 @@ def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[li
     zs = [game.latent(jax.random.fold_in(each, 4), (size, game.latent_dim)) for each in keys]
 
     def draw(part: int, i: int) -> Draw:
-        return Draw(zs[i], images[part], labels[part], keys[i], shown, strength)
+        own = jax.tree.map(lambda x: x[part], whole)
+        return Draw(zs[i], images[part], jax.tree.map(lambda x: x[part], labels), keys[i], shown, strength, own)
 
     # G's part is the last: one of its own, or where its loss ignores the real images, D's last.
     return [draw(i, i) for i in range(k)], draw(parts - 1, k - game.share_z)
@@ -185,10 +216,10 @@ def mean_over_microbatches(of: Callable[[Draw], t.PyTree], draw: Draw, n: int) -
     if n == 1:
         return of(draw)
 
-    def one(key: t.Key, z: t.Latents, real: t.Images, labels: t.Labels) -> t.PyTree:
-        return of(draw._replace(key=key, z=z, real=real, labels=labels))
+    def one(key: t.Key, z: t.Latents, real: t.Images, labels: t.Labels, batch: t.Batch) -> t.PyTree:
+        return of(draw._replace(key=key, z=z, real=real, labels=labels, batch=batch))
 
-    def add(mean: t.PyTree, each: tuple[jax.Array, ...]) -> tuple[t.PyTree, None]:
+    def add(mean: t.PyTree, each: tuple[t.PyTree, ...]) -> tuple[t.PyTree, None]:
         count, *cut = each
 
         # A running mean, no sum divided at the end: values equal in all microbatches, such as fixed noise among the
@@ -199,8 +230,8 @@ def mean_over_microbatches(of: Callable[[Draw], t.PyTree], draw: Draw, n: int) -
         return jax.tree.map(moved, mean, one(*cut)), None
 
     keys = jax.random.split(jax.random.fold_in(draw.key, 7), n)
-    cuts = (keys, *(deal(x, n) for x in (draw.z, draw.real, draw.labels)))
-    shapes = jax.eval_shape(one, *(x[0] for x in cuts))
+    cuts = (keys, *jax.tree.map(lambda x: deal(x, n), (draw.z, draw.real, draw.labels, draw.batch)))
+    shapes = jax.eval_shape(one, *jax.tree.map(lambda x: x[0], cuts))
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     return lax.scan(add, zeros, (jnp.arange(1, n + 1), *cuts))[0]
 
@@ -231,28 +262,39 @@ def at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
     return value(shown) if callable(value) else jnp.asarray(value, float)
 
 
-def one_each(labels: t.Labels | int | None, n: int | None, z: t.Latents | None) -> t.Labels:
-    """Returns the label of each image: those given, one class for all, or zeros where there are none.
+def one_each(labels: t.Labels | t.Condition | int | None, n: int | None, z: t.Latents | None) -> t.PyTree:
+    """Returns the label or condition of each image: those given, one class for all, or zeros where there are none.
 
     Args:
-        labels: `[N]`, one class, or None.
+        labels: `[N]`, one class, None, or a condition, arrays `[N, ...]` in any structure.
         n: number of images, or None.
         z: latents `[N, D]`, or None.
 
     Raises:
-        ValueError: when the three do not agree in number.
+        ValueError: when they do not agree in number.
     """
-    shape = jnp.shape(0 if labels is None else labels)
-    if len(shape) > 1:
-        raise FieldError("labels", f"an array of shape {shape}", "it must be [N], or one class for all")
-    given = {"labels": shape[0] if shape else None, "n": n, "z": None if z is None else z.shape[0]}
+    name, count = "labels", None
+    if _is_condition(labels):
+        name, labels = "condition", jax.tree.map(jnp.asarray, labels)
+        count = next((leaf.shape[0] for leaf in jax.tree.leaves(labels) if leaf.ndim), 0)
+        check_leading(name, labels, count)
+    elif shape := jnp.shape(0 if labels is None else labels):
+        count = shape[0]
+    given = {name: count, "n": n, "z": None if z is None else z.shape[0]}
     counts = {name: count for name, count in given.items() if count is not None}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} for {count}" for name, count in counts.items())
         raise FieldError(next(iter(counts)), told, "they must be of one number of images")
-    if shape:
-        return jnp.asarray(labels)
+    if count is not None:
+        return jax.tree.map(jnp.asarray, labels) if name == "condition" else jnp.asarray(labels)
     return jnp.full(next(iter(counts.values()), 1), 0 if labels is None else labels, jnp.int32)
+
+
+def _is_condition(labels: t.PyTree) -> bool:
+    """Tells a condition from labels: anything but one class or a series of them."""
+    if isinstance(labels, (list, tuple)):
+        return any(jnp.ndim(each) for each in jax.tree.leaves(labels))
+    return isinstance(labels, Mapping) or jnp.ndim(0 if labels is None else labels) > 1
 
 
 def interleave(*batches: jax.Array) -> jax.Array:
@@ -284,9 +326,25 @@ def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) 
     if "label" in batch and jnp.shape(batch["label"]) != (count,):
         given = f"labels of shape {list(jnp.shape(batch['label']))}"
         raise FieldError("batch", given, f"it needs one for each of {count} images, or none where there are no classes")
+    for name in batch:
+        check_leading(f"batch.{name}", batch[name], count)
     if count // parts % accumulate:
         raise FieldError("accumulate", accumulate, f"it must divide the {count // parts} images of an update")
     return int(count // parts)
+
+
+def check_leading(field: str, tree: t.PyTree, count: int) -> None:
+    """Refuses a tree of arrays that do not hold one entry for each of `count` samples.
+
+    Raises:
+        FieldError: naming the array.
+    """
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        if jnp.shape(leaf)[:1] != (count,):
+            name = "/".join(filter(None, (field, jax.tree_util.keystr(path, simple=True, separator="/"))))
+            raise FieldError(
+                name, f"an array of shape {list(jnp.shape(leaf))}", f"it must hold one for each of {count} samples"
+            )
 
 
 def _check_at_least(least: int, kind: type[int] | type[float], **values: Any) -> None:

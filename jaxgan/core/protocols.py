@@ -4,6 +4,7 @@ Arguments before the slash are passed by position, so a function may name them a
 name. A mean over the batch is never taken by these functions: losses and penalties return one value a sample.
 """
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import jax
@@ -11,9 +12,12 @@ import jax
 PyTree = Any
 Key = jax.Array  # a typed PRNG key, jax.random.key(seed)
 Images = jax.Array  # [B, H, W, C] float32 in [-1, 1]; [B, 2] for points in the plane
-Labels = jax.Array  # [B] int32, zeros when unconditional
+Condition = PyTree  # arrays [B, ...]: vectors, images, masks, several of them in a dict
+Labels = jax.Array  # [B] int32, zeros when unconditional; where the data carry a condition, that
 Latents = jax.Array  # [B, D] float32
 Logits = jax.Array  # [B] float32, higher means more real
+Judgement = Any  # what D returns: logits [B], of patches [B, ...], or a tuple of such, one for each scale
+TermBatch = Mapping[str, PyTree]  # what a term of G's loss sees of the batch, see `TermFunction`
 
 
 class NetworkInit(Protocol):
@@ -44,13 +48,35 @@ class NetworkApply(Protocol):
             params: parameters, as `init` returns them.
             stats: statistics, as `init` or the last call returned them.
             x: latents `[B, D]` of a generator, images `[B, ...]` of a discriminator.
-            labels: `[B]` int32, zeros when unconditional.
+            labels: `[B]` int32, zeros when unconditional; or the condition of each sample as the batch holds it, any pytree of
+                arrays `[B, ...]`.
             key: draws the network's own noise, such as dropout.
             train: True in every loss; False when samples are drawn.
 
         Returns:
             `(y, stats)`: images `[B, ...]` in [-1, 1] of a generator, logits `[B]` of a discriminator (`[B / m]` of one that
-            judges packs of m); and the new statistics, of the structure of the old ones.
+            judges packs of m; `[B, ...]` of one that judges patches, or a tuple of such, one for each scale); and the new
+            statistics, of the structure of the old ones.
+        """
+        ...
+
+
+class NetworkFeatures(Protocol):
+    """D's features, for terms that compare them."""
+
+    def __call__(self, params: PyTree, stats: PyTree, x: Images, labels: Labels, key: Key, /, *, train: bool) -> PyTree:
+        """Maps images to features; arguments as of `NetworkApply`.
+
+        Args:
+            params: parameters.
+            stats: statistics; new ones are not kept.
+            x: `[B, ...]`.
+            labels: `[B]` int32, or a condition.
+            key: draws the network's own noise.
+            train: as of `NetworkApply`.
+
+        Returns:
+            Arrays `[B, ...]` in any structure, such as one for each layer.
         """
         ...
 
@@ -169,6 +195,25 @@ class Augment(Protocol):
 
         Returns:
             Images `[B, H, W, C]`.
+        """
+        ...
+
+
+class TermFunction(Protocol):
+    """A term of G's loss besides the adversarial one."""
+
+    def __call__(self, fake: Images, batch: TermBatch, key: Key, /) -> jax.Array:
+        """Maps generated images and the batch that they belong to to the term of each sample, without its weight.
+
+        Args:
+            fake: `[B, ...]`; image i was made with the label or condition of real image i.
+            batch: what the step was given, cut to this update: `image [B, ...]`, `label`, `condition` and anything further of
+                the user's; where D has `features`, also `real_features` and `fake_features`, of D held fixed and of what it
+                sees, augmented images.
+            key: for terms that draw.
+
+        Returns:
+            `[B]`.
         """
         ...
 

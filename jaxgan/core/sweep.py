@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import PartitionSpec
 
-from jaxgan.core.types import GAN, Batch, GANState, Images, Info, Key, Labels, Latents, PyTree, Weights
+from jaxgan.core.types import GAN, Batch, Condition, GANState, Images, Info, Key, Labels, Latents, PyTree, Weights
 from jaxgan.system import devices
 
 # Axes of the members: all are at the same step.
@@ -55,7 +55,7 @@ def side_by_side(gan_of: Callable[[Any], GAN], varied: PyTree = None) -> GAN:
     def sample(
         weights: Weights | GANState,
         key: Key,
-        labels: Labels | int | None = None,
+        labels: Labels | Condition | int | None = None,
         *,
         n: int | None = None,
         z: Latents | None = None,

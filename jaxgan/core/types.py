@@ -8,10 +8,12 @@ import jax.numpy as jnp
 
 from jaxgan.core.protocols import (
     Augment,
+    Condition,
     Critic,
     FeatureNet,
     GPenaltyApply,
     Images,
+    Judgement,
     Key,
     Labels,
     LatentDistribution,
@@ -19,13 +21,17 @@ from jaxgan.core.protocols import (
     Logits,
     LossFunction,
     NetworkApply,
+    NetworkFeatures,
     NetworkInit,
     Penalty,
     PyTree,
     Schedule,
     StyleMap,
     Synthesis,
+    TermBatch,
+    TermFunction,
 )
+from jaxgan.core.term import Term
 from jaxgan.core.units import Facts, Units
 
 __all__ = [
@@ -33,6 +39,7 @@ __all__ = [
     "Adaptive",
     "Augment",
     "Batch",
+    "Condition",
     "Critic",
     "Dataset",
     "Draws",
@@ -46,6 +53,7 @@ __all__ = [
     "GPenaltyApply",
     "Images",
     "Info",
+    "Judgement",
     "Key",
     "Labels",
     "LatentDistribution",
@@ -55,6 +63,7 @@ __all__ = [
     "LossFunction",
     "Network",
     "NetworkApply",
+    "NetworkFeatures",
     "NetworkInit",
     "Penalty",
     "Player",
@@ -62,11 +71,14 @@ __all__ = [
     "Schedule",
     "StyleMap",
     "Synthesis",
+    "Term",
+    "TermBatch",
+    "TermFunction",
     "Units",
     "Weights",
 ]
 
-Batch = dict[str, jax.Array]  # {"image": Images, "label": Labels}
+Batch = dict[str, PyTree]  # {"image": Images, "label": Labels}, or with "condition": Condition in the label's place
 Info = dict[str, jax.Array]  # flat, scalars only
 
 
@@ -81,6 +93,8 @@ class Network(NamedTuple):
     # Of a generator that first maps z to styles w, and then w to images: so truncation and path lengths are functions of w.
     map: StyleMap | None = None
     synthesize: Synthesis | None = None
+    # Of a discriminator whose features terms of G's loss compare.
+    features: NetworkFeatures | None = None
 
 
 class Loss(NamedTuple):
@@ -193,7 +207,8 @@ class GANStep(Protocol):
 
         Args:
             state: donated by a caller who jits with `donate_argnums=0`.
-            batch: `image [B, ...]` in [-1, 1] and `label [B]` int32, cut into equal parts, one for each update.
+            batch: `image [B, ...]` in [-1, 1] and `label [B]` int32, or `condition`, any pytree of arrays `[B, ...]`; cut into
+                equal parts, one for each update.
             key: the run's; it never changes.
 
         Returns:
@@ -209,7 +224,7 @@ class GANSample(Protocol):
         self,
         weights: Weights | GANState,
         key: Key,
-        labels: Labels | int | None = None,
+        labels: Labels | Condition | int | None = None,
         /,
         *,
         n: int | None = None,
@@ -222,7 +237,8 @@ class GANSample(Protocol):
         Args:
             weights: of a generator, such as `state.ema`; a whole state stands for that.
             key: draws the latents and the network's own noise.
-            labels: `[N]` int32, or one class for all; left out where there are none.
+            labels: `[N]` int32, or one class for all; left out where there are none. Or the condition of each sample, any
+                pytree of arrays `[N, ...]`.
             n: number of images, where neither labels `[N]` nor z give it; 1 by default.
             z: `[N, D]`, mapped instead of drawn latents.
             first: index of the first sample; image i depends on the key, its label and `first + i` only.
@@ -258,3 +274,5 @@ class Dataset(NamedTuple):
     batches: Callable[..., Callable[..., Batch]]
     units: Units | None = None  # of the user's samples; None: images leave as bytes, everything else as it is
     facts: Callable[[], Facts] | None = None  # computed when first asked for; None: nothing is known
+    condition: PyTree | None = None  # shapes and dtypes of one sample's; batches then hold "condition", which networks get
+    shown: PyTree | None = None  # conditions [M, ...], on the host, that pictures and samples are drawn of by default

@@ -8,15 +8,26 @@ from typing import Any
 
 from jaxgan.core.types import Dataset
 from jaxgan.data import generated
+from jaxgan.data.conditions import with_condition, without_condition
 from jaxgan.data.measure import checked_form
 from jaxgan.data.source import Source
 from jaxgan.system.files import home_expanded
 from jaxgan.system.messages import FieldError, did_you_mean
 
-__all__ = ["NAMES", "arrays", "as_dataset", "from_array", "from_source", "load", "prepare"]
+__all__ = [
+    "NAMES",
+    "arrays",
+    "as_dataset",
+    "from_array",
+    "from_source",
+    "load",
+    "prepare",
+    "with_condition",
+    "without_condition",
+]
 
 _SHORTHANDS = ("mnist", "fashion_mnist", "cifar10")
-NAMES = ("digits", *generated.NAMES, *_SHORTHANDS, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:PATH")
+NAMES = ("digits", "halves", *generated.NAMES, *_SHORTHANDS, "stacked_mnist", "tfds:NAME", "folder:PATH", "npz:PATH")
 _RESIDENT = 2**30  # bytes up to which a set lives on the device
 _Path = str | os.PathLike[str]
 
@@ -45,9 +56,9 @@ def load(
     same set streamed yield the same batches.
 
     Args:
-        name: `digits` (scikit-learn's), `signals`, `fields`, `volumes`, `table` (see `generated`), `mnist`, `fashion_mnist`,
-            `cifar10`, `tfds:NAME`, `stacked_mnist`, `folder:PATH` (see `folder.source`), `npz:PATH` or a path that ends in
-            .npz (see `array.npz`).
+        name: `digits` (scikit-learn's), `halves` (those, each with its left half as condition), `signals`, `fields`, `volumes`,
+            `table` (see `generated`), `mnist`, `fashion_mnist`, `cifar10`, `tfds:NAME`, `stacked_mnist`, `folder:PATH` (see
+            `folder.source`), `npz:PATH` or a path that ends in .npz (see `array.npz`).
         split: `train` or another that the set has; TFDS sets take slices, `train[:10%]`.
         image_size: side in pixels to fit to (`fit.picture`; outside folders 28 to 32 is padded); its own when None.
         channels: 1, 3 or 4 to convert to; the set's own when None.
@@ -115,6 +126,7 @@ def from_array(
     images: Any,
     labels: Any = None,
     *,
+    condition: Any = None,
     name: str = "array",
     class_names: tuple[str, ...] = (),
     dimensions: int | None = None,
@@ -128,6 +140,7 @@ def from_array(
         images: `[N, F]`, `[N, T, C]`, `[N, H, W, C]` or `[N, D, H, W, C]`, any real numbers in any unit; also
             `[N, H, W]`. Three axes are `[N, H, W]` unless `dimensions` says 1.
         labels: `[N]` integers from 0; None for samples without classes. Classes that do not occur are left out.
+        condition: what each sample is to be made for: an array `[N, ...]`, or a dict of such, see `with_condition`.
         name: for messages.
         class_names: one for each class; their numbers when empty.
         dimensions: of space, 0 to 3; by the rank when None, see `measure.as_samples`.
@@ -144,14 +157,16 @@ def from_array(
     from jaxgan.data import array, resident
 
     form = checked_form(dimensions, value_range, measure, unit)
-    return resident.dataset(array.source(images, labels, class_names, name=name, dimensions=dimensions), form)
+    found = array.source(images, labels, class_names, condition=condition, name=name, dimensions=dimensions)
+    return resident.dataset(found, form)
 
 
 def as_dataset(value: Any, *, name: str = "source") -> Dataset:
     """Makes a data set of what a user has: a `Dataset`, arrays, or any source that is read by number.
 
     Args:
-        value: a `Dataset` as it is; samples `[N, ...]` or `(samples, labels)` as for `from_array`; or a source with
+        value: a `Dataset` as it is; samples `[N, ...]`, `(samples, labels)` or a dict with `image` and, where there are any,
+            `label` and `condition`, as for `from_array`; or a source with
             `len(source)` and `source[i]`, such as a `grain.MapDataset`, as for `from_source`.
         name: for messages.
 
@@ -166,6 +181,8 @@ def as_dataset(value: Any, *, name: str = "source") -> Dataset:
     try:
         if isinstance(value, tuple) and len(value) == 2:
             return from_array(*value, name=name)
+        if isinstance(value, dict) and "image" in value and set(value) <= {"image", "label", "condition"}:
+            return from_array(value["image"], value.get("label"), condition=value.get("condition"), name=name)
         if hasattr(value, "__array__"):
             return from_array(value, name=name)
         if hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, (str, bytes, dict, list)):
@@ -173,7 +190,11 @@ def as_dataset(value: Any, *, name: str = "source") -> Dataset:
     except FieldError as error:
         raise (error if error.field == "data" else error.within("data")) from error
     kind = f"{name} is a {type(value).__name__}"
-    raise FieldError("data", kind, "it must be a Dataset, arrays [N, ...], (samples, labels), or a source read by number")
+    raise FieldError(
+        "data",
+        kind,
+        "it must be a Dataset, arrays [N, ...], (samples, labels), a dict with image, or a source read by number",
+    )
 
 
 def from_source(
@@ -190,7 +211,7 @@ def from_source(
 
     Args:
         source: has `len(source)` and `source[i]`, such as a `grain.MapDataset`; an element is a sample, `(sample, label)`, or
-            a dict with the keys `image` (or `x`) and, where there are classes, `label` (or `y`).
+            a dict with the keys `image` (or `x`) and, where there are any, `label` (or `y`) and `condition`.
         name: for messages.
         class_names: one for each class; the labels that occur when empty, for which all are read once.
         dimensions: as for `from_array`.
@@ -228,7 +249,7 @@ def _open(
     cache_dir: _Path | None,
 ) -> Source:
     """Returns what the name stands for."""
-    from jaxgan.data import array, digits, fit, folder, stacked, tfds
+    from jaxgan.data import array, digits, fit, folder, halves, stacked, tfds
 
     fit.check(image_size, channels, way)
     kind, _, rest = name.partition(":")
@@ -253,6 +274,11 @@ def _open(
             raise FieldError("channels", channels, "stacked_mnist has 3")
         ones = tfds.source("mnist", split=split, image_size=image_size, channels=None, data_dir=data_dir, cache_dir=cache_dir)
         return stacked.source(ones.everything(), split)
+    elif name == "halves":
+        halves.check(split)
+        whole: dict[str, Any] = {"data_dir": digits.folder(cache_dir), "cache_dir": cache_dir}
+        all_of = tfds.source("digits", split="train", image_size=image_size, channels=channels, way=way, **whole)
+        return halves.source(all_of.everything(), all_of.class_names, split)
     elif name not in _SHORTHANDS and not (kind == "tfds" and rest):
         raise FieldError("name", repr(name), f"{', '.join(NAMES)}{_nearest(name)}", link=" is not one of ")
     plain, fitted = name.removeprefix("tfds:"), dict[str, Any](image_size=image_size, channels=channels, way=way)
@@ -273,4 +299,4 @@ def _nearest(name: str) -> str:
     builders = tensorflow_datasets.list_builders(with_community_datasets=False)
     if name in builders:
         return f"; did you mean {f'tfds:{name}'!r}?"
-    return did_you_mean(name, ["digits", *generated.NAMES, *_SHORTHANDS, "stacked_mnist"])
+    return did_you_mean(name, ["digits", "halves", *generated.NAMES, *_SHORTHANDS, "stacked_mnist"])

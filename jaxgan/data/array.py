@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxgan.core import conditions
 from jaxgan.data import fit
 from jaxgan.data.measure import as_samples
 from jaxgan.data.source import Source
@@ -16,7 +17,13 @@ _LABEL_KEYS = ("labels", "label", "y")
 
 
 def source(
-    samples: Any, labels: Any = None, class_names: tuple[str, ...] = (), *, name: str = "array", dimensions: int | None = None
+    samples: Any,
+    labels: Any = None,
+    class_names: tuple[str, ...] = (),
+    *,
+    condition: Any = None,
+    name: str = "array",
+    dimensions: int | None = None,
 ) -> Source:
     """Samples and labels in memory as a `Source`.
 
@@ -24,6 +31,7 @@ def source(
         samples: as for `measure.as_samples`.
         labels: `[N]` integers from 0, or None for samples without classes.
         class_names: one for each class; the numbers themselves when empty.
+        condition: of the samples, see `conditions.with_condition`; None for none.
         name: for messages.
         dimensions: as for `measure.as_samples`.
 
@@ -32,7 +40,7 @@ def source(
     """
     array = as_samples(samples, dimensions)
     numbers, class_names = labelled(len(array), labels, class_names)
-    return of_arrays(name, array, numbers, class_names)
+    return of_arrays(name, array, numbers, class_names)._replace(condition=condition)
 
 
 def of_arrays(name: str, samples: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], origin: str = "") -> Source:
@@ -73,13 +81,17 @@ def npz(
 ) -> Source:
     """Samples and labels from an .npz file with the keys `images` (or `image`, `samples`, `x`) and `labels` (or `label`, `y`).
 
+    A condition has the key `condition`, or `condition/NAME` for each array of several.
+
     Raises:
         FileNotFoundError: when there is no such file.
         ValueError: when it is damaged or its arrays have another form.
     """
     path = files.home_expanded(path)
     try:
-        found, keys = arrays.npz(path, (*_SAMPLE_KEYS, *_LABEL_KEYS))
+        keys = arrays.npz(path, ())[1]
+        of_condition = [key for key in keys if key.partition("/")[0] == conditions.ALONE]
+        found, keys = arrays.npz(path, (*_SAMPLE_KEYS, *_LABEL_KEYS, *of_condition))
     except files.Missing:
         raise FileNotFoundError(f"npz: {path} does not exist") from None
     except files.Unreadable as error:
@@ -92,6 +104,9 @@ def npz(
         samples = as_samples(found[sample_key], dimensions)
         labels, class_names = labelled(len(samples), None if label_key is None else found[label_key], ())
         samples = fit.arrays(samples, image_size, channels, way)
+        condition = None
+        if of_condition:
+            condition = conditions.as_arrays(conditions.of_names(found), len(samples))
     except ValueError as error:
         raise ValueError(f"npz: {path}: {error}") from None
-    return of_arrays(f"npz:{path}", samples, labels, class_names, str(path.absolute()))
+    return of_arrays(f"npz:{path}", samples, labels, class_names, str(path.absolute()))._replace(condition=condition)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxgan.core import conditions
 from jaxgan.core.units import Facts
 from jaxgan.data import array, facts
 from jaxgan.data.measure import as_samples
@@ -65,7 +66,32 @@ def source(elements: Any, name: str, class_names: tuple[str, ...] = (), dimensio
     probe = read(np.zeros(1, np.int64))[0]
     about = _facts(name, size, read, class_names, counts)
     dtype = probe.dtype.name
-    return Source(name, "train", size, probe.shape[1:], class_names, read, lambda: read(np.arange(size)), dtype, "", about)
+    found = Source(name, "train", size, probe.shape[1:], class_names, read, lambda: read(np.arange(size)), dtype, "", about)
+    return found._replace(condition=_conditions(elements))
+
+
+def _conditions(elements: Any) -> Callable[[np.ndarray], Any] | None:
+    """Returns what reads the conditions of elements that hold one, under the key `condition`; None where they hold none."""
+    first = elements[0]
+    if not isinstance(first, dict) or conditions.ALONE not in first:
+        return None
+
+    def read(numbers: np.ndarray) -> Any:
+        found = []
+        for i in numbers:
+            element = elements[int(i)]
+            if conditions.ALONE not in element:
+                raise FieldError(conditions.ALONE, f"element {i} holds none", "that of element 0 does")
+            found.append(conditions.named(conditions.each(np.asarray, element[conditions.ALONE])))
+        forms = [[(name, x.shape) for name, x in each.items()] for each in found]
+        for i, form in zip(numbers, forms, strict=True):
+            if form != forms[0]:
+                raise FieldError(
+                    conditions.ALONE, f"element {i} has another form than element {numbers[0]}", "all must have one"
+                )
+        return conditions.of_names({name: np.stack([each[name] for each in found]) for name in found[0]})
+
+    return read
 
 
 def _facts(

@@ -24,6 +24,9 @@ def mirrored(dataset: Dataset) -> Dataset:
     if len(dataset.shape) != 3:
         raise ValueError(f"mirror: True, but {dataset.name} holds points in the plane; it is for images")
 
+    if dataset.condition is not None:
+        raise ValueError(f"mirror: True, but {dataset.name} has a condition, which would not be turned with its image")
+
     def batches(seed: int, batch_size: int, sharding: NamedSharding | None = None) -> Callable[..., Batch]:
         draw, turn = dataset.batches(seed, batch_size, sharding), jax.jit(_turn)
         key = jax.random.fold_in(jax.random.key(seed), 2**31)  # no step's: those of a run end before

@@ -10,6 +10,7 @@ from jax.sharding import NamedSharding
 from jaxgan.core.types import Batch, Dataset
 from jaxgan.core.units import to_trained
 from jaxgan.data import facts
+from jaxgan.data.conditions import with_condition
 from jaxgan.data.measure import Form, measured
 from jaxgan.data.source import Source, check_draw, check_step, over_steps, rows, to_float
 from jaxgan.system import devices
@@ -39,7 +40,8 @@ def dataset(source: Source, form: Form) -> Dataset:
         check_draw(seed, batch_size, sharding)
         return _batches(images, labels, seed, batch_size, sharding)
 
-    return Dataset(name, split, images.shape[1:], class_names, len(images), batches, units, about)
+    found = Dataset(name, split, images.shape[1:], class_names, len(images), batches, units, about)
+    return found if source.condition is None else with_condition(found, source.condition, shown=source.shown)
 
 
 def _batches(

@@ -30,6 +30,8 @@ class Source(NamedTuple):
     origin: str = ""  # where from, when the name does not say all
     facts: Callable[[], Facts] | None = None  # without reading all samples, for a set that is streamed
     unit: str = ""  # of the values, where the set knows it
+    condition: Any = None  # of the samples, as `conditions.with_condition` takes it
+    shown: Any = None  # likewise
 
 
 def rows(seed: int, size: int, start: int, count: int) -> np.ndarray:
@@ -112,3 +114,29 @@ def to_float(images: jax.Array) -> jax.Array:
         return images
     # One exact subtraction and one rounding: XLA makes a product of the division, and then 255 exceeds 1.
     return (images.astype(jnp.float32) - 127.5) * (1 / 127.5)
+
+
+def local_rows(batch_size: int, sharding: NamedSharding | None) -> tuple[int, int]:
+    """The rows of a batch that this process has to read, from the first to past the last."""
+    if sharding is None:
+        return 0, batch_size
+    indices = sharding.addressable_devices_indices_map((batch_size,)).values()
+    parts = [index[0].indices(batch_size) for index in indices if index is not None]
+    return min(part[0] for part in parts), max(part[1] for part in parts)
+
+
+def placed(batch_size: int, first: int, sharding: NamedSharding | None) -> Callable[[np.ndarray], jax.Array]:
+    """A function that puts this process's rows of `[steps, B, ...]` where the sharding wants them."""
+    if sharding is None:
+        return jax.device_put
+    placement = over_steps(sharding)
+
+    def put(local: np.ndarray) -> jax.Array:
+        def part(index: tuple[slice, ...] | None) -> np.ndarray:
+            assert index is not None  # only an opaque dtype, a key, has none
+            start, stop, _ = index[1].indices(batch_size)
+            return local[:, start - first : stop - first]
+
+        return jax.make_array_from_callback((local.shape[0], batch_size, *local.shape[2:]), placement, part)
+
+    return put

@@ -10,8 +10,9 @@ from jax.sharding import NamedSharding
 
 from jaxgan.core.types import Batch, Dataset
 from jaxgan.core.units import Units, to_trained
+from jaxgan.data.conditions import with_condition
 from jaxgan.data.measure import Form, Span, check_finite, span_of, units_of
-from jaxgan.data.source import Arrays, Source, check_draw, check_step, over_steps, rows, to_float
+from jaxgan.data.source import Arrays, Source, check_draw, check_step, local_rows, placed, rows, to_float
 from jaxgan.system.messages import FieldError
 
 _READ_AHEAD = 8  # batches
@@ -44,7 +45,8 @@ def dataset(source: Source, form: Form) -> Dataset:
         check_draw(seed, batch_size, sharding)
         return _batches(trained, seed, batch_size, sharding)
 
-    return Dataset(source.name, source.split, source.shape, source.class_names, source.size, batches, units, source.facts)
+    found = Dataset(source.name, source.split, source.shape, source.class_names, source.size, batches, units, source.facts)
+    return found if source.condition is None else with_condition(found, source.condition, shown=source.shown)
 
 
 def _units(source: Source, form: Form) -> Units:
@@ -64,7 +66,7 @@ def _units(source: Source, form: Form) -> Units:
 
 
 def _batches(source: Source, seed: int, batch_size: int, sharding: NamedSharding | None) -> Callable[..., Batch]:
-    first, last = _local_rows(batch_size, sharding)
+    first, last = local_rows(batch_size, sharding)
 
     def read(step: int) -> Arrays:
         return source.read(rows(seed, source.size, step * batch_size + first, last - first))
@@ -84,33 +86,7 @@ def _batches(source: Source, seed: int, batch_size: int, sharding: NamedSharding
         upcoming = -1
         images, labels = (np.stack(parts) for parts in zip(*(next(iterator) for _ in range(steps)), strict=True))
         upcoming = step + steps
-        put = _placed(batch_size, first, sharding)
+        put = placed(batch_size, first, sharding)
         return {"image": finish(put(images)), "label": put(labels)}
 
     return draw
-
-
-def _local_rows(batch_size: int, sharding: NamedSharding | None) -> tuple[int, int]:
-    """The rows of a batch that this process has to read, from the first to past the last."""
-    if sharding is None:
-        return 0, batch_size
-    indices = sharding.addressable_devices_indices_map((batch_size,)).values()
-    parts = [index[0].indices(batch_size) for index in indices if index is not None]
-    return min(part[0] for part in parts), max(part[1] for part in parts)
-
-
-def _placed(batch_size: int, first: int, sharding: NamedSharding | None) -> Callable[[np.ndarray], jax.Array]:
-    """A function that puts this process's rows of `[steps, B, ...]` where the sharding wants them."""
-    if sharding is None:
-        return jax.device_put
-    placement = over_steps(sharding)
-
-    def put(local: np.ndarray) -> jax.Array:
-        def part(index: tuple[slice, ...] | None) -> np.ndarray:
-            assert index is not None  # only an opaque dtype, a key, has none
-            start, stop, _ = index[1].indices(batch_size)
-            return local[:, start - first : stop - first]
-
-        return jax.make_array_from_callback((local.shape[0], batch_size, *local.shape[2:]), placement, part)
-
-    return put

@@ -2,6 +2,7 @@ from . import convolutions as convolutions
 from . import dcgan as dcgan
 from . import layers as layers
 from . import mlp as mlp
+from . import pix2pix as pix2pix
 from . import r3gan as r3gan
 from . import resnet as resnet
 from . import sngan as sngan

@@ -139,6 +139,7 @@ class Discriminator(nn.Module):
             x = Dense(8 * self.width, kernel_init=hidden, name=f"dense_{i}", **common)(x, train=train)
             x = activated(x, f"dense_norm_{i}")
         x = full_precision(x)
+        self.sow("intermediates", "features", x)
         # A convolution as large as the map, to one position, is a matrix product.
         logits = Dense(1, kernel_init=last, name="logit", **common)(x, train=train)[:, 0]
         if self.classes:

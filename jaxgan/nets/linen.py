@@ -28,11 +28,12 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
     one that draws noise asks for it with `self.make_rng("noise")`, and `nn.Dropout` finds its own. Every collection but
     `params` (`batch_stats`, spectral norm's vectors) becomes the network's `stats`. A generator with the methods
     `map(z, labels, *, train, truncation)` and `synthesize(w, *, train)` gives the network both halves.
+    Its `features` are what the module sows: `self.sow("intermediates", "features", h)`.
 
     Args:
         module: the network, for instance `nets.mlp.Generator(...)`.
         *example: one or two arrays of the shapes and dtypes the module will see, `x [B, ...]` and, for a network
-            that takes labels, `labels [B]` int32; only shapes are used.
+            that takes labels, `labels [B]` int32 or a condition of any structure; only shapes are used.
         depends_on_batch: True where one sample's output depends on the others in its batch. By default a module that keeps
             statistics is taken to couple samples and one that keeps none is not; a module with a minibatch standard
             deviation and no statistics must say `depends_on_batch=True`.
@@ -66,10 +67,16 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
         y, new = module.apply(variables, *arguments(x, labels), rngs=rngs, mutable=list(stats) if train else [], **flags)
         return y, {**stats, **new}
 
+    def features(params: PyTree, stats: PyTree, x: jax.Array, labels: jax.Array | None, key: Key, *, train: bool) -> PyTree:
+        flags: dict[str, Any] = {"train": train} if takes_train else {}
+        kept = ["intermediates", *(stats if train else [])]
+        found: Any = module.apply({"params": params, **stats}, *arguments(x, labels), rngs=_streams(key), mutable=kept, **flags)
+        return found[1].get("intermediates", {})
+
     if depends_on_batch is None:
         depends_on_batch = bool(jax.eval_shape(init, jax.eval_shape(lambda: jax.random.key(0)))[1])
     if not isinstance(module, Mapped):
-        return Network(init, apply, depends_on_batch)
+        return Network(init, apply, depends_on_batch, features=features)
 
     def styles(
         params: PyTree,
@@ -90,7 +97,7 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
         images: Any = module.apply({"params": params, **stats}, w, train=train, method="synthesize", rngs=_streams(key))
         return images
 
-    return Network(init, apply, depends_on_batch, styles, synthesize)
+    return Network(init, apply, depends_on_batch, styles, synthesize, features)
 
 
 def _check_module(module: Any) -> None:

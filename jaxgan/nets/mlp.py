@@ -96,6 +96,7 @@ class Discriminator(nn.Module):
         for i in range(len(self.hidden)):
             x = recomputed(self.remat, functools.partial(layer, i=i))(self, x)
         x = full_precision(x)
+        self.sow("intermediates", "features", x)
         last: dict[str, Any] = {"spectral": spectral, "kernel_init": variance_scaled(1.0)}
         logits = Dense(1, name="logit", **last)(x, train=train)[:, 0]
         if self.classes:

@@ -41,9 +41,17 @@ def at_precision(network: Network, dtype: Any) -> Network:
         params: PyTree, stats: PyTree, x: jax.Array, labels: Labels, key: Key, *, train: bool
     ) -> tuple[jax.Array, PyTree]:
         y, stats = network.apply(params, stats, x.astype(dtype), labels, key, train=train)
-        return y.astype(jnp.promote_types(y.dtype, jnp.float32)), stats
+        return jax.tree.map(lambda each: each.astype(jnp.promote_types(each.dtype, jnp.float32)), y), stats
 
-    return network._replace(apply=apply)
+    of = network.features
+    if of is None:
+        return network._replace(apply=apply)
+
+    def features(params: PyTree, stats: PyTree, x: Images, labels: Labels, key: Key, *, train: bool) -> PyTree:
+        found = of(params, stats, x.astype(dtype), labels, key, train=train)
+        return jax.tree.map(lambda each: each.astype(jnp.promote_types(each.dtype, jnp.float32)), found)
+
+    return network._replace(apply=apply, features=features)
 
 
 def rematerialised(network: Network) -> Network:
@@ -122,7 +130,7 @@ def pack(network: Network, m: int) -> Network:
             raise FieldError("batch", f"{x.shape[0]} samples", f"packs of {m} need a multiple of {m}")
         packs = jnp.moveaxis(x.reshape(-1, m, *x.shape[1:]), 1, -2)  # [B / m, ..., m, C]
         packs = packs.reshape(*packs.shape[:-2], m * x.shape[-1])
-        return network.apply(params, stats, packs, labels if labels is None else labels[::m], key, train=train)
+        return network.apply(params, stats, packs, jax.tree.map(lambda each: each[::m], labels), key, train=train)
 
     return Network(network.init, apply, depends_on_batch=True)  # real and generated samples must not share a pack
 

@@ -4,7 +4,7 @@ Everything here returns a picture or writes one file; nothing is shown, and no g
 """
 
 from jaxgan.pictures.curves import curves
-from jaxgan.pictures.grids import columns_for, grid, strip, tile, titled, to_uint8
+from jaxgan.pictures.grids import columns_for, grid, pairs, pictured, strip, tile, titled, to_uint8
 from jaxgan.pictures.moving import animation, frames, progress
 from jaxgan.pictures.points import plane, scatter
 from jaxgan.pictures.views import are_pictures, view
@@ -18,6 +18,8 @@ __all__ = [
     "curves",
     "frames",
     "grid",
+    "pairs",
+    "pictured",
     "plane",
     "progress",
     "scatter",

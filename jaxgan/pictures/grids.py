@@ -2,8 +2,9 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -86,6 +87,35 @@ def grid(
     for i, word in enumerate(captions[:count] if line else ()):
         _write(canvas, word, size, (padding + i % columns * across, band + i // columns * down, width, line))
     return canvas
+
+
+def pictured(condition: Any, shape: Sequence[int]) -> NDArray[Any] | None:
+    """Returns the first array of a condition that is pictures as large as the samples, with as many channels or one; else None.
+
+    Args:
+        condition: an array `[N, ...]`, or dicts of such.
+        shape: of a sample, `(H, W, C)`.
+    """
+    if isinstance(condition, Mapping):
+        return next((found for each in condition.values() if (found := pictured(each, shape)) is not None), None)
+    form = np.shape(condition)[1:]
+    if len(shape) != 3 or len(form) != 3 or form[:2] != tuple(shape[:2]) or form[2] not in (1, shape[2]):
+        return None
+    images = np.asarray(condition)
+    images = images * 2.0 - 1.0 if images.dtype == bool else to_uint8(images) if images.dtype == np.uint8 else images
+    return np.broadcast_to(images, (len(images), *shape))
+
+
+def pairs(seen: Any, images: Any) -> Image.Image:
+    """Draws each picture beside the one that it was made for, four pairs to ten in a row.
+
+    Args:
+        seen: conditions `[N, H, W, C]`.
+        images: `[N, H, W, C]`.
+    """
+    both = np.stack([to_uint8(np.asarray(each)) for each in (seen, images)], axis=1)
+    columns = 2 * min(max(math.ceil(math.sqrt(len(both) / 2)), 1), 10)
+    return grid(both.reshape(-1, *both.shape[2:]), columns=columns)
 
 
 def columns_for(count: int, classes: int = 0) -> int:

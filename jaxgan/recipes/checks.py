@@ -4,12 +4,14 @@ import dataclasses
 import inspect
 from typing import Any
 
+from jaxgan.core.term import Term
 from jaxgan.recipes import code, fields
-from jaxgan.recipes.recipe import COLUMNS, LOOKED_AT, PARTS, Recipe, figures, members, metric_name, stop_words
-from jaxgan.recipes.table import LOSSES, METRICS, PENALTIES, unknown
+from jaxgan.recipes.recipe import COLUMNS, LOOKED_AT, PARTS, Recipe, figures, members, metric_name, stop_words, term_name
+from jaxgan.recipes.table import LOSSES, METRICS, PENALTIES, TERMS, unknown
 from jaxgan.system.messages import FieldError
 
 _PARAMS = "__dataclass_params__"
+_MOST_WEIGHT, _MOST_IMAGES = 1e9, 10**12  # of a term
 
 
 def check(recipe: Recipe) -> Recipe:
@@ -108,10 +110,43 @@ def _check_names(recipe: Recipe) -> None:
         raise FieldError("eval_features", _kind(recipe.eval_features), "it must be a name or a function of samples")
     for metric in recipe.eval_metrics:
         _check_metric(metric)
+    _check_terms(recipe)
     known = {"none": None} | dict.fromkeys(LOOKED_AT) | figures(recipe)
     if recipe.keep_best not in known:
         raise unknown("keep_best", recipe.keep_best, known)
     stop_words(recipe)
+
+
+def _check_terms(recipe: Recipe) -> None:
+    taken = {*COLUMNS, *METRICS, *figures(recipe)}
+    for term in recipe.terms:
+        function = getattr(term, "function", None) if isinstance(term, Term) else term
+        if isinstance(function, str):
+            if function not in TERMS and not code.is_reference(function):
+                raise unknown("terms", function, TERMS)
+        elif isinstance(function, type) or not (callable(function) or callable(getattr(function, "build", None))):
+            allowed = "it must be a jaxgan.Term, a name, or a function (fake, batch, key)"
+            raise FieldError("terms", _kind(function), allowed)
+        name = term_name(term)
+        if {name, f"{name}_weight"} & taken:
+            raise FieldError("terms", repr(name), "a row of metrics has a figure of that name; give the term name='..'")
+        taken |= {name, f"{name}_weight"}
+        if isinstance(term, Term):
+            _check_term(term, name)
+
+
+def _check_term(term: Term, name: str) -> None:
+    if not name.isidentifier():
+        raise FieldError("terms", repr(name), "a term needs a name of letters, digits and _: Term(.., name='..')")
+    weight, number = term.weight, isinstance(term.weight, (int, float)) and not isinstance(term.weight, bool)
+    if not callable(weight) and not (number and 0 <= weight <= _MOST_WEIGHT):
+        told = f"it must be from 0 to {_MOST_WEIGHT:,}, or a schedule in images shown"
+        raise FieldError(f"terms.{name}.weight", repr(weight), told)
+    if type(term.starts) is not int or not 0 <= term.starts <= _MOST_IMAGES:
+        raise FieldError(f"terms.{name}.starts", repr(term.starts), f"it must be an integer from 0 to {_MOST_IMAGES:,}")
+    for field, kind in (("balanced", bool), ("layer", str), ("name", str)):
+        if type(getattr(term, field)) is not kind:
+            raise FieldError(f"terms.{name}.{field}", repr(getattr(term, field)), f"it must be of type {kind.__name__}")
 
 
 def _check_metric(metric: Any) -> None:

@@ -19,7 +19,7 @@ class Data:
     """A data set by name, with its split and the form of its samples."""
 
     name: str = "digits"
-    """digits, signals, fields, volumes, table, ring, grid, mnist, fashion_mnist, cifar10, stacked_mnist, tfds:NAME,
+    """digits, halves, signals, fields, volumes, table, ring, grid, mnist, fashion_mnist, cifar10, stacked_mnist, tfds:NAME,
     folder:PATH, npz:PATH; none to draw only"""
     split: str = "train"
     """Split of the data set."""
@@ -40,7 +40,7 @@ class Data:
     unit: str = ""
     """Unit of the values as people write it, K or m/s; it stands on the axes and bars of pictures."""
     conditional: bool = False
-    """Give both networks the labels, so that a class can be asked for."""
+    """Give both networks the labels, or the condition where the data have one, so that it can be asked for."""
     mirror: bool = False
     """Turn half of the images left to right."""
 
@@ -72,7 +72,7 @@ class Data:
             if error.field != "name" or error.link != " is not one of ":
                 raise
             raise FieldError("name", error.value, f"{', '.join(MIXTURES)}, {error.allowed}", link=error.link) from error
-        if self.conditional and not found.class_names:
+        if self.conditional and not found.class_names and found.condition is None:
             raise FieldError("conditional", True, f"{self.name} has no labels; {UNCONDITIONAL}")
         if not self.mirror:
             return found

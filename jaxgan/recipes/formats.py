@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from jaxgan.core.term import Term
 from jaxgan.recipes import code, fields
 from jaxgan.recipes.checks import check
 from jaxgan.recipes.recipe import PARTS, Penalty, Recipe, short_names
-from jaxgan.recipes.table import LOSSES, NETWORKS, OPTIMIZERS, PENALTIES, at
+from jaxgan.recipes.table import LOSSES, NETWORKS, OPTIMIZERS, PENALTIES, TERMS, at
 from jaxgan.system.messages import FieldError, no_such_field, not_one_of
 
 FORMAT = 2
@@ -27,7 +28,7 @@ FREE = (
     "on_nan", "rollback_factor", "rollbacks",
 )  # fmt: skip
 # Fields of a recipe whose text may be a reference to code.
-_OPEN = ("data", "loss", "penalty.name", "augment", "eval_metrics", "eval_features")
+_OPEN = ("data", "loss", "penalty.name", "terms", "terms.function", "augment", "eval_metrics", "eval_features")
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
@@ -50,9 +51,25 @@ def _field(recipe: Recipe, name: str) -> Any:
         return _named(value, name, LOSSES)
     if name == "eval_metrics":
         return [_named(each, name, {}) for each in value]
+    if name == "terms":
+        return [_term(each) for each in value]
     if name in ("augment", "eval_features"):
         return _named(value, name, {})
     return _plain(value, name)
+
+
+def _term(value: Any) -> Any:
+    """Returns a term as JSON holds it: a name, the reference of a function, the fields of a `Term`, or a part's."""
+    if isinstance(value, Term):
+        plain = {
+            each.name: _plain(getattr(value, each.name), f"terms.{each.name}")
+            for each in dataclasses.fields(value)
+            if each.name != "function"
+        }
+        return {"function": _named(value.function, "terms.function", TERMS)} | plain
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(value, "terms")
+    return _named(value, "terms", TERMS)
 
 
 def _named(value: Any, field: str, names: Mapping[str, str]) -> str:
@@ -163,11 +180,26 @@ def _decoded_field(name: str, value: Any, resolve: code.Resolve) -> Any:
         if code.is_reference(inner.get("name")):
             inner["name"] = resolve(inner["name"], "penalty.name")
         return Penalty(**inner)
+    if name == "terms" and isinstance(value, list):
+        return tuple(_decoded_term(each, resolve) for each in value)
     if name == "eval_metrics" and isinstance(value, list):
         return tuple(resolve(each, name) if code.is_reference(each) else each for each in value)
     if name in _OPEN and code.is_reference(value):
         return resolve(value, name)
     return _decoded(value, name, resolve)
+
+
+def _decoded_term(value: Any, resolve: code.Resolve) -> Any:
+    if isinstance(value, str) and code.is_reference(value):
+        return resolve(value, "terms")
+    if not isinstance(value, dict) or "type" in value:
+        return _decoded(value, "terms", resolve)
+    inner = _fields(Term, value, "terms.", resolve)
+    if "function" not in inner:
+        raise FieldError("terms", repr(value), "it must name its function")
+    if code.is_reference(inner["function"]):
+        inner["function"] = resolve(inner["function"], "terms.function")
+    return Term(**inner)
 
 
 def _decoded_part(name: str, value: Any, resolve: code.Resolve) -> Any:

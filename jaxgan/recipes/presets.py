@@ -9,7 +9,8 @@ from jaxgan.system.messages import not_one_of
 
 NAMES = (
     "digits", "mnist", "fashion_mnist", "cifar10", "stacked_mnist", "sngan_cifar10", "r3gan_cifar10", "r3gan_stacked_mnist",
-    "r3gan_ffhq64", "r3gan_small", "stylegan2_32", "stylegan2_64", "signals", "fields", "volumes", "table", "ring", "grid",
+    "r3gan_ffhq64", "r3gan_small", "stylegan2_32", "stylegan2_64", "signals", "fields", "volumes", "table", "inpaint", "ring",
+    "grid",
 )  # fmt: skip
 
 

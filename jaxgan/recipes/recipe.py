@@ -60,8 +60,8 @@ class Recipe:
 
     `data`, `generator`, `discriminator`, `g_optimizer` and `d_optimizer` are parts: frozen dataclasses with a method `build`,
     ours or yours. A text is short for the part of that name with its defaults, or a reference `file.py:NAME` to a part.
-    `loss`, `penalty`, `augment`, `eval_metrics` and `eval_features` are names, or values of your own that stand at the top
-    level of a file; `data` may also be a function without arguments that returns a `Dataset`.
+    `loss`, `penalty`, `terms`, `augment`, `eval_metrics` and `eval_features` are names, or values of your own that stand at the
+    top level of a file; `data` may also be a function without arguments that returns a `Dataset`.
     """
 
     data: Any = field(default_factory=Data)
@@ -71,6 +71,9 @@ class Recipe:
     """Objective of both players: minimax, non_saturating, relativistic, relativistic_average, hinge, least_squares,
     wasserstein, or a jaxgan.Loss of your own."""
     penalty: Any = field(default_factory=Penalty)
+    terms: tuple[Any, ...] = ()
+    """Further terms of G's loss: l1, l2, feature_matching, a jaxgan.Term, or a function of your own: (fake, batch, key) ->
+    [B]."""
     g_optimizer: Any = field(default_factory=Adam)
     d_optimizer: Any = field(default_factory=Adam)
     batch_size: Annotated[int, Within(1, 1_048_576)] = 128
@@ -160,9 +163,10 @@ class Recipe:
         penalty: Any = self.penalty
         if not isinstance(penalty, Penalty):
             object.__setattr__(self, "penalty", Penalty(penalty))
-        metrics: Any = self.eval_metrics
-        one = isinstance(metrics, str) or not hasattr(metrics, "__iter__")
-        object.__setattr__(self, "eval_metrics", (metrics,) if one else tuple(metrics))
+        for name in ("eval_metrics", "terms"):
+            given: Any = getattr(self, name)
+            one = isinstance(given, str) or not hasattr(given, "__iter__")
+            object.__setattr__(self, name, (given,) if one else tuple(given))
 
 
 PARTS = ("data", "generator", "discriminator", "g_optimizer", "d_optimizer")
@@ -265,6 +269,13 @@ def metric_name(metric: Any) -> str:
     if isinstance(metric, str):
         return metric.rpartition(":")[2]
     return getattr(metric, "name", "") or code.reference(metric, "eval_metrics").rpartition(":")[2]
+
+
+def term_name(term: Any) -> str:
+    """Returns the name of a term: its own, that of its function, or that of the class of a part that builds one."""
+    if isinstance(term, str):
+        return term.rpartition(":")[2]
+    return str(getattr(term, "label", "") or getattr(term, "name", "") or getattr(term, "__name__", type(term).__name__))
 
 
 def evaluation(recipe: Recipe) -> tuple[int, tuple[Any, ...]]:

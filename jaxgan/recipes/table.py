@@ -31,6 +31,7 @@ NETWORKS: dict[str, Pair] = {
     "sngan": Pair("jaxgan.recipes.networks:SNGAN", "jaxgan.recipes.networks:SNGANDiscriminator"),
     "resnet": Pair("jaxgan.recipes.networks:ResNet", "jaxgan.recipes.networks:ResNetDiscriminator"),
     "r3gan": Pair("jaxgan.recipes.networks:R3GAN", "jaxgan.recipes.networks:R3GANDiscriminator"),
+    "pix2pix": Pair("jaxgan.recipes.pix2pix:Pix2Pix", "jaxgan.recipes.pix2pix:Pix2PixDiscriminator"),
     "stylegan2": Pair("jaxgan.recipes.networks:StyleGAN2", "jaxgan.recipes.networks:StyleGAN2Discriminator"),
 }
 OPTIMIZERS: dict[str, str] = {
@@ -56,6 +57,11 @@ PENALTIES: dict[str, str] = {
     "r1_r2_approximate": "jaxgan.core.penalties:r1_r2_approximate",
     "gradient_penalty": "jaxgan.core.penalties:gradient_penalty",
     "dragan": "jaxgan.core.penalties:dragan",
+}
+TERMS: dict[str, str] = {
+    "l1": "jaxgan.core.terms:l1",
+    "l2": "jaxgan.core.terms:l2",
+    "feature_matching": "jaxgan.core.terms:feature_matching",
 }
 LATENTS: dict[str, str] = {
     "normal": "jaxgan.core.latents:normal",

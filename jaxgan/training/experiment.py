@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan import data
-from jaxgan.core import ada, penalties, schedules, sweep
+from jaxgan.core import ada, conditions, fits, penalties, schedules, sweep, weighing
 from jaxgan.core.augment import diff_augment
 from jaxgan.core.gan import make_gan
 from jaxgan.core.types import (
@@ -26,6 +26,7 @@ from jaxgan.core.types import (
     Network,
     Penalty,
     Schedule,
+    Term,
     Weights,
 )
 from jaxgan.evaluation.metric import Metric
@@ -33,8 +34,8 @@ from jaxgan.nets.nested import words
 from jaxgan.nets.transforms import at_precision, rematerialised, stages
 from jaxgan.nets.transforms import pack as packed
 from jaxgan.recipes import Data, Recipe, Schedules, code, members
-from jaxgan.recipes.recipe import metric_name
-from jaxgan.recipes.table import LATENTS, LOSSES, MIXTURES, PENALTIES, find
+from jaxgan.recipes.recipe import metric_name, term_name
+from jaxgan.recipes.table import LATENTS, LOSSES, MIXTURES, PENALTIES, TERMS, find
 from jaxgan.system import devices
 from jaxgan.system.messages import FieldError
 
@@ -43,7 +44,8 @@ class Shape(NamedTuple):
     """Facts about the data that a network must know."""
 
     sample: tuple[int, ...]  # of one sample: (H, W, C), or (2,) for points in the plane
-    classes: int  # 0 when the recipe is unconditional
+    classes: int  # 0 when the recipe is unconditional, or has a condition
+    condition: Any = None  # jax.ShapeDtypeStruct of one sample's condition, or dicts of such; None of classes or nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,9 +163,12 @@ def build(
     assert shape is not None
     if recipe.pack > 1 and shape.classes:
         raise FieldError("pack", recipe.pack, f"a pack has no label of its own, and the data have {shape.classes} classes")
+    if recipe.pack > 1 and shape.condition is not None:
+        raise FieldError("pack", recipe.pack, "a pack has no condition of its own; set --data.no-conditional")
     loss = _loss(recipe)
     if dataset is not None:
         _check_holds(recipe, dataset)
+        dataset = dataset if shape.condition is not None else data.without_condition(dataset)
     pair = _networks(recipe, shape)
     _check_pair(recipe, shape, loss, *pair)
     every = members(recipe)
@@ -229,17 +234,23 @@ def given(recipe: Recipe, dataset: Any) -> tuple[Recipe, Dataset]:
         FieldError: when it is nothing of the kind.
     """
     found = data.as_dataset(dataset, name="given")
-    return replace(recipe, data=Data("given", conditional=bool(found.class_names))), found
+    return replace(recipe, data=Data("given", conditional=bool(found.class_names) or found.condition is not None)), found
 
 
 def is_conditional(recipe: Recipe, dataset: Dataset) -> bool:
-    """Returns whether the networks are given labels: of a user's own data wherever there are any."""
-    return bool(getattr(recipe.data, "conditional", True) and dataset.class_names)
+    """Returns whether the networks are given labels: of a user's own data wherever there are any, and no condition."""
+    return bool(getattr(recipe.data, "conditional", True) and dataset.class_names and dataset.condition is None)
 
 
 def shape_of(recipe: Recipe, dataset: Dataset) -> Shape:
     """Returns what the networks of this recipe must know of its data set."""
-    return Shape(tuple(dataset.shape), len(dataset.class_names) if is_conditional(recipe, dataset) else 0)
+    condition = dataset.condition if getattr(recipe.data, "conditional", True) else None
+    return Shape(tuple(dataset.shape), len(dataset.class_names) if is_conditional(recipe, dataset) else 0, condition)
+
+
+def given_of(shape: Shape, *lead: Any) -> Any:
+    """Returns shapes and dtypes of what networks are given besides z or samples: labels or conditions `[*lead, ...]`."""
+    return conditions.batched(jax.ShapeDtypeStruct((), jnp.int32) if shape.condition is None else shape.condition, *lead)
 
 
 def rows(recipe: Recipe, loss: Loss) -> int:
@@ -312,6 +323,23 @@ def _penalty(recipe: Recipe) -> Penalty | None:
     return found
 
 
+def _terms(recipe: Recipe) -> tuple[Term, ...]:
+    """Returns the further terms of G's loss, each with its function; a name or function stands for a term of weight 1."""
+    found = []
+    for asked in recipe.terms:
+        term = _value("terms", asked, TERMS)
+        if not isinstance(term, Term) and hasattr(term, "build"):
+            term = _user(f"terms: {type(term).__name__}.build", term.build)
+            if not isinstance(term, Term):
+                raise FieldError(
+                    "terms", f"a {type(term).__name__} from {type(asked).__name__}.build", "it must be a jaxgan.Term"
+                )
+        if not isinstance(term, Term):
+            term = Term(term, name=term_name(asked))
+        found.append(replace(term, function=_value("terms", term.function, TERMS), name=term.label))
+    return tuple(found)
+
+
 def _networks(recipe: Recipe, shape: Shape) -> tuple[Network, Network]:
     """Returns G and D.
 
@@ -339,6 +367,9 @@ def network(player: str, recipe: Recipe, shape: Shape) -> Network:
         UserCodeError: when code of the user's raises.
     """
     part = getattr(recipe, player)
+    if shape.condition is not None and _is_ours(type(part)) and not getattr(part, "takes_condition", False):
+        told = "it takes classes alone, and the data have a condition; give a network of your own, or --data.no-conditional"
+        raise FieldError(player, type(part).__name__, told)
     wanted: dict[str, Any] = {"precision": recipe.precision, "remat": recipe.remat}
     try:
         takes = inspect.signature(part.build).parameters
@@ -372,21 +403,23 @@ def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network
     own = [player for player in ("generator", "discriminator") if not _is_ours(type(getattr(recipe, player)))]
     count = 4 * recipe.pack
     sample = jax.ShapeDtypeStruct((count, *shape.sample), jnp.float32)
-    labels = jax.ShapeDtypeStruct((count,), jnp.int32)
+    labels = given_of(shape, count)
     if not isinstance(recipe.augment, str):
         _check_augment(recipe.augment, sample)
     z = jax.eval_shape(lambda: latent_of(recipe)(jax.random.key(0), (count, recipe.generator.latent_dim)))
     if "generator" in own:
-        made = _traced("generator", recipe.generator, g, z, labels)
+        made = _made("generator", _traced("generator", recipe.generator, g, z, labels))
         if made != sample.shape:
             raise FieldError(
                 "generator", f"it makes samples {_shape(made[1:])}", f"those of the data are {_shape(shape.sample)}"
             )
     if "discriminator" in own:
-        made = _traced("discriminator", recipe.discriminator, d, sample, labels)
-        if made != (4,):
-            got = f"it maps {_shape(sample.shape)} to {_shape(made)}"
-            raise FieldError("discriminator", got, "it must return one logit for each sample, (4,)")
+        judged = _traced("discriminator", recipe.discriminator, d, sample, labels)
+        scales = [_made("discriminator", each) for each in (judged if isinstance(judged, (tuple, list)) else (judged,))]
+        if not scales or any(made[:1] != (4,) for made in scales):
+            got = f"it maps {_shape(sample.shape)} to {' and '.join(map(_shape, scales)) or 'nothing'}"
+            allowed = "it must return one logit for each sample, (4,), those of its patches, (4, ..), or a tuple of such"
+            raise FieldError("discriminator", got, allowed)
     logits = jax.ShapeDtypeStruct((4,), jnp.float32)
     for player in ("d", "g") if not isinstance(recipe.loss, str) else ():
         value = _user("loss", functools.partial(jax.eval_shape, getattr(loss, player), logits, logits))
@@ -394,6 +427,26 @@ def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network
             raise FieldError(f"loss.{player}", f"it maps logits (4,) to {_told(value)}", "it must return one real number each")
     if not isinstance(recipe.penalty.name, str):
         _check_penalty(recipe, sample)
+    for term in _terms(recipe):
+        _check_term(term, g, d, sample, {"label" if shape.condition is None else "condition": labels})
+
+
+def _check_term(term: Term, g: Network, d: Network, sample: jax.ShapeDtypeStruct, given: dict[str, Any]) -> None:
+    """Refuses a term whose values are not one for each sample, or that is balanced at a layer which G has not."""
+
+    def use(images: jax.Array, given: dict[str, Any]) -> Any:
+        batch = {"image": images} | given
+        if d.features is not None:
+            params, stats = d.init(jax.random.key(0))
+            (labels,) = given.values()
+            of = d.features(params, stats, images, labels, jax.random.key(1), train=True)
+            batch |= {"real_features": of, "fake_features": of}
+        return term.function(images, batch, jax.random.key(0))
+
+    values = _user(f"terms.{term.label}", lambda: jax.eval_shape(use, sample, given))
+    fits.check_term(term.label, values, sample)
+    if term.balanced:
+        weighing.last_layer(g, jax.eval_shape(g.init, jax.random.key(0))[0], term)
 
 
 def _check_penalty(recipe: Recipe, sample: jax.ShapeDtypeStruct) -> None:
@@ -445,7 +498,7 @@ def _told(value: Any) -> str:
     return _shape(value.shape) if real else f"{value.dtype} {_shape(value.shape)}"
 
 
-def _traced(player: str, part: Any, network: Network, x: Any, labels: Any) -> tuple[int, ...]:
+def _traced(player: str, part: Any, network: Network, x: Any, labels: Any) -> Any:
     def run(x: jax.Array, labels: jax.Array) -> Any:
         params, stats = network.init(jax.random.key(0))
         y, after = network.apply(params, stats, x, labels, jax.random.key(1), train=True)
@@ -459,6 +512,10 @@ def _traced(player: str, part: Any, network: Network, x: Any, labels: Any) -> tu
     if jax.tree.map(_form, stats) != jax.tree.map(_form, after):
         before, now = (_forms(tree) for tree in (stats, after))
         raise FieldError(player, f"its stats go from {before} to {now}", "they must keep their names, shapes and dtypes")
+    return made
+
+
+def _made(player: str, made: Any) -> tuple[int, ...]:
     if not hasattr(made, "shape"):
         raise FieldError(player, f"it returns a {type(made).__name__}", "apply must return (array, stats)")
     return tuple(made.shape)
@@ -526,6 +583,7 @@ def _gan(
         augment_strength=_strength(recipe),
         ema_half_life=_half_life(recipe),
         counted_from=counted_from,
+        terms=_terms(recipe),
     )
 
 

@@ -14,6 +14,7 @@ from jaxgan.core.types import Images, Latents, Weights
 from jaxgan.recipes import UserCodeError
 from jaxgan.system import environment, versions
 from jaxgan.system.messages import FieldError
+from jaxgan.training.experiment import given_of
 from jaxgan.training.sampler import Generator
 from jaxgan.weights import portable
 
@@ -73,13 +74,11 @@ def _programs(generator: Generator, leaves: list[Any], form: Any) -> dict[str, b
         del weights
         return latents.draw(jax.random.key(seed), index, generator.latent_dim, latent=generator.latent)
 
-    def made(weights: list[jax.Array], seed: jax.Array, z: Latents, labels: jax.Array, psi: Any = None) -> Images:
+    def made(weights: list[jax.Array], seed: jax.Array, z: Latents, labels: Any, psi: Any = None) -> Images:
         key, of = jax.random.key(seed), jax.tree.unflatten(form, weights)
         return gan.sample(generator, of, key, labels, z=z, truncation=psi)
 
-    def truncated(
-        weights: list[jax.Array], seed: jax.Array, z: Latents, labels: jax.Array, psi: jax.Array, cut: jax.Array
-    ) -> Images:
+    def truncated(weights: list[jax.Array], seed: jax.Array, z: Latents, labels: Any, psi: jax.Array, cut: jax.Array) -> Images:
         if generator.about.mapped:
             return made(weights, seed, z, labels, psi)
         if jnp.issubdtype(z.dtype, jnp.floating):
@@ -91,10 +90,11 @@ def _programs(generator: Generator, leaves: list[Any], form: Any) -> dict[str, b
     seed, psi = jax.ShapeDtypeStruct((), jnp.uint32), jax.ShapeDtypeStruct((), jnp.float32)
     z = jax.ShapeDtypeStruct((batch, generator.latent_dim), jnp.dtype(generator.about.latent_dtype))
     whole = jax.ShapeDtypeStruct((batch,), jnp.int32)
+    labels = given_of(generator.shape, batch)
     wanted: dict[str, Any] = {
         "latents": (drawn, (seed, whole)),
-        "images": (made, (seed, z, whole)),
-        "truncated": (truncated, (seed, z, whole, psi, psi)),
+        "images": (made, (seed, z, labels)),
+        "truncated": (truncated, (seed, z, labels, psi, psi)),
     }
     try:
         with _without_paths():

@@ -1,16 +1,18 @@
 """From latents to samples: what everything that draws from a run has in common."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 
-from jaxgan.core import latents
-from jaxgan.core.types import GAN, Draws, Images, Latents, Weights
+from jaxgan.core import conditions, latents
+from jaxgan.core.types import GAN, Dataset, Draws, Images, Latents, Weights
 from jaxgan.system import devices
 from jaxgan.system.messages import FieldError
+from jaxgan.training.experiment import Shape
 
 
 def drawn(experiment: Draws, seed: int, indices: np.ndarray) -> Latents:
@@ -48,7 +50,7 @@ def generate(
     weights: Weights,
     key: jax.Array,
     z: jax.Array,
-    labels: np.ndarray,
+    labels: Any,
     *,
     batch: int,
     truncation: float | None = None,
@@ -60,7 +62,7 @@ def generate(
         weights: its averaged generator.
         key: for networks that draw noise of their own.
         z: latents, `[N, D]`.
-        labels: `[N]` int32.
+        labels: `[N]` int32, or conditions.
         batch: latents mapped at a time.
         truncation: psi of a generator that has a mapping; none by default.
 
@@ -71,8 +73,8 @@ def generate(
     return np.concatenate([np.asarray(images)[:count] for images, _, count in draw(weights, key, z, labels)])
 
 
-# (weights, key, z [N, D], labels [N]) -> batches of images on the devices, their labels, and how many of each count
-Batches = Callable[[Weights, jax.Array, jax.Array, np.ndarray], Iterator[tuple[Images, np.ndarray, int]]]
+# (weights, key, z [N, D], labels [N] or conditions) -> batches of images on the devices, labels, and how many of each count
+Batches = Callable[[Weights, jax.Array, jax.Array, Any], Iterator[tuple[Images, np.ndarray, int]]]
 
 
 def batches(gan: GAN, *, batch: int, truncation: float | None = None) -> Batches:
@@ -90,18 +92,48 @@ def batches(gan: GAN, *, batch: int, truncation: float | None = None) -> Batches
     batch = -(-batch // sharding.num_devices) * sharding.num_devices
 
     @jax.jit
-    def sample_batch(weights: Weights, key: jax.Array, labels: jax.Array, z: jax.Array) -> Images:
+    def sample_batch(weights: Weights, key: jax.Array, labels: Any, z: jax.Array) -> Images:
         with devices.known(sharding.mesh):
             return gan.sample(weights, key, labels, z=z, truncation=truncation)
 
-    def draw(weights: Weights, key: jax.Array, z: jax.Array, labels: np.ndarray) -> Iterator[tuple[Images, np.ndarray, int]]:
+    def draw(weights: Weights, key: jax.Array, z: jax.Array, labels: Any) -> Iterator[tuple[Images, np.ndarray, int]]:
         weights, drawn = jax.device_put(weights, replicated), np.asarray(z)
         for start in range(0, len(drawn), batch):
             index = np.arange(start, start + batch) % len(drawn)  # the last batch is filled up, or it would compile anew
-            put = jax.device_put((labels[index], drawn[index]), sharding)
-            yield sample_batch(weights, key, *put), labels[index], min(batch, len(drawn) - start)
+            given = conditions.take(labels, index)
+            put = jax.device_put((given, drawn[index]), sharding)
+            known = given if _are_labels(given) else np.zeros(batch, np.int32)
+            yield sample_batch(weights, key, *put), known, min(batch, len(drawn) - start)
 
     return draw
+
+
+def given_to(shape: Shape, dataset: Dataset | None, n: int, labels: np.ndarray) -> Any:
+    """Returns what n samples are made for when they are compared with real ones: labels, or conditions of the data.
+
+    Args:
+        shape: of the data that the generator was trained on.
+        dataset: the real samples.
+        n: number of samples.
+        labels: `[n]` int32, for a generator without a condition.
+
+    Raises:
+        FieldError: when the generator takes a condition, and the data have none of its form.
+    """
+    if shape.condition is None:
+        return labels
+    if dataset is None or dataset.condition != shape.condition:
+        form = getattr(dataset, "condition", None)
+        held = "no condition" if form is None else conditions.words(form)
+        name = "the data" if dataset is None else dataset.name
+        raise FieldError("real", f"{name} holds {held}", f"the generator needs {conditions.words(shape.condition)}")
+    count = min(n, dataset.size or n)
+    found = jax.tree.map(lambda x: np.asarray(x[0]), dataset.batches(0, count)(0)["condition"])
+    return conditions.take(found, np.arange(n))
+
+
+def _are_labels(given: Any) -> bool:
+    return isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype == np.int32
 
 
 def over_devices() -> tuple[NamedSharding, NamedSharding]:

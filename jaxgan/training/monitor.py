@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 from jaxgan import pictures, toy
+from jaxgan.core import conditions
+from jaxgan.core.logits import mean as mean_logit
 from jaxgan.core.types import Dataset, GANState, Weights
 from jaxgan.evaluation import quality, settings, verdict, watching
 from jaxgan.evaluation.features import real
@@ -19,7 +21,7 @@ from jaxgan.recipes import Data, Recipe, code, evaluation
 from jaxgan.system.messages import FieldError
 from jaxgan.training import sampler
 from jaxgan.training.experiment import Experiment, features_of, metrics_of, open_data
-from jaxgan.training.generate import batches, drawn, over_devices
+from jaxgan.training.generate import batches, drawn, given_to, over_devices
 
 log = logging.getLogger("jaxgan")
 
@@ -62,6 +64,11 @@ def monitor(experiment: Experiment) -> Monitor:
     compared -= compared % recipe.pack
     shown_real = jax.tree.map(lambda x: np.asarray(x[0]), dataset.batches(recipe.seed, compared)(0))
     labels = jnp.asarray(shown_real["label"] if classes else np.zeros(compared, np.int32))
+    given, shown_given = labels, shown_labels
+    if experiment.shape.condition is not None:
+        given = jax.tree.map(jnp.asarray, shown_real["condition"])
+        asked = shown_real["condition"] if dataset.shown is None else dataset.shown
+        shown_given = jax.tree.map(jnp.asarray, conditions.take(asked, np.arange(shown)))
     beneath = np.asarray(dataset.batches(recipe.seed, shown)(0)["image"][0]) if points else None
     drawn = None if beneath is None else pictures.plane(beneath)
     # Pictures and points in the plane are drawn here, all else as a view.
@@ -72,17 +79,20 @@ def monitor(experiment: Experiment) -> Monitor:
 
     @jax.jit
     def logits(state: GANState) -> tuple[jax.Array, jax.Array]:
-        fake = gan.sample(Weights(state.g.params, state.g.stats), jax.random.fold_in(key, 2**32 - 2), labels)
+        fake = gan.sample(Weights(state.g.params, state.g.stats), jax.random.fold_in(key, 2**32 - 2), given)
 
         def judged(x: jax.Array) -> jax.Array:
-            return critic.apply(state.d.params, state.d.stats, x, labels, key, train=True)[0]
+            return mean_logit(critic.apply(state.d.params, state.d.stats, x, given, key, train=True)[0])
 
         return judged(jnp.asarray(shown_real["image"])), judged(fake)
 
     def picture(state: GANState) -> Image.Image:
         several = experiment.several
         count = shown if not several or points else 10
-        images = [np.asarray(sample(each.ema, key, shown_labels[:count])) for each in experiment.apart(state)]
+        made_for = jax.tree.map(lambda x: x[:count], shown_given)
+        images = [np.asarray(sample(each.ema, key, made_for)) for each in experiment.apart(state)]
+        if plain and not points and (seen := pictures.pictured(made_for, dataset.shape)) is not None:
+            return pictures.pairs(np.concatenate([seen] * len(images)), np.concatenate(images))
         if not plain:
             return pictures.tile([pictures.view(x, dataset.units, real=beneath) for x in images])
         if not points:
@@ -102,12 +112,12 @@ def monitor(experiment: Experiment) -> Monitor:
         if compared < verdict.FEWEST:
             return [{} for _ in experiment.members]
         for each in experiment.apart(state):
-            fake = np.asarray(sample(each.ema, key, labels))
+            fake = np.asarray(sample(each.ema, key, given))
             row = dict(verdict.figures(shown_real["image"], fake)._asdict())
             real_logits, fake_logits = map(np.asarray, logits(each))
             row["overlap"] = verdict.overlap(*_centred(real_logits, fake_logits, np.asarray(labels)))
             if density is not None:
-                seen = toy.coverage(np.asarray(sample(each.ema, key, shown_labels)), density)
+                seen = toy.coverage(np.asarray(sample(each.ema, key, shown_given)), density)
                 row |= {"modes": seen.modes, "high_quality": seen.high_quality, "reverse_kl": seen.reverse_kl}
             found.append(row)
         return found
@@ -146,9 +156,10 @@ def examiner(experiment: Experiment) -> Examiner | None:
     draw, key = batches(experiment.one, batch=against.extractor.batch), jax.random.key(recipe.seed)
     z = drawn(experiment, recipe.seed, np.arange(asked.n))
     labels = quality.labels(against, asked.real.name, experiment.shape.classes)
+    given = given_to(experiment.shape, asked.real.dataset, asked.n, labels)
 
     def figures(state: GANState) -> list[dict[str, float]]:
-        return [measured(draw(each.ema, key, z, labels), experiment.shape.sample) for each in experiment.apart(state)]
+        return [measured(draw(each.ema, key, z, given), experiment.shape.sample) for each in experiment.apart(state)]
 
     drawn_how = f"averaged generator, latents of seed {recipe.seed}"
     return Examiner(figures, {name: f"{quality.definition(against, name)}; {drawn_how}" for name in against.figures}, of_real)

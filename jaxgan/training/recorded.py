@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jaxgan.core import conditions
 from jaxgan.core.types import Dataset
 from jaxgan.core.units import Facts, Units, as_json
 from jaxgan.training.experiment import Experiment
@@ -13,8 +14,9 @@ _WIDE = 10.0  # largest number that networks see as it is without a word
 
 def content(experiment: Experiment) -> dict[str, Any]:
     """Returns what recipe.json holds under `data`."""
-    dataset, facts = experiment.dataset, _facts(experiment)
-    return {
+    dataset, facts, condition = experiment.dataset, _facts(experiment), experiment.shape.condition
+    of_condition = {} if condition is None else {"condition": conditions.as_json(condition)}
+    return of_condition | {
         "shape": list(experiment.shape.sample),
         "classes": experiment.shape.classes,
         "class_names": list(experiment.class_names),
@@ -36,7 +38,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
     was, now = old.get("fingerprint"), new.get("fingerprint")
     if was is None or now is None or was == now:
         return {}
-    names = ("size", "class_names", "counts", "range", "units")
+    names = ("size", "class_names", "counts", "range", "units", "condition")
     found = {name: (old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)}
     return found or {"fingerprint": (str(was)[:12], str(now)[:12])}
 
@@ -94,7 +96,9 @@ def _units(units: Units | None, facts: Facts) -> str:
 
 
 def _classes(experiment: Experiment, dataset: Dataset, facts: Facts) -> str:
-    names = dataset.class_names
+    names, condition = dataset.class_names, experiment.shape.condition
+    if condition is not None:
+        return f"condition {conditions.words(condition)}"
     if not names:
         return "no classes"
     used = "" if experiment.shape.classes else ", not used"

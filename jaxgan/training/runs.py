@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from platform import python_version
 from typing import Any, NamedTuple, TypeVar
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import numpy as np
 
-from jaxgan.core import sweep
+from jaxgan.core import conditions, sweep
 from jaxgan.core.types import GAN, Dataset, GANState, Units, Weights
 from jaxgan.core.units import from_json
 from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, code, formats, record
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import environment, files, hosts, lock, versions
+from jaxgan.system import arrays, environment, files, hosts, lock, versions
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, metrics, recorded
 from jaxgan.training.callbacks import Writer
@@ -32,8 +32,10 @@ from jaxgan.weights.portable import SIZES, Sampler, Samples
 log = logging.getLogger("jaxgan")
 T = TypeVar("T")
 
+SHOWN = "conditions.npz"  # conditions that the run's pictures are drawn of
 _OURS = (
     "recipe.json",
+    SHOWN,
     "code",
     "metrics.jsonl",
     "samples",
@@ -81,6 +83,25 @@ class Run(NamedTuple):
         """The folder of pictures."""
         return self.path / "samples"
 
+    @property
+    def shown(self) -> conditions.Arrays | None:
+        """The conditions that its pictures are drawn of, and samples where no others are given; None where it has none.
+
+        Raises:
+            FieldError: when their file is damaged.
+        """
+        if self.shape.condition is None:
+            return None
+        try:
+            found = conditions.as_arrays(conditions.of_names(arrays.npz(self.path / SHOWN)[0]))
+            if conditions.form_of(found) != self.shape.condition:
+                raise FieldError("condition", conditions.words(conditions.form_of(found)), "recipe.json tells of others")
+        except files.Missing:
+            return None
+        except (files.Unreadable, ValueError) as error:
+            raise FieldError("run", f"{self.path / SHOWN} is damaged", files.told(error), link=": ") from error
+        return found
+
     @environment.fixed()
     def sampler(self, *, batch: int = SIZES[-1], **of: Any) -> Sampler:
         """Returns the averaged generator of a checkpoint, the latest by default, ready to draw.
@@ -93,7 +114,7 @@ class Run(NamedTuple):
             FileNotFoundError, CheckpointError, FieldError: as `load`.
         """
         built, weights, _ = self.generator(**of)
-        return sampler(built, weights, batch=batch)
+        return sampler(built, weights, batch=batch, shown=self.shown)
 
     def generator(
         self, *, member: int = 0, step: int | None = None, best: bool = False, strict: bool = False
@@ -127,6 +148,7 @@ class Run(NamedTuple):
         *,
         z: Any = None,
         truncation: float | None = None,
+        condition: Any = None,
         member: int = 0,
         best: bool = False,
     ) -> Samples:
@@ -140,6 +162,7 @@ class Run(NamedTuple):
             labels: a class by number or name, or a sequence of such, repeated in turn; by default each class in turn.
             z: latents `[N, D]` to map instead.
             truncation: psi, see `Sampler`.
+            condition: as for a `Sampler`; by default those of the run's pictures.
             member: of a run of several GANs, the one to take.
             best: of the checkpoint that `keep_best` keeps.
 
@@ -156,7 +179,7 @@ class Run(NamedTuple):
             while len(_HELD) >= _MOST_HELD:
                 _HELD.pop(next(iter(_HELD)), None)
             held = _HELD[key] = self.sampler(member=member, step=step)
-        return held(n, seed, labels, z, truncation)
+        return held(n, seed, labels, z, truncation, condition)
 
     def experiment(self, *, dataset: Dataset | None = None) -> Experiment:
         """Returns the run's recipe, built for data of its shape."""
@@ -180,16 +203,23 @@ class Loaded(_Pair):
         return f"Loaded({self.gan}, {self.state})"
 
     def sample(
-        self, n: int | None = None, seed: int = 0, labels: Any = None, *, z: Any = None, truncation: float | None = None
+        self,
+        n: int | None = None,
+        seed: int = 0,
+        labels: Any = None,
+        *,
+        z: Any = None,
+        truncation: float | None = None,
+        condition: Any = None,
     ) -> Samples:
         """Draws from the averaged generator of this state, of several GANs from the first; as `Run.sample`."""
-        return self._sampler()(n, seed, labels, z, truncation)
+        return self._sampler()(n, seed, labels, z, truncation, condition)
 
 
 def _loaded(run: Run, gan: GAN, state: GANState, weights: Weights) -> Loaded:
     found = Loaded(gan, state)
     build_ = functools.partial(generator_of, run.recipe, run.shape, run.class_names)
-    found._sampler = functools.cache(lambda: sampler(build_(), weights))
+    found._sampler = functools.cache(lambda: sampler(build_(), weights, shown=run.shown))
     return found
 
 
@@ -251,6 +281,7 @@ def start(
             _remove(path)
         run.samples.mkdir(exist_ok=True)
         if not (there and wish.change) or wish.overwrite:
+            _write_shown(run, experiment)
             _write(run, content)
     except lock.Held as error:
         raise FieldError("run", path, str(error)) from error
@@ -290,6 +321,7 @@ def changed(run: Run, experiment: Experiment, step: int, wish: Wish) -> list[str
     entry |= ({"code": files_} if files_ else {}) | ({"rollback": True} if wish.rollback else {})
     entry |= {"data": {name: list(pair) for name, pair in data.items()}} if data else {}
     content["changes"] = [*old.changes, entry]
+    _write_shown(run, experiment)
     _write(run, content)
     return [*formats.told(found), *(f"code: {name}" for name in files_), *recorded.changes_told(data)]
 
@@ -345,13 +377,24 @@ def read(path: str | Path, allowed: Allowed | None = None) -> Run:
     recipe, files_ = record.recipe_of(found, allowed or Allowed())
     if files_:
         log.warning("%s: its code has changed since it was trained: %s", found.path, ", ".join(files_))
-    shape = Shape(found.sample, found.classes)
+    shape = Shape(found.sample, found.classes, _condition(found))
     return Run(found.path, recipe, shape, found.class_names, found.counted_from, _units(found))
 
 
 def _units(found: record.Record) -> Units | None:
-    try:
+    with _damage(found):
         return from_json(found.content["data"].get("units"))
+
+
+def _condition(found: record.Record) -> conditions.Form:
+    with _damage(found):
+        return conditions.from_json(found.content["data"].get("condition"))
+
+
+@contextlib.contextmanager
+def _damage(found: record.Record) -> Iterator[None]:
+    try:
+        yield
     except (ValueError, KeyError, TypeError) as error:
         raise FieldError(
             "run", f"{found.path / record.FILE} is damaged or of another version", files.told(error), link=": "
@@ -589,6 +632,13 @@ def _content(run: Run, experiment: Experiment) -> dict[str, Any]:
         },
     }
     return content | ({"counted_from": list(run.counted_from)} if run.counted_from != (0, 0) else {})
+
+
+def _write_shown(run: Run, experiment: Experiment) -> None:
+    """Keeps the conditions that pictures are drawn of, so that the run can draw without its data."""
+    dataset = experiment.dataset
+    if run.shape.condition is not None and dataset is not None and dataset.shown is not None:
+        files.write(run.path / SHOWN, lambda file: np.savez_compressed(file, **conditions.named(dataset.shown)))
 
 
 def _write(run: Run, content: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan import pictures
-from jaxgan.core import gan, latents
+from jaxgan.core import conditions, gan, latents
 from jaxgan.core.types import Key, Latents, Network, Weights
 from jaxgan.core.units import Units, to_trained
 from jaxgan.recipes import Recipe, members
@@ -50,7 +50,9 @@ class Generator:
         z = jax.eval_shape(lambda: self.latent(jax.random.key(0), (self.latent_dim,)))
         mapped, units = self.generator.map is not None, self.units
         of = None if units is None else (units.dtype, units.low, units.high)
-        return About(self.shape.sample, self.shape.classes, self.class_names, self.latent_dim, str(z.dtype), mapped, of)
+        condition = conditions.as_json(self.shape.condition)
+        named = (self.shape.sample, self.shape.classes, self.class_names, self.latent_dim, str(z.dtype))
+        return About(*named, mapped, of, condition)
 
 
 def generator_of(recipe: Recipe, shape: Shape, class_names: tuple[str, ...] = (), units: Units | None = None) -> Generator:
@@ -66,13 +68,14 @@ def generator_of(recipe: Recipe, shape: Shape, class_names: tuple[str, ...] = ()
     )
 
 
-def sampler(generator: Generator, weights: Weights, *, batch: int = SIZES[-1]) -> Sampler:
+def sampler(generator: Generator, weights: Weights, *, batch: int = SIZES[-1], shown: Any = None) -> Sampler:
     """Returns a generator with weights of its own as a `Sampler`, over all devices of this process.
 
     Args:
         generator: built alone.
         weights: of one GAN; they are put on the devices once.
         batch: most samples made at a time; it does not change them.
+        shown: conditions `[M, ...]` that are drawn of where no others are given.
     """
     sharding, replicated = generate.over_devices()
     put = jax.device_put(weights, replicated)
@@ -81,7 +84,7 @@ def sampler(generator: Generator, weights: Weights, *, batch: int = SIZES[-1]) -
     def drawn(key: jax.Array, index: jax.Array) -> Latents:
         return latents.draw(key, index, generator.latent_dim, latent=generator.latent)
 
-    def made(weights: Weights, key: jax.Array, labels: jax.Array, z: jax.Array, psi: Any) -> jax.Array:
+    def made(weights: Weights, key: jax.Array, labels: Any, z: jax.Array, psi: Any) -> jax.Array:
         with devices.known(sharding.mesh):
             return gan.sample(generator, weights, key, labels, z=z, truncation=psi)
 
@@ -92,14 +95,14 @@ def sampler(generator: Generator, weights: Weights, *, batch: int = SIZES[-1]) -
         return drawn(jax.random.key(seed), jnp.asarray(index))
 
     @environment.fixed()
-    def images(seed: int, z: jax.Array, labels: np.ndarray, psi: float | None) -> jax.Array:
+    def images(seed: int, z: jax.Array, labels: Any, psi: float | None) -> jax.Array:
         through, of_styles = generate.truncating(generator, psi)
         placed = jax.device_put((labels, np.asarray(through(jnp.asarray(z)))), sharding)
         share = None if of_styles is None else jnp.float32(of_styles)
         return compiled(put, jax.random.key(seed), *placed, share)
 
     draw = functools.partial(as_png, density=generator.density)
-    return Sampler(Functions(of_seed, images), generator.about, sizes_up_to(batch, sharding.num_devices), draw)
+    return Sampler(Functions(of_seed, images), generator.about, sizes_up_to(batch, sharding.num_devices), draw, shown)
 
 
 def as_png(samples: Samples, density: Density | None = None) -> bytes:
@@ -121,6 +124,8 @@ def picture(samples: Samples, density: Density | None = None) -> Image.Image:
         return pictures.scatter(pictures.plane(images), **behind(density, len(samples)))
     if not pictures.are_pictures(samples.about.shape, units):
         return pictures.view(images, units)
+    if (seen := pictures.pictured(samples.condition, samples.about.shape)) is not None:
+        return pictures.pairs(seen, images)
     labels = samples.labels
     period = next((p for p in range(1, min(len(labels), 17)) if (labels == np.resize(labels[:p], len(labels))).all()), 0)
     columns = pictures.columns_for(len(labels), period)

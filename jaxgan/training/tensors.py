@@ -12,6 +12,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from jaxgan import recipes
+from jaxgan.core import conditions
 from jaxgan.core.types import Weights
 from jaxgan.core.units import Units, as_json, from_json
 from jaxgan.evaluation.features import cache
@@ -144,14 +145,14 @@ def _read(
         names = tuple(map(str, files.parse_json(words.get("class_names", "[]"))))
         code = record.code_of(files.parse_json(words.get("code", "{}")))
         units = from_json(files.parse_json(words.get("units", "null")))
-        sample, classes = of_data["sample"], of_data["classes"]
+        sample, classes, condition = of_data["sample"], of_data["classes"], conditions.from_json(of_data.get("condition"))
         tensors = safetensors.numpy.load(content)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: it is no file of weights that jaxgan wrote, or damaged") from error
     try:
         if written not in ("1", FORMAT):
             raise FieldError("format", repr(written), f"this version of jaxgan reads '1' to {FORMAT!r}")
-        shape = Shape(*record.shape_of(sample, classes))
+        shape = Shape(*record.shape_of(sample, classes), condition)
         loader = Loader(code, None, None if allowed is None else allowed.folder)
         recipe = recipes.from_dict(fields, version=int(written), resolve=loader.value)
         return make(recipe, shape, names, units, tensors)
@@ -198,12 +199,13 @@ def _words(path: tuple[Any, ...]) -> list[str]:
 def _metadata(recipe: Recipe, shape: Shape, class_names: tuple[str, ...], units: Units | None) -> dict[str, str]:
     """Returns what a file says of its tensors; units in which pictures are anyway are left out."""
     fields = recipes.to_dict(recipe)
+    condition = {} if shape.condition is None else {"condition": conditions.as_json(shape.condition)}
     of_data = {} if units is None or units.are_bytes else {"units": json.dumps(as_json(units))}
     return of_data | {
         "format": FORMAT,
         "jaxgan": versions.of("jaxgan"),
         "recipe": json.dumps(fields),
-        "shape": json.dumps({"sample": list(shape.sample), "classes": shape.classes}),
+        "shape": json.dumps({"sample": list(shape.sample), "classes": shape.classes} | condition),
         "class_names": json.dumps(list(class_names)),
         "code": json.dumps(record.code_as_json(origins(references(fields)))),
     }

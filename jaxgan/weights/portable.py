@@ -45,6 +45,8 @@ class About(NamedTuple):
     # The dtype of the user's samples, and for all channels or each the values that the generator makes -1 and 1; None for
     # bytes of pictures, and for anything else as it is made.
     units: tuple[str, tuple[float, ...], tuple[float, ...]] | None = None
+    # The form of one sample's condition, `(dtype, shape)` or dicts of such; None where it takes classes or nothing.
+    condition: Any = None
 
     @property
     def numbers(self) -> list[int]:
@@ -61,7 +63,9 @@ class Functions(NamedTuple):
     """A generator as functions of arrays; the weights are inside."""
 
     latents: Callable[[int, np.ndarray], Any]  # (seed, indices [B] int32) -> z [B, D]
-    images: Callable[[int, Any, np.ndarray, float | None], Any]  # (seed, z, labels [B] int32, psi) -> samples [B, *shape]
+    images: Callable[
+        [int, Any, Any, float | None], Any
+    ]  # (seed, z, labels [B] int32 or conditions, psi) -> samples [B, *shape]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +76,14 @@ class Samples(np.lib.mixins.NDArrayOperatorsMixin):
         images: `[N, ...]` in the dtype and units of the data, uint8 `[N, H, W, C]` of pictures in 8 bits.
         labels: int32 `[N]`, the numbers by which classes are asked for; zeros where there are no classes.
         about: the generator that made them.
+        condition: of each sample, an array `[N, ...]` or dicts of such; None where the generator takes none.
     """
 
     images: np.ndarray
     labels: np.ndarray
     about: About
     draw: Callable[["Samples"], bytes] | None = None  # a picture of them, as PNG
+    condition: Any = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -142,6 +148,7 @@ class Sampler:
     about: About
     sizes: tuple[int, ...] = SIZES
     draw: Callable[[Samples], bytes] | None = None
+    shown: Any = None  # conditions that are drawn of where no others are given
 
     def __call__(
         self,
@@ -150,6 +157,7 @@ class Sampler:
         labels: Any = None,
         z: Any = None,
         truncation: float | None = None,
+        condition: Any = None,
     ) -> Samples:
         """Draws samples.
 
@@ -160,6 +168,8 @@ class Sampler:
             z: latents `[N, D]` to map instead of those of the seed.
             truncation: psi. Of a generator with a mapping, the share of a style's way from the mean style, 0 to 2, 1 for none;
                 of another, the threshold of z in standard deviations, above 0.
+            condition: of a generator that takes one: an array `[M, ...]`, or a dict of such, repeated in turn; n is M by
+                default. A run has those of its pictures where none is given.
 
         Returns:
             `Samples`, on the host.
@@ -168,16 +178,20 @@ class Sampler:
             ValueError: one line, when an argument is not allowed; nothing is computed then.
         """
         z = None if z is None else self._checked_latents(z)
-        points = self.about.are_points
-        n = _whole("n", (len(z) if z is not None else 2_500 if points else 16) if n is None else n, 1, _MOST)
+        points, given = self.about.are_points, self._checked_condition(condition, labels)
+        usual = len(z) if z is not None else _count(given) if condition is not None else 2_500 if points else 16
+        n = _whole("n", usual if n is None else n, 1, _MOST)
         if z is not None and n != len(z):
             raise ValueError(f"n: {n}, but z holds {len(z)} latents")
         seed = _whole("seed", seed, 0, _SEEDS - 1)
         chosen = np.resize(np.asarray(self.conditions(labels), np.int32), n)
+        given = None if given is None else _taken(given, np.arange(n))
         self.check_truncation(truncation)
-        images = np.concatenate([leaving(each, self.about) for each in self._batches(n, seed, chosen, z, truncation)])
+        images = np.concatenate(
+            [leaving(each, self.about) for each in self._batches(n, seed, chosen if given is None else given, z, truncation)]
+        )
         shown = np.array(self.about.numbers, np.int32)[chosen] if self.about.classes else chosen
-        return Samples(images, shown, self.about, self.draw)
+        return Samples(images, shown, self.about, self.draw, given)
 
     def __repr__(self) -> str:
         """Says what it draws."""
@@ -220,6 +234,22 @@ class Sampler:
         if not self.about.mapped and not psi > 0.0:
             raise ValueError(f"truncation: {psi}, but as a threshold of z it must be above 0; inf for none")
 
+    def _checked_condition(self, condition: Any, labels: Any) -> Any:
+        form = self.about.condition
+        if form is None:
+            if condition is not None:
+                raise ValueError(
+                    "condition: given, but the generator takes none; it has classes"
+                    if self.about.classes
+                    else "condition: given, but the generator takes none"
+                )
+            return None
+        if labels is not None:
+            raise ValueError("labels: given, but the generator takes a condition and no classes")
+        if condition is None and self.shown is None:
+            raise ValueError(f"condition: none given, but the generator needs one, {_form_words(form)}")
+        return _fitted(self.shown if condition is None else condition, form)
+
     def _numbers(self, label: Any) -> list[int]:
         names = self.about.class_names
         text = label if isinstance(label, str) else None
@@ -247,17 +277,62 @@ class Sampler:
             raise ValueError("z: it holds values that are not finite")
         return found
 
-    def _batches(
-        self, n: int, seed: int, labels: np.ndarray, z: np.ndarray | None, truncation: float | None
-    ) -> Iterator[np.ndarray]:
+    def _batches(self, n: int, seed: int, labels: Any, z: np.ndarray | None, truncation: float | None) -> Iterator[np.ndarray]:
         start = 0
         while start < n:
             size = fitting(n - start, self.sizes)
             index = start + np.arange(size, dtype=np.int32) % (n - start)  # filled up with samples that do not count
             latents = self.functions.latents(seed, index) if z is None else z[index]
-            images = self.functions.images(seed, latents, labels[index], truncation)
+            images = self.functions.images(seed, latents, _taken(labels, index), truncation)
             yield np.asarray(images, np.float32)[: n - start]
             start += size
+
+
+def _fitted(condition: Any, form: Any, field: str = "condition") -> Any:
+    """Returns a condition as arrays of the dtypes that a generator takes.
+
+    Raises:
+        ValueError: when it has another structure, shape or dtype, or is for several numbers of samples.
+    """
+    if isinstance(form, dict):
+        if not isinstance(condition, dict) or set(condition) != set(form):
+            given = ", ".join(map(str, condition)) if isinstance(condition, dict) else f"a {type(condition).__name__}"
+            raise ValueError(f"{field}: {given or 'nothing'}, but it must be a dict of {_form_words(form)}")
+        found = {name: _fitted(condition[name], form[name], f"{field}/{name}") for name in form}
+        if len(counts := {_count(each) for each in found.values()}) > 1:
+            raise ValueError(f"{field}: arrays for {' and '.join(map(str, sorted(counts)))} samples, but they must agree")
+        return found
+    dtype, shape = np.dtype(form[0]), tuple(form[1])
+    try:
+        array = np.asarray(condition)
+    except ValueError:
+        array = np.asarray(0, object)
+    if array.dtype.kind not in "fiub" or array.shape[1:] != shape or array.ndim != len(shape) + 1 or not len(array):
+        told = f"{array.dtype} {list(array.shape)}" if array.dtype.kind in "fiub" else f"a {type(condition).__name__}"
+        raise ValueError(f"{field}: {told}, but it must be {dtype} [N{''.join(f', {side}' for side in shape)}]")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{field}: it holds values that are not finite")
+    made = array.astype(dtype)
+    if dtype.kind != "f" and not (made == array).all():
+        raise ValueError(f"{field}: {array.dtype}, but its values must be of {dtype}")
+    return made
+
+
+def _taken(condition: Any, index: np.ndarray) -> Any:
+    """Returns entries, counted round."""
+    if isinstance(condition, dict):
+        return {name: _taken(each, index) for name, each in condition.items()}
+    return condition[index % len(condition)]
+
+
+def _count(condition: Any) -> int:
+    return _count(next(iter(condition.values()))) if isinstance(condition, dict) else len(condition)
+
+
+def _form_words(form: Any) -> str:
+    if isinstance(form, dict):
+        return ", ".join(f"{name} ({_form_words(form[name])})" for name in sorted(form))
+    return f"{np.dtype(form[0])} [N{''.join(f', {int(side)}' for side in form[1])}]"
 
 
 def fitting(count: int, sizes: Sequence[int]) -> int:
@@ -447,6 +522,7 @@ def about_of(header: dict[str, Any]) -> About:
     units = about.pop("units", None)
     if units is not None:
         units = str(np.dtype(units[0])), tuple(map(float, units[1])), tuple(map(float, units[2]))
+    _form_words(about.get("condition") or ["float32", []])  # refused here where it is no form
     return About(shape=shape, class_names=names, units=units, **about)
 
 
@@ -473,7 +549,7 @@ def _functions(header: dict[str, Any], programs: dict[str, bytes], weights: list
     def draw(seed: int, index: np.ndarray) -> Any:
         return latents(held, np.uint32(seed), index)
 
-    def make(seed: int, z: Any, labels: np.ndarray, psi: float | None) -> Any:
+    def make(seed: int, z: Any, labels: Any, psi: float | None) -> Any:
         if psi is None:
             return images(held, np.uint32(seed), z, labels)
         # Of a threshold its tail as well, which keeps its digits in double precision only.

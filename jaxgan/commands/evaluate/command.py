@@ -16,6 +16,7 @@ from jaxgan.commands.evaluate import coverage
 from jaxgan.commands.evaluate.given import fitted, labelled
 from jaxgan.commands.evaluate.made import Made
 from jaxgan.commands.evaluate.targets import Asked, Target, check, file_for, modes_n, sized, target_of
+from jaxgan.core import conditions
 from jaxgan.core.types import Dataset
 from jaxgan.data import as_dataset
 from jaxgan.evaluation import comparison, quality, report, settings
@@ -31,7 +32,7 @@ from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
-from jaxgan.training.generate import over_devices
+from jaxgan.training.generate import given_to, over_devices
 from jaxgan.training.monitor import real_samples
 
 log = logging.getLogger("jaxgan")
@@ -241,13 +242,14 @@ def _compared(made: Made, against: Comparison, beside: Path) -> Compared:
     n = evaluator.settings.n
     z, draw = made.latents(n), made.sampler(evaluator.compiled(shape.sample)[0].batch)
     labels = quality.labels(evaluator, getattr(made.run.recipe.data, "name", evaluator.settings.real.name), shape.classes)
+    given = given_to(shape, evaluator.settings.real.dataset, n, labels)
 
     def images(indices: np.ndarray) -> np.ndarray:
-        return made.images(made.weights[0], made.latents(n, indices), labels[indices])
+        return made.images(made.weights[0], made.latents(n, indices), conditions.take(given, indices))
 
     return comparison.compare(
         against,
-        (draw(weights, jax.random.key(made.seed), z, labels) for weights in made.weights),
+        (draw(weights, jax.random.key(made.seed), z, given) for weights in made.weights),
         shape.sample,
         name=f"{evaluator.settings.real.kind} of {made.run.path.name}",
         how=made.how(),

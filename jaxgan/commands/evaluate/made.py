@@ -38,7 +38,7 @@ class Made(NamedTuple):
         of_latents, _ = self._truncating()
         return of_latents(drawn(self.experiment, self.seed, np.arange(n) if indices is None else indices))
 
-    def images(self, weights: Weights, z: Latents, labels: np.ndarray) -> np.ndarray:
+    def images(self, weights: Weights, z: Latents, labels: Any) -> np.ndarray:
         """Returns samples on the host, images `[n, H, W, C]` in [-1, 1]."""
         key, psi = jax.random.key(self.seed), self._truncating()[1]
         return generate(self.experiment.one, weights, key, z, labels, batch=self.batch, truncation=psi)

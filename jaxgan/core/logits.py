@@ -1,0 +1,57 @@
+"""D's judgement of a sample: one logit, one for each patch, or those of several scales; their mean is taken here alone.
+
+D returns an array `[B, ...]`, or a tuple of such, one for each scale. Every place of it is a game of its own: a loss compares
+the logits of one place over the batch, and its values are averaged over the places of a scale, then over the scales: each scale
+counts the same. What needs one number a sample (penalties, the verdict, curves) takes the mean logit; ADA's statistic
+is the mean sign. With one logit a sample, all of this is the function itself.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan.core.types import Judgement
+
+
+def per_sample(function: Callable[..., jax.Array], *logits: Judgement) -> jax.Array:
+    """Applies a function of logits `[B]` to those of each place, and takes the mean over the places of a sample.
+
+    `mean_s mean_p f(l_1[s][:, p], l_2[s][:, p], ..)` for scales s and places p.
+
+    Args:
+        function: maps arrays `[B]` to `[B]`, such as a player's loss.
+        *logits: of one structure, each an array `[B, ...]` or a tuple of such.
+
+    Returns:
+        `[B]`.
+
+    References:
+        Isola et al. 2017, Image-to-image translation with conditional adversarial networks, section 3.2.2 (patches); Wang et
+        al. 2018, High-resolution image synthesis with conditional GANs (pix2pixHD), equation 3 (scales).
+    """
+    scales = [scale if isinstance(scale, (tuple, list)) else (scale,) for scale in logits]
+    means = [_over_places(function, *each) for each in zip(*scales, strict=True)]
+    return means[0] if len(means) == 1 else jnp.stack(means).mean(axis=0)
+
+
+def mean(logits: Judgement) -> jax.Array:
+    """Returns the mean logit of each sample, `[B]`; a single logit as it is."""
+    return per_sample(lambda each: each, logits)
+
+
+def apart(logits: Judgement, k: int, deal: Callable[[jax.Array, int], jax.Array]) -> tuple[Any, ...]:
+    """Deals logits of k interleaved batches, of every scale, into k of the same structure."""
+    dealt = jax.tree.map(lambda each: tuple(deal(each, k)), logits)
+    if not isinstance(logits, (tuple, list)):
+        return tuple(dealt)
+    return tuple(tuple(scale[i] for scale in dealt) for i in range(k))
+
+
+def _over_places(function: Callable[..., jax.Array], *logits: jax.Array) -> jax.Array:
+    if logits[0].ndim == 1:
+        return function(*logits)
+    places = [each.reshape(each.shape[0], -1) for each in logits]
+    found: jax.Array = jax.vmap(function, in_axes=1, out_axes=1)(*places).mean(axis=1)
+    return found
