@@ -118,7 +118,7 @@ def test_a_run_on_a_table_says_by_what_it_was_compared(tmp_path):
         eval_n=40,
     )
     table_ = RNG.normal(5, 2, (60, 12)).astype(np.float32)
-    run = jaxgan.train(dataclasses.replace(recipe), tmp_path / "run", dataset=table_)
+    run = jaxgan.train(recipe, tmp_path / "run", dataset=table_)
     rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     measured = [row for row in rows if "fid" in row]
     assert measured
@@ -130,5 +130,8 @@ def test_a_run_on_a_table_says_by_what_it_was_compared(tmp_path):
     assert line.endswith("along 6 fixed random directions, whitened by 60 real ones")
     with pytest.raises(FieldError, match="metrics: tstr, but the samples of run have no labels of several classes"):
         evaluate(run.path, dataset=table_, n=40, metrics=["tstr"])
+    with pytest.raises(FieldError, match="eval_metrics: tstr, but given has no labels of several classes"):
+        jaxgan.train(dataclasses.replace(recipe, eval_metrics=("tstr",)), tmp_path / "none", dataset=table_)
+    assert not (tmp_path / "none" / "checkpoints").exists()
     with pytest.raises(FieldError, match=r"weights: x\.pth, but whitened takes none"):
         evaluate(run.path, dataset=table_, n=40, features="whitened", weights="x.pth")

@@ -73,7 +73,7 @@ def settings(real: Real, *, metrics: Sequence[str | Metric] = (), features: Aske
         if "logits" in metric.needs and name in NAMES and name not in WITH_LOGITS:
             raise FieldError("metrics", metric.name, f"{name} has no classes; a classifier's features or inception's have")
         if "labels" in metric.needs and len(real.dataset.class_names) < 2:
-            raise FieldError("metrics", metric.name, f"{real.name} has no labels of several classes, which it is made of")
+            raise FieldError("metrics", metric.name, f"{real.name} has no labels of several classes, which it needs")
     size = real.dataset.size
     n = (KEPT if size is None else min(KEPT, size)) if n is None else n
     least = max(metric.least for metric in asked)

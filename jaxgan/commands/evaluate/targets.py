@@ -135,7 +135,7 @@ def _check_labels(asked: Sequence[str | Metric], classes: int, name: str) -> Non
     """
     found = [find(each) for each in asked if each != "modes"]
     if classes < 2 and (needy := [each.name for each in found if "labels" in each.needs]):
-        raise FieldError("metrics", needy[0], f"the samples of {name} have no labels of several classes, which it is made of")
+        raise FieldError("metrics", needy[0], f"the samples of {name} have no labels of several classes, which it needs")
 
 
 def _features(asked: settings.Asked) -> settings.Asked:
