@@ -362,7 +362,9 @@ def square(shape: Any, network: str) -> tuple[int, int]:
                          f"samples have the shape {shape.sample}, and it makes square images; use resnet")  # fmt: skip
     height, width, channels = shape.sample
     if height != width:
-        raise FieldError("image_size", f"{height}x{width}", f"{network} makes square images: give one side, as {width}, or use resnet")
+        raise FieldError(
+            "image_size", f"{height}x{width}", f"{network} makes square images: give one side, as {width}, or use resnet"
+        )
     return height, channels
 
 
