@@ -6,8 +6,8 @@ from jaxgan.data.generated import draws
 
 SIDES = (24, 40)
 MEAN, DEVIATION = 288.0, 8.0  # kelvin
-CORNER = 0.08  # cycles a place: longer waves have about the same power
-STEEPNESS = 1.5
+CORNER = 0.06  # cycles a place: longer waves have about the same power
+STEEPNESS = 2.5
 STEP = 0.01  # kelvin, to which values are rounded
 COUNTS = {"train": 8192, "test": 2048}
 
@@ -15,7 +15,7 @@ COUNTS = {"train": 8192, "test": 2048}
 def power() -> np.ndarray:
     r"""Returns the expected power of each wave of the fields, `E |F_k|^2` of the transform of the difference from `MEAN`.
 
-    $$P(k) \propto (1 + (|k| / k_0)^2)^{-3/2}$$
+    $$P(k) \propto (1 + (|k| / k_0)^2)^{-5/2}$$
 
     Returns:
         `[24, 21]` in the order of `numpy.fft.rfft2`, in square kelvin.

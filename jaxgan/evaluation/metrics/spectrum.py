@@ -5,7 +5,7 @@ import numpy as np
 from jaxgan.evaluation.metric import Metric, Shown
 from jaxgan.system.messages import FieldError
 
-_LEAST = 1e-6  # of the whole power: bands with less hold rounding
+_LEAST = 1e-3  # of the strongest band: weaker ones are left out
 
 
 def power(samples: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -42,7 +42,7 @@ def _spectrum(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
         raise FieldError("metrics", "spectrum", f"samples of shape {real.shape[1:]} are no signals, fields or volumes")
     mean = real.mean(0, dtype=np.float64)
     of_real, of_fake = power(real, mean), power(fake, mean)
-    there = of_real > _LEAST * of_real.sum()
+    there = of_real > _LEAST * of_real.max()
     errors = np.abs(of_fake[there] / of_real[there] - 1.0)
     return {"spectrum": float(errors.mean()), "spectrum_worst": float(errors.max())}
 
@@ -56,5 +56,6 @@ SPECTRUM = Metric(
         "spectrum": Shown("error of the spectrum", "lower"),
         "spectrum_worst": Shown("error of the spectrum, worst band", "lower"),
     },
-    definition="|power over real power - 1|, mean and largest over bands of wavenumbers, of differences from the real mean",
+    definition="|power over real power - 1|, mean and largest over bands of wavenumbers with at least a thousandth of the "
+    "strongest one's power, of differences from the real mean",
 )
