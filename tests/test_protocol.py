@@ -22,7 +22,7 @@ from jaxgan.recipes import (
     StyleGAN2Discriminator,
 )
 from jaxgan.training import checkpoint
-from jaxgan.training.experiment import Shape, build
+from jaxgan.training.experiment import Shape, build, given_of
 
 POINTS = ("ring", "grid")
 SIDES = {"digits": 8, "mnist": 28, "fashion_mnist": 28, "cifar10": 32}
@@ -31,6 +31,8 @@ SIDES = {"digits": 8, "mnist": 28, "fashion_mnist": 28, "cifar10": 32}
 def shape_of(recipe: Recipe) -> Shape:
     if recipe.data.name in POINTS:
         return Shape((2,), 0)
+    if recipe.data.name == "halves":
+        return Shape((8, 8, 1), 0, jax.ShapeDtypeStruct((8, 8, 1), jnp.float32))
     side = recipe.data.image_size or SIDES.get(recipe.data.name, 28)
     channels = 1 if recipe.data.name in ("digits", "mnist", "fashion_mnist") else 3
     return Shape((side, side, channels), 10 if recipe.data.conditional else 0)
@@ -38,7 +40,8 @@ def shape_of(recipe: Recipe) -> Shape:
 
 def batch_of(recipe: Recipe, shape: Shape, make) -> dict:
     rows = build(recipe, shape=shape).rows
-    return {"image": make((rows, *shape.sample), jnp.float32), "label": make((rows,), jnp.int32)}
+    batch = {"image": make((rows, *shape.sample), jnp.float32), "label": make((rows,), jnp.int32)}
+    return batch if shape.condition is None else batch | {"condition": given_of(shape, rows)}
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def test_shapes(name):
     new, info = jax.eval_shape(gan.step, state, batch_of(recipe, shape, jax.ShapeDtypeStruct), key)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), new) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
     assert all(value.shape == () for value in info.values())
-    images = jax.eval_shape(gan.sample, state.ema, key, jax.ShapeDtypeStruct((5,), jnp.int32))
+    images = jax.eval_shape(gan.sample, state.ema, key, given_of(shape, 5))
     assert (images.shape, images.dtype) == ((5, *shape.sample), jnp.float32)
 
 

@@ -34,7 +34,7 @@ _NAMED: dict[str, Iterable[str]] = {
     "--discriminator": NETWORKS,
     "--g-optimizer": OPTIMIZERS,
     "--d-optimizer": OPTIMIZERS,
-    "--data.name": ("digits", *GENERATED, "mnist", "fashion_mnist", "cifar10", *MIXTURES),
+    "--data.name": ("digits", "halves", *GENERATED, "mnist", "fashion_mnist", "cifar10", *MIXTURES),
 }
 _OF_RUNS = ("sample", "interpolate", "evaluate", "export")
 

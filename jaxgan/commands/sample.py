@@ -14,7 +14,7 @@ from jaxgan.commands.sampler import IN_ONE_FILE, load_sampler
 from jaxgan.core import latents
 from jaxgan.core.conditions import as_arrays, count_of, named, of_names, take
 from jaxgan.system import files
-from jaxgan.system.arrays import npz
+from jaxgan.system.arrays import npz, write_npz
 from jaxgan.system.messages import FieldError
 from jaxgan.training.sampler import drawable
 from jaxgan.weights.portable import Sampler, Samples
@@ -93,7 +93,7 @@ def sample(
     if out.suffix == ".npz":
         of_condition = {} if samples.condition is None else named(samples.condition)
         arrays = {"images": samples.images, "labels": samples.labels} | of_condition
-        files.write(out, lambda file: np.savez_compressed(file, **arrays))
+        write_npz(out, arrays)
     elif out.suffix == ".png":
         _write_png(samples, out)
     else:

@@ -32,9 +32,10 @@ def fingerprint(
     if kind in ("folder", "npz") or name.endswith(".npz"):
         root = home_expanded(rest if kind in ("folder", "npz") and rest else name).absolute()
     else:
-        if name == "digits":
+        made_of = {"stacked_mnist": "mnist", "halves": "digits"}  # sets that are made of another's files
+        plain = made_of.get(name, name.removeprefix("tfds:"))
+        if plain == "digits" and name != "tfds:digits":
             data_dir = digits.folder(cache_dir)
-        plain = "mnist" if name == "stacked_mnist" else name.removeprefix("tfds:")
         root = Path(tfds.prepared(plain, data_dir).data_path)
     files = sorted(path for path in walk(root) if path.is_file()) if root.is_dir() else [root]
     seen = hashlib.sha256(str(root).encode())

@@ -107,15 +107,15 @@ def pictured(condition: Any, shape: Sequence[int]) -> NDArray[Any] | None:
 
 
 def pairs(seen: Any, images: Any) -> Image.Image:
-    """Draws each picture beside the one that it was made for, four pairs to ten in a row.
+    """Draws each picture beside the one that it was made for, at most ten pairs in a row.
 
     Args:
         seen: conditions `[N, H, W, C]`.
         images: `[N, H, W, C]`.
     """
     both = np.stack([to_uint8(np.asarray(each)) for each in (seen, images)], axis=1)
-    columns = 2 * min(max(math.ceil(math.sqrt(len(both) / 2)), 1), 10)
-    return grid(both.reshape(-1, *both.shape[2:]), columns=columns)
+    across = min(columns_for(len(both)), 10)
+    return grid(both.reshape(-1, *both.shape[2:]), columns=2 * across)
 
 
 def columns_for(count: int, classes: int = 0) -> int:

@@ -4,7 +4,8 @@ import io
 import math
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -37,6 +38,15 @@ def npz(path: str | os.PathLike[str], keys: Sequence[str] | None = None) -> tupl
                 return {name: _entry(archive, entries[name]) for name in wanted}, list(entries)
         except Exception as error:  # whatever damage leads to: in zipfile, in zlib, in numpy's header
             raise files.Unreadable(path, error) from error
+
+
+def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Writes arrays by name as a compressed .npz file, all of it or nothing.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
+    files.write(path, lambda file: np.savez_compressed(file, **arrays))
 
 
 def npy(path: str | os.PathLike[str]) -> np.ndarray:

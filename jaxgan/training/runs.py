@@ -638,7 +638,7 @@ def _write_shown(run: Run, experiment: Experiment) -> None:
     """Keeps the conditions that pictures are drawn of, so that the run can draw without its data."""
     dataset = experiment.dataset
     if run.shape.condition is not None and dataset is not None and dataset.shown is not None:
-        files.write(run.path / SHOWN, lambda file: np.savez_compressed(file, **conditions.named(dataset.shown)))
+        arrays.write_npz(run.path / SHOWN, conditions.named(dataset.shown))
 
 
 def _write(run: Run, content: dict[str, Any]) -> None:

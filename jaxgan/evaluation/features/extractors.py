@@ -72,7 +72,7 @@ def own(data: str, channels: int = 3) -> str:
         The classifier trained on these data, if any. Otherwise for pictures in colour a network of natural images:
         EfficientNet-Lite0 where its wheel is installed, else Inception. Otherwise the samples, whitened.
     """
-    name = data.removeprefix("tfds:")
+    name = {"halves": "digits"}.get(data, data.removeprefix("tfds:"))
     if name in CLASSIFIERS:
         return name
     if channels not in (3, 4):

@@ -3,8 +3,8 @@
 Paper: Isola et al. 2017 (pix2pix), with the relativistic loss and R1 and R2 of Huang et al. 2024 (R3GAN).
 Command: jaxgan train inpaint
 Data: 1,400 handwritten digits, 8x8, each with its left half
-Needs: 2 CPU cores, 3 minutes
-Reached: not measured yet
+Needs: 2 CPU cores, 5 minutes
+Reached: 397 unseen halves: distance to the true half 0.200 (mean half 0.412), label right 89.9 % (true digits 96.5 %)
 """
 
 from jaxgan.core.term import Term
