@@ -129,15 +129,21 @@ def test_it_runs_with_other_choices(name: str, tmp_path: Path, monkeypatch: pyte
 
 
 def main() -> int:
-    """Executes the notebooks that are named, or all, and writes each with its outputs."""
-    for script in [NOTEBOOKS / f"{name}.py" for name in sys.argv[1:]] or SCRIPTS:
+    """Executes the notebooks that are named, or all, and writes each with its outputs; a translation has its original's."""
+    for script in [NOTEBOOKS / f"{name}.py" for name in sys.argv[1:]] or OWN:
         notebook, began = notebook_of(script), time.monotonic()
         with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
             execute(notebook, Path(folder), patch, smoke=False)
+        notebook.metadata.pop("language_info", None)  # the version of this interpreter
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)  # the hours of the run
-        notebook.metadata.pop("language_info", None)  # the version of this interpreter
         nbformat.write(notebook, script.with_suffix(".ipynb"))
+        for other in [path for path in TRANSLATED if path.name.startswith(f"{script.stem}.")]:
+            translation = notebook_of(other)
+            for cell, done in zip(translation.cells, notebook.cells, strict=True):
+                if cell.cell_type == "code":
+                    cell.outputs, cell.execution_count = done.outputs, done.execution_count
+            nbformat.write(translation, other.with_suffix(".ipynb"))
         print(f"{script.stem}: {time.monotonic() - began:.0f} s, {script.with_suffix('.ipynb').stat().st_size / 1e6:.2f} MB")
     return 0
 

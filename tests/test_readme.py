@@ -14,7 +14,7 @@ from jaxgan.training.experiment import build, open_data
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 IMAGES, OWN = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-(BY_HAND,) = re.findall(r"```python\n(.*?)```", (ROOT / "jaxgan/core/README.md").read_text(), re.DOTALL)
+*_, BY_HAND = re.findall(r"```python\n(.*?)```", (ROOT / "jaxgan/core/README.md").read_text(), re.DOTALL)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "jaxgan").rglob("README.md"))]
 
 

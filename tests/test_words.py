@@ -218,6 +218,15 @@ def test_parts_of_a_gan_by_hand_are_checked_when_it_is_made() -> None:
         gan.step(state, jnp.zeros((4, 8, 8, 1)), jax.random.key(0))
     with pytest.raises(FieldError, match=r"^weights: a Player, but they must be state.ema"):
         gan.sample(state.g, jax.random.key(0), n=2)
+    with pytest.raises(FieldError, match=r"^batch.image: of uint8, but it must be floats in \[-1, 1\]"):
+        gan.step(state, {"image": jnp.zeros((4, 8, 8, 1), jnp.uint8)}, jax.random.key(0))
+    with pytest.raises(FieldError, match=r"^key: 0, but it must be a key of random numbers: jax.random.key\(0\)$"):
+        gan.step(state, {"image": jnp.zeros((4, 8, 8, 1))}, 0)
+    with pytest.raises(FieldError, match=r"^key: 3, but it must be a key"):
+        gan.sample(state.ema, 3, n=2)
+    with pytest.raises(FieldError, match=r"^n: a \w+, but it must be a whole number, and static under jit"):
+        jax.jit(gan.sample)(state.ema, jax.random.key(0), n=2)
+    assert gan.sample(state.ema, jax.random.PRNGKey(0), n=2).shape == (2, 8, 8, 1)
 
 
 class Linen(nn.Module):

@@ -22,7 +22,7 @@ from jax import lax
 
 from jaxgan.core import fits, logits
 from jaxgan.core import types as t
-from jaxgan.core.play import Draw, Game, averaged, checked, deal, draws, interleave, one_each, update
+from jaxgan.core.play import Draw, Game, averaged, check_key, checked, deal, draws, interleave, one_each, update
 from jaxgan.core.regularise import lazily, smooth_paths, steer, weighed
 from jaxgan.core.weighing import weighed_terms
 from jaxgan.system.messages import FieldError
@@ -254,6 +254,7 @@ def sample(
     Raises:
         ValueError: when labels, n and z disagree; when a truncation is given, but the generator has no mapping.
     """
+    check_key(key)
     given = one_each(labels, n, z)
     if z is None:
         index = first + jnp.arange(jax.tree.leaves(given)[0].shape[0])

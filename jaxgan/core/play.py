@@ -1,6 +1,7 @@
 """The moves of the game: the rules, the random draws of one step, one update of one player, averages."""
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -142,6 +143,7 @@ def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[li
         ValueError: when the batch does not divide into its parts, or a part into microbatches.
     """
     k, parts = game.disc_steps, game.disc_steps + game.loss.relativistic
+    check_key(key)
     size = _part_size(batch, parts, game.accumulate, game.loss.relativistic)
     zeros = None if {"label", "condition"} & set(batch) else jnp.zeros(parts * size, jnp.int32)
     labels = batch.get("condition", batch.get("label", zeros))
@@ -273,6 +275,7 @@ def one_each(labels: t.Labels | t.Condition | int | None, n: int | None, z: t.La
     Raises:
         ValueError: when they do not agree in number.
     """
+    _check_count(n)
     name, count = "labels", None
     if _is_condition(labels):
         name, labels = "condition", jax.tree.map(jnp.asarray, labels)
@@ -320,6 +323,9 @@ def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) 
         held = ", ".join(batch) or "nothing"
         raise FieldError("batch", f"it holds {held}", "it needs image [B, ...], and label [B] where there are classes")
     count = batch["image"].shape[0]
+    if not _is_inexact(batch["image"]):
+        made = "it must be floats in [-1, 1], of uint8 x / 127.5 - 1"
+        raise FieldError("batch.image", f"of {batch['image'].dtype}", made)
     if count == 0 or count % parts:
         told = "D's updates and a fresh one for G's, whose loss is relativistic" if relativistic else "D's updates"
         raise FieldError("batch", f"{count} images", f"this step needs {parts} equal parts of them: {told}")
@@ -331,6 +337,26 @@ def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) 
     if count // parts % accumulate:
         raise FieldError("accumulate", accumulate, f"it must divide the {count // parts} images of an update")
     return int(count // parts)
+
+
+def check_key(key: t.Key) -> None:
+    """Refuses what is no key of random numbers.
+
+    Raises:
+        FieldError: with what makes one.
+    """
+    kind = getattr(key, "dtype", None)
+    if kind is None or not (jax.dtypes.issubdtype(kind, jax.dtypes.prng_key) or kind == jnp.uint32):
+        raise FieldError("key", repr(key)[:40], "it must be a key of random numbers: jax.random.key(0)")
+
+
+def _check_count(n: int | None) -> None:
+    """Refuses a number of samples that is not known when a program is made of it."""
+    try:
+        operator.index(0 if n is None else n)
+    except TypeError:
+        told = "it must be a whole number, and static under jit: jax.jit(gan.sample, static_argnames='n')"
+        raise FieldError("n", f"a {type(n).__name__}", told) from None
 
 
 def check_leading(field: str, tree: t.PyTree, count: int) -> None:
