@@ -72,7 +72,7 @@ def test_every_kind_trains_and_comes_back_in_its_units(kind, tmp_path):
 
 def test_the_readme_of_data_runs_as_printed(tmp_path, monkeypatch, capsys):
     page = Path(data.__file__).with_name("README.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
     monkeypatch.chdir(tmp_path)
     small = "jaxgan.recipes.{}(width=4, max_width=4, patch=16)"
     for old, new in (

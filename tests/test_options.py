@@ -302,7 +302,7 @@ def test_neither_the_number_of_microbatches_nor_who_is_in_which_matters():
 
 def draw_of(rows: int) -> play.Draw:
     numbers = jnp.arange(rows, dtype=jnp.float32)
-    return play.Draw(numbers, numbers, jnp.arange(rows), KEY, jnp.float32(0.0), jnp.float32(0.0))
+    return play.Draw(numbers, numbers, jnp.arange(rows), KEY, jnp.float32(0.0), jnp.float32(0.0), {})
 
 
 def test_the_mean_is_of_cuts_that_hold_each_sample_once_with_what_belongs_to_it():
