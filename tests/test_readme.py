@@ -90,6 +90,7 @@ def test_every_command_it_shows_parses(page: Path, tiny_run: Path, tmp_path: Pat
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_every_link_leads_somewhere(page: Path) -> None:
     text = page.read_text()
+    assert text.count("\n```") % 2 == 0, "a block of code has no end, and swallows what follows"
     titles = {
         re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-")
         for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
