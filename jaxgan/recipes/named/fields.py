@@ -4,7 +4,7 @@ Paper: Huang et al. 2024 (R3GAN), relativistic loss with R1 and R2.
 Command: jaxgan train fields
 Data: 8,192 random fields in kelvin, 24x40, float32
 Needs: 2 CPU cores, 4 minutes
-Reached: not measured yet
+Reached: error of the spectrum 28 % (real 0.8 %)
 """
 
 from jaxgan.recipes import Adam, Data, Penalty, Recipe, ResNet, ResNetDiscriminator

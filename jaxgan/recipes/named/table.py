@@ -4,7 +4,7 @@ Paper: Huang et al. 2024 (R3GAN), relativistic loss with R1 and R2; Efron et al.
 Command: jaxgan train table
 Data: 354 rows of scikit-learn's diabetes, 11 columns
 Needs: 2 CPU cores, 1 minute
-Reached: not measured yet
+Reached: R^2 on real rows 0.49 (of real rows 0.47), correlations 0.034 off
 """
 
 from jaxgan.recipes import MLP, Adam, Data, MLPDiscriminator, Penalty, Recipe
