@@ -200,7 +200,7 @@ def test_a_sample_depends_on_its_condition_in_every_form_of_the_generator(folder
     capsys.readouterr()
 
 
-def test_a_conditioned_run_is_measured_planned_and_benchmarked_with_conditions_of_the_data(folder: Path) -> None:
+def test_a_conditioned_run_is_measured_planned_and_trained_over_seeds_with_conditions_of_the_data(folder: Path) -> None:
     result = jaxgan.evaluate(folder / "run", metrics=["prdc"], n=20)
     assert 0 <= result.values["coverage"].mean <= 1
     recipe = runs.read(folder / "run").recipe
