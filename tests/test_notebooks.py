@@ -4,7 +4,9 @@ The `.py` is edited; `python tests/test_notebooks.py [NAME ..]` executes each in
 execute them in smoke mode: few steps, the same cells.
 """
 
+import base64
 import hashlib
+import io
 import os
 import re
 import sys
@@ -18,6 +20,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from PIL import Image, ImageSequence
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
@@ -128,12 +131,33 @@ def test_it_runs_with_other_choices(name: str, tmp_path: Path, monkeypatch: pyte
     check(execute(notebook, tmp_path, monkeypatch))
 
 
+def slimmed(notebook: NotebookNode) -> None:
+    """Makes the pictures of a notebook small enough to be kept: fewer colours, animations of two thirds of the side."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for kind in {"image/png", "image/gif", "image/webp"} & set(output.get("data", {})):
+                with Image.open(io.BytesIO(base64.b64decode(output.data[kind]))) as image:
+                    made = io.BytesIO()
+                    if kind == "image/png":
+                        image.convert("RGB").quantize(96).save(made, "PNG", optimize=True)
+                    else:
+                        size = (2 * image.width // 3, 2 * image.height // 3)
+                        frames = [frame.convert("RGB").resize(size) for frame in ImageSequence.Iterator(image)]
+                        waits = [frame.info.get("duration", 100) for frame in ImageSequence.Iterator(image)]
+                        more = {"quality": 60} if kind == "image/webp" else {}
+                        if kind == "image/gif":
+                            frames = [frame.quantize(16, dither=Image.Dither.NONE) for frame in frames]
+                        frames[0].save(made, kind[6:], save_all=True, append_images=frames[1:], duration=waits, loop=0, **more)
+                output.data[kind] = base64.b64encode(made.getvalue()).decode()
+
+
 def main() -> int:
     """Executes the notebooks that are named, or all, and writes each with its outputs; a translation has its original's."""
     for script in [NOTEBOOKS / f"{name}.py" for name in sys.argv[1:]] or OWN:
         notebook, began = notebook_of(script), time.monotonic()
         with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
             execute(notebook, Path(folder), patch, smoke=False)
+        slimmed(notebook)
         notebook.metadata.pop("language_info", None)  # the version of this interpreter
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)  # the hours of the run
