@@ -13,7 +13,7 @@ from PIL import Image
 from jaxgan import pictures, toy
 from jaxgan.core import conditions
 from jaxgan.core.logits import mean as mean_logit
-from jaxgan.core.types import Dataset, GANState, Weights
+from jaxgan.core.types import Dataset, GANState, PyTree, Weights
 from jaxgan.evaluation import quality, settings, verdict, watching
 from jaxgan.evaluation.features import real
 from jaxgan.evaluation.features.real import Real
@@ -54,75 +54,107 @@ def monitor(experiment: Experiment) -> Monitor:
         ones, and for a mixture `modes`, `high_quality` and `reverse_kl` of 2,500 (`toy.coverage`); none where there are
         fewer than 40 real samples.
     """
-    recipe, dataset, gan, critic = experiment.recipe, experiment.dataset, experiment.one, experiment.discriminator
+    fixed, sample = _fixed(experiment), jax.jit(experiment.one.sample)
+    return Monitor(_picture(experiment, fixed, sample), _figures(experiment, fixed, sample))
+
+
+class _Fixed(NamedTuple):
+    """Inputs of every picture and of every figure of a training."""
+
+    key: jax.Array
+    real: np.ndarray  # samples that figures compare with
+    labels: jax.Array  # theirs
+    given: PyTree  # those labels, or conditions, for which samples are drawn to be compared
+    shown: PyTree  # likewise of a picture
+    pictured: int  # samples of a picture
+
+
+def _fixed(experiment: Experiment) -> _Fixed:
+    recipe, dataset, classes = experiment.recipe, experiment.dataset, experiment.shape.classes
     assert dataset is not None
-    points, classes, density = len(experiment.shape.sample) == 1, experiment.shape.classes, experiment.density
-    pictured = 100 // classes * classes if 1 < classes <= 16 else 64  # a column for each class
-    shown = min(_POINTS, dataset.size or _POINTS) if points else pictured
+    points = len(experiment.shape.sample) == 1
+    side_by_side = 100 // classes * classes if 1 < classes <= 16 else 64  # a column for each class
+    shown = min(_POINTS, dataset.size or _POINTS) if points else side_by_side
     shown_labels = jnp.arange(shown, dtype=jnp.int32) % max(classes, 1)
     compared = min(verdict.SAMPLES, dataset.size or verdict.SAMPLES)
     compared -= compared % recipe.pack
-    shown_real = jax.tree.map(lambda x: np.asarray(x[0]), dataset.batches(recipe.seed, compared)(0))
-    labels = jnp.asarray(shown_real["label"] if classes else np.zeros(compared, np.int32))
+    batch = jax.tree.map(lambda x: np.asarray(x[0]), dataset.batches(recipe.seed, compared)(0))
+    labels = jnp.asarray(batch["label"] if classes else np.zeros(compared, np.int32))
     given, shown_given = labels, shown_labels
     if experiment.shape.condition is not None:
-        given = jax.tree.map(jnp.asarray, shown_real["condition"])
-        asked = shown_real["condition"] if dataset.shown is None else dataset.shown
+        given = jax.tree.map(jnp.asarray, batch["condition"])
+        asked = batch["condition"] if dataset.shown is None else dataset.shown
         shown_given = jax.tree.map(jnp.asarray, conditions.take(asked, np.arange(shown)))
-    beneath = np.asarray(dataset.batches(recipe.seed, shown)(0)["image"][0]) if points else None
-    drawn = None if beneath is None else pictures.plane(beneath)
+    return _Fixed(jax.random.key(recipe.seed), batch["image"], labels, given, shown_given, shown)
+
+
+def _picture(experiment: Experiment, fixed: _Fixed, sample: Callable[..., jax.Array]) -> Callable[[GANState], Image.Image]:
+    dataset, classes, several = experiment.dataset, experiment.shape.classes, experiment.several
+    assert dataset is not None
+    points = len(experiment.shape.sample) == 1
+    beneath = np.asarray(dataset.batches(experiment.recipe.seed, fixed.pictured)(0)["image"][0]) if points else None
     # Pictures and points in the plane are drawn here, all else as a view.
     plain = pictures.are_pictures(dataset.shape, dataset.units) or (points and dataset.shape[0] <= 2)
-    modes = sampler.modes_of(density)
-    key = jax.random.key(recipe.seed)
-    sample = jax.jit(gan.sample)
-
-    @jax.jit
-    def logits(state: GANState) -> tuple[jax.Array, jax.Array]:
-        fake = gan.sample(Weights(state.g.params, state.g.stats), jax.random.fold_in(key, 2**32 - 2), given)
-
-        def judged(x: jax.Array) -> jax.Array:
-            return mean_logit(critic.apply(state.d.params, state.d.stats, x, given, key, train=True)[0])
-
-        return judged(jnp.asarray(shown_real["image"])), judged(fake)
 
     def picture(state: GANState) -> Image.Image:
-        several = experiment.several
-        count = shown if not several or points else 10
-        made_for = jax.tree.map(lambda x: x[:count], shown_given)
-        images = [np.asarray(sample(each.ema, key, made_for)) for each in experiment.apart(state)]
+        count = fixed.pictured if not several or points else 10
+        made_for = jax.tree.map(lambda x: x[:count], fixed.shown)
+        images = [np.asarray(sample(each.ema, fixed.key, made_for)) for each in experiment.apart(state)]
         if plain and not points and (seen := pictures.pictured(made_for, dataset.shape)) is not None:
             return pictures.pairs(np.concatenate([seen] * len(images)), np.concatenate(images))
         if not plain:
             return pictures.tile([pictures.view(x, dataset.units, real=beneath) for x in images])
-        if not points:
-            columns = 10 if several else pictures.columns_for(shown, classes)
-            names = [experiment.class_names[i % classes] if classes else "" for i in range(columns)]
-            return pictures.grid(np.concatenate(images), columns=columns, headings=names)
-        step = f"step {int(state.step):,}"
-        titles = [f"{_name(each, recipe)}, {step}" for each in experiment.members] if several else [step]
-        panels = [
-            pictures.scatter(pictures.plane(x), real=drawn, modes=modes, title=title, pixels=320 if several else 480)
-            for x, title in zip(images, titles, strict=True)
-        ]
-        return pictures.tile(panels)
+        if points:
+            assert beneath is not None
+            return _scattered(experiment, state, images, beneath)
+        columns = 10 if several else pictures.columns_for(count, classes)
+        names = [experiment.class_names[i % classes] if classes else "" for i in range(columns)]
+        return pictures.grid(np.concatenate(images), columns=columns, headings=names)
+
+    return picture
+
+
+def _scattered(experiment: Experiment, state: GANState, points: list[np.ndarray], beneath: np.ndarray) -> Image.Image:
+    """Draws points in the plane over real ones, a panel for each GAN."""
+    step, several = f"step {int(state.step):,}", experiment.several
+    titles = [f"{_name(each, experiment.recipe)}, {step}" for each in experiment.members] if several else [step]
+    drawn, modes, pixels = pictures.plane(beneath), sampler.modes_of(experiment.density), 320 if several else 480
+    panels = [
+        pictures.scatter(pictures.plane(x), real=drawn, modes=modes, title=title, pixels=pixels)
+        for x, title in zip(points, titles, strict=True)
+    ]
+    return pictures.tile(panels)
+
+
+def _figures(
+    experiment: Experiment, fixed: _Fixed, sample: Callable[..., jax.Array]
+) -> Callable[[GANState], list[dict[str, float]]]:
+    gan, critic, density = experiment.one, experiment.discriminator, experiment.density
+
+    @jax.jit
+    def logits(state: GANState) -> tuple[jax.Array, jax.Array]:
+        fake = gan.sample(Weights(state.g.params, state.g.stats), jax.random.fold_in(fixed.key, 2**32 - 2), fixed.given)
+
+        def judged(x: jax.Array) -> jax.Array:
+            return mean_logit(critic.apply(state.d.params, state.d.stats, x, fixed.given, fixed.key, train=True)[0])
+
+        return judged(jnp.asarray(fixed.real)), judged(fake)
 
     def figures(state: GANState) -> list[dict[str, float]]:
         found: list[dict[str, float]] = []
-        if compared < verdict.FEWEST:
+        if len(fixed.real) < verdict.FEWEST:
             return [{} for _ in experiment.members]
         for each in experiment.apart(state):
-            fake = np.asarray(sample(each.ema, key, given))
-            row = dict(verdict.figures(shown_real["image"], fake)._asdict())
+            row = dict(verdict.figures(fixed.real, np.asarray(sample(each.ema, fixed.key, fixed.given)))._asdict())
             real_logits, fake_logits = map(np.asarray, logits(each))
-            row["overlap"] = verdict.overlap(*_centred(real_logits, fake_logits, np.asarray(labels)))
+            row["overlap"] = verdict.overlap(*_centred(real_logits, fake_logits, np.asarray(fixed.labels)))
             if density is not None:
-                seen = toy.coverage(np.asarray(sample(each.ema, key, shown_given)), density)
+                seen = toy.coverage(np.asarray(sample(each.ema, fixed.key, fixed.shown)), density)
                 row |= {"modes": seen.modes, "high_quality": seen.high_quality, "reverse_kl": seen.reverse_kl}
             found.append(row)
         return found
 
-    return Monitor(picture, figures)
+    return figures
 
 
 def examiner(experiment: Experiment) -> Examiner | None:
