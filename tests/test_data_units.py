@@ -215,3 +215,14 @@ def test_a_sampler_leaves_in_the_units_that_a_run_leaves_in() -> None:
         left, wanted = portable.leaving(made, about), to_user(made, units)
         assert left.dtype == wanted.dtype
         assert (left == wanted).all(), units
+
+
+def test_vectors_far_from_the_networks_range_are_told_how_to_come_into_it(caplog: pytest.LogCaptureFixture) -> None:
+    rows = np.random.default_rng(0).normal(100, 5, (40, 3)).astype(np.float32)
+    assert data.from_array(rows).units.low == ()
+    assert "vectors of numbers up to 11" in caplog.text
+    assert "measure='minmax' maps them" in caplog.text
+    caplog.clear()
+    data.from_array(rows, measure="minmax")
+    data.from_array(rows / 100)
+    assert caplog.text == ""

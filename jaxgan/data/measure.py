@@ -1,5 +1,6 @@
 """The form and the units of a user's arrays: told, or found from the data by a rule that is recorded."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +9,9 @@ import numpy as np
 from jaxgan.core.units import BYTES, Units
 from jaxgan.system.messages import FieldError
 
+_log = logging.getLogger("jaxgan")
 MEASURES = ("auto", "minmax", "percentiles", "none")
+_FAR = 10.0  # from the networks' range of [-1, 1]
 _TAILS = (0.1, 99.9)  # percent
 _CHANNELS = (1, 3, 4)  # of pictures
 _LONGEST = 16  # letters of a unit, beside a colour bar
@@ -148,6 +151,7 @@ def units_of(dtype: np.dtype, rank: int, span: Span, form: Form) -> Units:
         return Units(name)
     if form.measure == "auto":
         if rank == 2:
+            _warn_of_far_vectors(span)
             return Units(name)
         if dtype == np.uint8:
             return BYTES
@@ -164,6 +168,14 @@ def units_of(dtype: np.dtype, rank: int, span: Span, form: Form) -> Units:
                 "samples", f"{of}the data is constant, {a:g}", "a range cannot be measured of it: give value_range"
             )
     return Units(name, tuple(map(float, low)), tuple(map(float, high)))
+
+
+def _warn_of_far_vectors(span: Span) -> None:
+    """Says how to bring vectors into the networks' range, where they are far out of it."""
+    largest = float(np.maximum(np.abs(span.least), np.abs(span.most)).max())
+    if largest > _FAR:
+        mend = "networks learn best within [-1, 1]: measure='minmax' maps them"
+        _log.warning("vectors of numbers up to %.4g are seen as they are; %s", largest, mend)
 
 
 def _given(name: str, span: Span, ends: Sequence[float]) -> Units:

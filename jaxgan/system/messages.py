@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import io
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -62,6 +63,15 @@ def say(line: str) -> None:
     """Prints a line to stderr; where that is closed, broken or on a full disk, the work goes on without it."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(line, file=sys.stderr, flush=True)
+
+
+def tell(line: str) -> None:
+    """Logs a line as information; where nobody has set up logging, as in a notebook or a script, prints it to stderr."""
+    log = logging.getLogger("jaxgan")
+    if log.hasHandlers():
+        log.info("%s", line)
+    else:
+        say(line)
 
 
 class _Nothing(io.RawIOBase):

@@ -18,6 +18,7 @@ _NARROW_BAR = "{percentage:3.0f}%|{bar:12}| {n_fmt}/{total_fmt} {elapsed}<{remai
 class Bar(NamedTuple):
     update: Callable[[int], Any]
     show: Callable[[dict[str, Any]], None]
+    note: Callable[[str], Any]  # a word on what is done between steps
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def shown(step: int, steps: int) -> Iterator[Bar]:
         return ("  " if not short else " ").join([*shown, row["verdict"]] if row.get("verdict") else shown)
 
     if not hosts.is_first():
-        yield Bar(lambda _: None, lambda _: None)
+        yield Bar(lambda _: None, lambda _: None, lambda _: None)
     elif sys.stderr is not None and sys.stderr.isatty():
         stream = cast(TextIO, Unfailing(sys.stderr))  # a terminal may be closed
         narrow = shutil.get_terminal_size((80, 24)).columns < _WIDE
@@ -45,6 +46,8 @@ def shown(step: int, steps: int) -> Iterator[Bar]:
                     bar.set_postfix_str("", refresh=False)
                 bar.update(count)
 
-            yield Bar(update, lambda row: bar.set_postfix_str(text(row, short=narrow)))
+            yield Bar(update, lambda row: bar.set_postfix_str(text(row, short=narrow)), bar.set_postfix_str)
     else:
-        yield Bar(lambda _: None, lambda row: say(f"step {row['step']}/{steps}  {row['seconds']:.0f} s  {text(row)}"))
+        if step < steps:
+            say("compiling")
+        yield Bar(lambda _: None, lambda row: say(f"step {row['step']}/{steps}  {row['seconds']:.0f} s  {text(row)}"), say)

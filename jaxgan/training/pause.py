@@ -97,6 +97,8 @@ def _written(
         due = records.is_due(event.step, last, recipe)
         looking = diary.watch.figures if due and healthy.any() else None
         examined = diary.examiner if event.row and healthy.any() and records.is_examined(event.step, last, diary) else None
+        if examined is not None:
+            progress.note("measuring")
         figures, found = _looked(looking, seen, signals), _looked(examined and examined.figures, seen, signals)
         if examined is not None and found:
             figures = [looked | each for looked, each in zip(figures or [{} for _ in found], found, strict=True)]

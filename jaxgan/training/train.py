@@ -18,7 +18,7 @@ from jaxgan.recipes import Recipe, sources
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import environment, files, hosts
-from jaxgan.system.messages import FieldError, did_you_mean
+from jaxgan.system.messages import FieldError, did_you_mean, tell
 from jaxgan.training import bar, checkpoint, endings, initial, loop, monitor, recorded, records, rollback, runs, saving
 from jaxgan.training.callbacks import Callback, Writer
 from jaxgan.training.endings import Diverged, Interrupted
@@ -283,12 +283,12 @@ def _announce(run: runs.Run, experiment: Experiment, step: int) -> None:
     recipe, device, count = run.recipe, jax.devices()[0], len(experiment.members)
     g, d = (number // count for number in runs.parameters(experiment.abstract))
     if step >= recipe.steps:
-        log.info("%s is finished: %d of %d steps", run.path, step, recipe.steps)
+        tell(f"{run.path} is finished: {step} of {recipe.steps} steps")
         return
-    log.info("%s", recorded.told(experiment))
+    tell(recorded.told(experiment))
     many = f"{count} GANs side by side, each with " if count > 1 else ""
-    log.info("%s: %sG %s, D %s parameters", run.path, many, f"{g:,}", f"{d:,}")
+    tell(f"{run.path}: {many}G {g:,}, D {d:,} parameters")
     going_on = f"; going on from step {step}" if step else ""
     kind = "images" if len(experiment.shape.sample) == 3 else "samples"
     where = f"{jax.device_count()} {device.device_kind}{going_on}"
-    log.info("%d steps of %d %s on %s", recipe.steps, recipe.batch_size, kind, where)
+    tell(f"{recipe.steps} steps of {recipe.batch_size} {kind} on {where}")

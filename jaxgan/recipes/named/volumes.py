@@ -3,7 +3,7 @@
 Paper: Huang et al. 2024 (R3GAN), relativistic loss with R1 and R2.
 Command: jaxgan train volumes
 Data: 4,096 volumes, 16x16x16, in counts, int16
-Needs: 2 CPU cores, 4 minutes
+Needs: 2 CPU cores
 Reached: not measured yet
 """
 
