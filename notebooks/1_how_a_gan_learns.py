@@ -66,7 +66,7 @@ plt.rcParams.update(
 # ## The game
 #
 # A generator $G$ maps noise $z \sim N(0, 1)$ to a point $G(z)$; the density of these points is $p_g$. A discriminator
-# $D(x) \in (0, 1)$ says how likely it takes $x$ to be real. $D$ wants the value
+# $D(x) \in (0, 1)$ says how likely $x$ seems to be real. $D$ wants the value
 #
 # $$V(D, G) = \mathbb{E}_{x \sim p}[\log D(x)] + \mathbb{E}_{z}[\log(1 - D(G(z)))]$$
 #
@@ -258,7 +258,7 @@ plt.show()
 # ($-\sigma(l) \approx -e^{l}$), and the other is at its steepest, $-1$. At $D = \tfrac12$ both are $-\tfrac12$, and the
 # equilibrium is the same.
 #
-# How bad is it? The means over generated points, against the best $D$, as $p_g$ stands farther off:
+# How large is the difference? Below are means over generated points, against the best $D$, as $p_g$ moves away:
 
 # %%
 rows = ["| shift | mean $D^*(G(z))$ | slope, saturating | slope, non-saturating |", "|---:|---:|---:|---:|"]
@@ -320,8 +320,8 @@ figure.suptitle("A generator trained alone runs to where D is largest (bars tall
 plt.show()
 
 # %% [markdown]
-# The points climb to the two peaks of $D$ and gather there. For a while they come nearer to the data, then they pass them by:
-# $G$ has answered *this* $D$, and the data are no two spikes. $D$ has to answer in its turn, and so the two alternate.
+# The points climb to the two peaks of $D$ and gather there. For a while they come nearer to the data, then they go too far: $G$
+# has answered *this* $D$, and the data are not two spikes. $D$ has to answer in its turn, and so the two alternate.
 #
 # ## The alternation
 #
@@ -401,7 +401,7 @@ plt.show()
 
 # %% [markdown]
 # $D$ rises where there are more data than generated points; $G$ moves its points up that slope; where it puts too many, $D$
-# falls again. (Below $-\log 4$, $D$ is worse than a coin: its first weights are random.)
+# falls again. (Below $-\log 4$, $D$ does worse than a guess of $\tfrac12$: its first weights are random.)
 #
 # ## The equilibrium
 #
@@ -439,7 +439,7 @@ for axes in (left, right):
 plt.show()
 
 # %% [markdown]
-# $D = \tfrac12$ alone proves little: a $D$ that had gone blind would say the same. Two tests do not depend on this $D$.
+# $D = \tfrac12$ alone proves little: a $D$ that had learnt nothing would say the same. Two tests do not depend on this $D$.
 #
 # *A new discriminator*, trained from nothing against the finished $G$, with every step to itself; and against the $G$ of the
 # start, to see that it can.
@@ -540,10 +540,10 @@ Markdown("\n".join(rows))
 #
 # ## Why the alternation can circle
 #
-# That it converged was not a matter of course. The smallest GAN (Mescheder et al. 2018) has its data at $0$, a generator
-# that makes the single point $\theta$, and a discriminator with the logit $l(x) = \psi x$. The equilibrium is
+# It was not certain that the alternation would converge. The smallest GAN (Mescheder et al. 2018) has its data at $0$, a
+# generator that makes the single point $\theta$, and a discriminator with the logit $l(x) = \psi x$. The equilibrium is
 # $\theta = \psi = 0$. Near it, both players descending at once move as a linear system $\dot{u} = A u$ with
-# $u = (\theta, \psi)$: they come in if both eigenvalues of $A$ have a negative real part; if those are imaginary, they circle.
+# $u = (\theta, \psi)$: they converge if both eigenvalues of $A$ have a negative real part; if those are imaginary, they circle.
 
 # %%
 GAMMA = 0.5
@@ -572,9 +572,9 @@ for name, loss in objectives.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Without a penalty every objective circles, and a gradient penalty brings each one in. With R1 the eigenvalues of the logistic
-# losses are $-\tfrac{\gamma}{2} \pm \sqrt{\tfrac{\gamma^2}{4} - \tfrac14}$; here $\gamma = 0.5$. The same in a picture, for the
-# minimax game and alternating updates with learning rate 0.1:
+# Without a penalty every objective circles, and with a gradient penalty each one converges. With R1 the eigenvalues of the
+# logistic losses are $-\tfrac{\gamma}{2} \pm \sqrt{\tfrac{\gamma^2}{4} - \tfrac14}$; here $\gamma = 0.5$. The same in a
+# picture, for the minimax game and alternating updates with learning rate 0.1:
 
 # %%
 figure, panels = plt.subplots(1, 2, figsize=(10, 5.2), sharex=True, sharey=True, layout="constrained")
@@ -644,8 +644,8 @@ for stride in (8, 4, 2, 1):
 # **2.** $z$ is one number, and $G$ is continuous. Can $p_g$ be exactly zero between the two modes of the data? What does $G$ do
 # instead?
 #
-# **3.** In the Dirac-GAN of the minimax game with R1, how large must $\gamma$ be for the players to come in without circling at
-# all? The eigenvalues above have a formula.
+# **3.** In the Dirac-GAN of the minimax game with R1, how large must $\gamma$ be for the players to converge without circling
+# at all? The eigenvalues above have a formula.
 
 # %% [markdown]
 # **Answer 1.** $D$ makes $2 p \log d + p_g \log(1 - d)$ large, so $D^* = 2p / (2p + p_g)$; at $p_g = p$ it is $\tfrac23$, no

@@ -16,7 +16,7 @@
 # %% [markdown]
 # # GAN học như thế nào
 #
-# Một bài giảng về mạng đối nghịch sinh mẫu (generative adversarial network, GAN) đưa ra năm khẳng định:
+# Một bài giảng về mạng đối nghịch tạo sinh (generative adversarial network, GAN) đưa ra năm khẳng định:
 #
 # 1. với bộ sinh cố định, bộ phân biệt tốt nhất là $p / (p + p_g)$;
 # 2. giá trị của trò chơi nhỏ nhất, bằng $-\log 4$, khi mật độ sinh ra $p_g$ trùng với mật độ dữ liệu $p$;
@@ -205,8 +205,8 @@ plt.show()
 #
 # ## Lời giải tốt nhất đáng giá bao nhiêu
 #
-# Đặt $D^*$ vào $V$: với độ phân kỳ Jensen-Shannon $\mathrm{JS}(p, p_g) = \tfrac12 \mathrm{KL}(p \,\|\, m) + \tfrac12
-# \mathrm{KL}(p_g \,\|\, m)$ và $m = (p + p_g) / 2$, ta có
+# Thay $D^*$ vào $V$: với độ phân kỳ Jensen-Shannon
+# $\mathrm{JS}(p, p_g) = \tfrac12 \mathrm{KL}(p \,\|\, m) + \tfrac12 \mathrm{KL}(p_g \,\|\, m)$ và $m = (p + p_g) / 2$, ta có
 #
 # $$\max_D V(D, G) = 2\,\mathrm{JS}(p, p_g) - \log 4 .$$
 #
@@ -258,12 +258,12 @@ figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", nco
 plt.show()
 
 # %% [markdown]
-# Lúc mới huấn luyện, việc của $D$ còn dễ nên nó rất chắc chắn: $l$ nằm xa dưới không. Ở đó độ dốc bão hòa đã tắt
-# ($-\sigma(l) \approx -e^{l}$), còn độ dốc kia thì dốc nhất, bằng $-1$. Tại $D = \tfrac12$ cả hai đều bằng $-\tfrac12$, và điểm
-# cân bằng là một.
+# Lúc mới huấn luyện, việc của $D$ còn dễ nên nó rất chắc chắn: $l$ âm, có giá trị tuyệt đối lớn. Ở đó độ dốc của hàm bão hòa
+# triệt tiêu ($-\sigma(l) \approx -e^{l}$), còn độ dốc của hàm kia đạt mức lớn nhất về độ lớn, $-1$. Tại $D = \tfrac12$ cả hai
+# đều bằng $-\tfrac12$, và điểm cân bằng của hai hàm là như nhau.
 #
-# Tình hình tệ đến đâu? Đây là giá trị trung bình trên các điểm sinh ra, trước bộ phân biệt tốt nhất, khi $p_g$ đứng mỗi lúc
-# một xa:
+# Khác biệt lớn đến đâu? Dưới đây là giá trị trung bình trên các điểm sinh ra, trước bộ phân biệt tốt nhất, khi $p_g$ mỗi lúc
+# một xa dữ liệu:
 
 # %%
 rows = ["| shift | mean $D^*(G(z))$ | slope, saturating | slope, non-saturating |", "|---:|---:|---:|---:|"]
@@ -325,16 +325,16 @@ figure.suptitle("A generator trained alone runs to where D is largest (bars tall
 plt.show()
 
 # %% [markdown]
-# Các điểm leo lên hai đỉnh của $D$ rồi tụ lại ở đó. Có lúc chúng lại gần dữ liệu hơn, rồi sau đó đi quá: $G$ đã trả lời đúng
+# Các điểm leo lên hai đỉnh của $D$ rồi tụ lại ở đó. Ban đầu chúng lại gần dữ liệu hơn, rồi sau đó đi quá: $G$ đã trả lời đúng
 # cái $D$ *này*, mà dữ liệu thì đâu phải hai mũi nhọn. Đến lượt $D$ phải đáp lại, và vì thế hai bên luân phiên nhau.
 #
 # ## Sự luân phiên
 #
-# Bây giờ cả hai cùng học. Một bước chính là Thuật toán 1 của Goodfellow và cộng sự (2014): $D$ đi xuống theo hàm mất mát của
-# nó trong khi $G$ được giữ cố định, rồi $G$ đi xuống theo hàm của mình trong khi $D$ được giữ cố định. `jaxgan.make_gan` nhận
-# hai mạng và một hàm mất mát, rồi tạo ra ba hàm thuần túy: `init`, `step`, `sample`. Hàm mất mát của $D$ được cộng thêm một
-# lượng phạt, R1 + R2: $\tfrac{\gamma}{2}\,|\partial l / \partial x|^2$ trên các điểm thật và các điểm sinh ra. Nó dùng để làm
-# gì, ta sẽ thấy ở mục *Vì sao sự luân phiên có thể đi vòng tròn*.
+# Bây giờ cả hai cùng học. Một bước chính là Thuật toán 1 của Goodfellow và cộng sự (2014): $D$ đi xuống theo hàm mất mát của nó
+# trong khi $G$ được giữ cố định, rồi $G$ đi xuống theo hàm của mình trong khi $D$ được giữ cố định. `jaxgan.make_gan` nhận hai
+# mạng và một hàm mất mát, rồi tạo ra ba hàm thuần túy (pure function): `init`, `step`, `sample`. Hàm mất mát của $D$ được cộng
+# thêm một số hạng phạt, R1 + R2: $\tfrac{\gamma}{2}\,|\partial l / \partial x|^2$ trên các điểm thật và các điểm sinh ra. Nó
+# dùng để làm gì, ta sẽ thấy ở mục *Vì sao sự luân phiên có thể đi vòng tròn*.
 
 # %%
 G_STEPS = steps(4_000)
@@ -407,7 +407,7 @@ plt.show()
 
 # %% [markdown]
 # $D$ dâng lên ở nơi dữ liệu nhiều hơn điểm sinh ra; $G$ đẩy các điểm của nó lên theo sườn dốc ấy; chỗ nào nó đặt quá nhiều
-# điểm, $D$ lại hạ xuống. (Dưới $-\log 4$ thì $D$ còn kém hơn tung đồng xu: trọng số ban đầu của nó là ngẫu nhiên.)
+# điểm, $D$ lại hạ xuống. (Dưới $-\log 4$ thì $D$ còn kém hơn luôn đoán $\tfrac12$: trọng số ban đầu của nó là ngẫu nhiên.)
 #
 # ## Điểm cân bằng
 #
@@ -445,8 +445,8 @@ for axes in (left, right):
 plt.show()
 
 # %% [markdown]
-# Riêng $D = \tfrac12$ chưa chứng minh được bao nhiêu: một $D$ bị mù cũng sẽ nói như vậy. Có hai phép thử không phụ thuộc vào
-# $D$ này.
+# Riêng $D = \tfrac12$ chưa chứng minh được bao nhiêu: một $D$ chưa học được gì cũng sẽ nói như vậy. Có hai phép thử không phụ
+# thuộc vào $D$ này.
 #
 # *Một bộ phân biệt mới*, huấn luyện từ đầu trước bộ sinh $G$ đã học xong, với toàn bộ số bước dành riêng cho nó; và trước cả
 # $G$ lúc ban đầu, để thấy rằng nó có khả năng phân biệt.
@@ -478,8 +478,8 @@ for name, points in {
 # %% [markdown]
 # ## Sau đó bỏ D đi
 #
-# Thứ được giữ lại là $G$: rút $z$, và $G(z)$ là một điểm mới. `gan.sample` nhận trọng số của bộ sinh và một khóa ngẫu nhiên,
-# không nhận gì của $D$ cả.
+# Thứ được giữ lại là $G$: lấy mẫu $z$, và $G(z)$ là một điểm mới. `gan.sample` nhận trọng số của bộ sinh và một khóa ngẫu
+# nhiên, không nhận gì của $D$ cả.
 
 # %%
 weights = state.ema  # G's alone
@@ -542,17 +542,17 @@ for name, loss, k in (
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Có lượng phạt, cả hai hàm mất mát đều đi đến điểm cân bằng. Trên một đường thẳng, hai người chơi ngang sức: hiếm khi $D$
-# chắc chắn đến mức độ dốc minimax bị tắt. Với $k = 5$, ứng với mỗi bước của $G$, $D$ được thấy số điểm nhiều gấp năm; $D$ sắc
-# hơn làm $G$ chậm lại lúc đầu, nhưng cuối cùng đưa $G$ đến gần hơn. Với ảnh, nơi $D$ thắng từ sớm, chính hàm không bão hòa
-# giữ cho $G$ tiếp tục chuyển động.
+# Khi có số hạng phạt, ở đây cả hai hàm mất mát đều đi đến điểm cân bằng. Trên một đường thẳng, hai người chơi ngang sức: hiếm
+# khi $D$ chắc chắn đến mức độ dốc minimax triệt tiêu. Với $k = 5$, ứng với mỗi bước của $G$, $D$ được thấy số điểm nhiều gấp
+# năm; $D$ sắc hơn làm $G$ chậm lại lúc đầu, nhưng cuối cùng đưa $G$ đến gần hơn. Với ảnh, nơi $D$ thắng từ sớm, chính hàm không
+# bão hòa giữ cho $G$ tiếp tục chuyển động.
 #
 # ## Vì sao sự luân phiên có thể đi vòng tròn
 #
-# Nó đã hội tụ, nhưng đó không phải chuyện đương nhiên. GAN nhỏ nhất (Mescheder và cộng sự, 2018) có dữ liệu tại $0$, một bộ
-# sinh tạo ra đúng một điểm $\theta$, và một bộ phân biệt có logit $l(x) = \psi x$. Điểm cân bằng là $\theta = \psi = 0$. Gần
-# đó, hai người chơi cùng đi xuống một lúc chuyển động như một hệ tuyến tính $\dot{u} = A u$ với $u = (\theta, \psi)$: họ đi
-# vào tâm nếu cả hai giá trị riêng của $A$ có phần thực âm; nếu các giá trị riêng thuần ảo, họ đi vòng tròn.
+# Sự luân phiên đã hội tụ, nhưng đó không phải chuyện đương nhiên. GAN nhỏ nhất (Mescheder và cộng sự, 2018) có dữ liệu tại $0$,
+# một bộ sinh tạo ra đúng một điểm $\theta$, và một bộ phân biệt có logit $l(x) = \psi x$. Điểm cân bằng là $\theta = \psi = 0$.
+# Gần đó, hai người chơi cùng đi xuống một lúc chuyển động như một hệ tuyến tính $\dot{u} = A u$ với $u = (\theta, \psi)$: họ
+# hội tụ nếu cả hai giá trị riêng của $A$ có phần thực âm; nếu các giá trị riêng thuần ảo, họ đi vòng tròn.
 
 # %%
 GAMMA = 0.5
@@ -581,9 +581,9 @@ for name, loss in objectives.items():
 Markdown("\n".join(rows))
 
 # %% [markdown]
-# Không có lượng phạt thì hàm mục tiêu nào cũng đi vòng tròn, còn phạt gradient thì kéo hàm nào cũng vào tâm. Với R1, giá trị
-# riêng của các hàm mất mát logistic là $-\tfrac{\gamma}{2} \pm \sqrt{\tfrac{\gamma^2}{4} - \tfrac14}$; ở đây $\gamma = 0.5$.
-# Cũng điều ấy trong một hình vẽ, với trò chơi minimax và các bước cập nhật luân phiên có tốc độ học 0.1:
+# Không có số hạng phạt thì hàm mục tiêu nào cũng đi vòng tròn; có phạt gradient thì hàm nào cũng hội tụ. Với R1, giá trị riêng
+# của các hàm mất mát logistic là $-\tfrac{\gamma}{2} \pm \sqrt{\tfrac{\gamma^2}{4} - \tfrac14}$; ở đây $\gamma = 0.5$. Cũng
+# điều ấy trong một hình vẽ, với trò chơi minimax và các bước cập nhật luân phiên có tốc độ học 0.1:
 
 # %%
 figure, panels = plt.subplots(1, 2, figsize=(10, 5.2), sharex=True, sharey=True, layout="constrained")
@@ -615,9 +615,9 @@ plt.show()
 # %% [markdown]
 # ## Không gian ẩn là trơn
 #
-# $G$ liên tục, nên một cuộc dạo bước trong $z$ là một cuộc dạo bước trong $x$ không có bước nhảy, kể cả khi đi qua thung lũng
-# giữa hai mode, nơi nó đi nhanh. Có một ánh xạ tăng và một ánh xạ giảm đưa $N(0, 1)$ thành đúng $p$: $G(z) = F^{-1}(\Phi(\pm
-# z))$, với $\Phi$ và $F$ là hai hàm phân phối. Ánh xạ mà $G$ lại gần được vẽ bằng nét đứt.
+# $G$ liên tục, nên đi một đường trong $z$ cũng là đi một đường trong $x$ không có bước nhảy, kể cả khi đi qua thung lũng giữa
+# hai mode, nơi nó đi nhanh. Có một ánh xạ tăng và một ánh xạ giảm đưa $N(0, 1)$ thành đúng $p$: $G(z) = F^{-1}(\Phi(\pm z))$,
+# với $\Phi$ và $F$ là hai hàm phân phối. Ánh xạ mà $G$ lại gần được vẽ bằng nét đứt.
 
 # %%
 ends = jnp.array([[-3.0], [3.0]])  # z_0 and z_1
@@ -654,8 +654,8 @@ for stride in (8, 4, 2, 1):
 # **2.** $z$ chỉ là một số, và $G$ liên tục. Giữa hai mode của dữ liệu, $p_g$ có thể đúng bằng không được không? Thay vào đó,
 # $G$ làm gì?
 #
-# **3.** Trong Dirac-GAN của trò chơi minimax với R1, $\gamma$ phải lớn đến đâu để hai người chơi đi thẳng vào tâm, hoàn toàn
-# không đi vòng? Các giá trị riêng ở trên có công thức.
+# **3.** Trong Dirac-GAN của trò chơi minimax với R1, $\gamma$ phải lớn đến đâu để hai người chơi hội tụ mà hoàn toàn không đi
+# vòng? Các giá trị riêng ở trên có công thức.
 
 # %% [markdown]
 # **Lời giải 1.** $D$ làm cho $2 p \log d + p_g \log(1 - d)$ lớn nhất, nên $D^* = 2p / (2p + p_g)$; tại $p_g = p$ nó bằng
@@ -676,9 +676,9 @@ for name, each in (("p", np.asarray(held_out)), ("p_g", points)):
     print(f"{name:>3}: {(np.abs(each) < 0.3).mean():.4f}")
 
 # %% [markdown]
-# **Lời giải 3.** Các giá trị riêng $-\tfrac{\gamma}{2} \pm \sqrt{\tfrac{\gamma^2}{4} - \tfrac14}$ là số thực kể từ $\gamma =
-# 1$. Lớn hơn nữa chưa chắc đã tốt hơn: giá trị chậm hơn trong hai giá trị tiến về không khi $\gamma$ tăng, và $D$ gần như
-# không nhúc nhích được.
+# **Lời giải 3.** Các giá trị riêng $-\tfrac{\gamma}{2} \pm \sqrt{\tfrac{\gamma^2}{4} - \tfrac14}$ là số thực kể từ
+# $\gamma = 1$. Lớn hơn nữa chưa chắc đã tốt hơn: giá trị riêng chậm hơn trong hai giá trị tiến về không khi $\gamma$ tăng, và
+# $D$ gần như không nhúc nhích được.
 
 # %%
 for gamma in (0.5, 1.0, 2.0, 8.0):

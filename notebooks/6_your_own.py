@@ -62,8 +62,9 @@ plt.rcParams.update({"figure.dpi": 100})
 # %% [markdown]
 # ## Data
 #
-# Any array will do, its first axis counting samples: `[N, H, W, C]` for pictures (`[N, F]` for tables, `[N, T, C]` for signals,
-# `[N, D, H, W, C]` for volumes), in any unit. Here 2,000 drawings of 16x16 pixels: rings and crosses, anywhere, of any size.
+# The data may be any array whose first axis counts samples: `[N, H, W, C]` for pictures (`[N, F]` for tables, `[N, T, C]` for
+# signals, `[N, D, H, W, C]` for volumes), in any unit. Here 2,000 drawings of 16x16 pixels: rings and crosses, anywhere, of any
+# size.
 
 # %%
 SIDE, NAMES = 16, ("ring", "cross")
@@ -94,8 +95,8 @@ plt.show()
 # %% [markdown]
 # ## A network
 #
-# A network is a module of flax.linen (`jaxgan.from_nnx` and `from_equinox` take those of the other two), and a *part*: a frozen
-# dataclass whose fields are its settings and whose `build(shape)` makes it. `shape.sample` is the shape of one sample,
+# A network is a module of flax.linen (`jaxgan.from_nnx` and `from_equinox` take modules of those two libraries), and a *part*:
+# a frozen dataclass whose fields are its settings and whose `build(shape)` makes it. `shape.sample` is the shape of one sample,
 # `shape.classes` the number of classes. A generator's part also says how long $z$ is.
 
 
@@ -156,8 +157,8 @@ class Judging:
 # ## A loss and a figure of merit
 #
 # A loss is two functions of logits, each of which returns one number a sample. A metric is a function of real and generated
-# samples that returns a number; here, how much of a picture is ink. `better="as real"` says which direction is the better one:
-# neither, it should be that of real pictures.
+# samples that returns a number; here, how much of a picture is ink. `better="as real"` says that neither more nor less is
+# better: it should be as for real pictures.
 
 # %%
 squares = jaxgan.Loss(d=lambda real, fake: (real - 1) ** 2 + fake**2, g=lambda _, fake: (fake - 1) ** 2)
@@ -221,7 +222,8 @@ run.sample(n=16, seed=1, labels="ring")
 # ## How good are they?
 #
 # `jaxgan.evaluate` compares new drawings with real ones, in the pixels themselves or in the features of a network, and measures
-# the real ones in the same way: that is the floor, which no generator can be expected to pass. The own figure is among them.
+# the real ones in the same way: that is the floor, which no generator can be expected to pass by much. Our own figure is among
+# them.
 
 # %%
 with quietly():
@@ -233,7 +235,7 @@ Markdown("\n".join(["| figure | reached | real | better |", "|---|---:|---:|---|
 # ## Into a file
 #
 # Classes of a notebook live in its memory: another process cannot find them, and such a run says so when it is opened there. In
-# a file they are found by everyone. A file that defines `recipe` is trained by its name, from Python and from the command line
+# a file every process finds them. A file that defines `recipe` is trained by its name, from Python and from the command line
 # (`jaxgan train rings.py --generator.width 32`), and its fields are options.
 
 # %%
@@ -271,7 +273,7 @@ with quietly():
 filed.sample(n=2_000)
 
 # %% [markdown]
-# Another learning rate on the same run is a change on purpose, and the run's `recipe.json` keeps what changed at which step.
+# To go on with another learning rate, pass `change=True`; the run's `recipe.json` keeps what changed at which step.
 
 # %%
 slow = Adam(learning_rate=1e-4)

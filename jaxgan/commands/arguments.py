@@ -68,9 +68,9 @@ class Sample:
     out: Path | None = None
     """.png: one grid; .npz: arrays images and labels; a folder: one PNG each. By default a grid in the run."""
     member: int = 0
-    """Of a run of several GANs, the one to take."""
+    """Number of the GAN to take, in a run of several."""
     best: bool = False
-    """Of the checkpoint that keep-best keeps rather than of the last."""
+    """Take the checkpoint that keep-best keeps rather than the last."""
     strict: bool = False
     """Refuse a damaged checkpoint rather than fall back to the one before."""
     code: Path | None = None
@@ -98,9 +98,9 @@ class Interpolate:
     labels: tuple[str, ...] | None = None
     """Classes that walk the same way, by number or name; every class by default."""
     member: int = 0
-    """Of a run of several GANs, the one to take."""
+    """Number of the GAN to take, in a run of several."""
     best: bool = False
-    """Of the checkpoint that keep-best keeps rather than of the last."""
+    """Take the checkpoint that keep-best keeps rather than the last."""
     strict: bool = False
     """Refuse a damaged checkpoint rather than fall back to the one before."""
     code: Path | None = None
@@ -140,13 +140,13 @@ class Evaluate:
     batch: int = 500
     """Samples generated at a time; it does not change them."""
     averaged: bool = True
-    """Of the averaged generator rather than the one in training."""
+    """Take the averaged generator rather than the one in training."""
     truncation: float | None = None
     """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
     out: Path | None = None
     """JSON file; by default evaluation.json in the run, beside images, or of several in the current folder."""
     best: bool = False
-    """Of the checkpoint that keep-best keeps rather than of the last."""
+    """Take the checkpoint that keep-best keeps rather than the last."""
     strict: bool = False
     """Refuse a damaged checkpoint rather than fall back to the one before."""
     code: Path | None = None
@@ -166,9 +166,9 @@ class Export:
     out: Path
     """.safetensors: weights, the recipe in it and beside it; .jaxgan: a program that needs jax, numpy and flatbuffers."""
     member: int = 0
-    """Of a run of several GANs, the one to take."""
+    """Number of the GAN to take, in a run of several."""
     best: bool = False
-    """Of the checkpoint that keep-best keeps rather than of the last."""
+    """Take the checkpoint that keep-best keeps rather than the last."""
     strict: bool = False
     """Refuse a damaged checkpoint rather than fall back to the one before."""
     code: Path | None = None
@@ -192,7 +192,7 @@ class Convert:
     discriminator: Path | None = None
     """File with the state dict of D, where it is not in the same."""
     data: str = "none"
-    """What the weights were trained on, as a recipe has it; needed to evaluate."""
+    """Data that the weights were trained on, as a recipe names them; needed to evaluate."""
     overwrite: bool = False
     """Delete the run that is there and begin anew."""
 

@@ -1,4 +1,4 @@
-"""Shapes that do not fit each other, said in one line when a step is traced; nothing of it is in the program."""
+"""Checks that shapes fit, with one-line messages, when a step is traced; the compiled program holds none of them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,18 +16,18 @@ def told(player: str, what: str, x: jax.Array) -> Iterator[None]:
 
     Args:
         player: `generator` or `discriminator`.
-        what: it is given, in words.
-        x: which.
+        what: the input in words, for the message.
+        x: the input itself.
 
     Raises:
-        FieldError: in place of the network's own error, which is its cause.
+        FieldError: in place of the network's own error, which is kept as the cause.
     """
     try:
         yield
     except FieldError:
         raise
     except Exception as error:
-        # Flax has errors of its own; this floor does not import it.
+        # Flax has errors of its own, and this folder does not import flax.
         if not isinstance(error, (TypeError, ValueError)) and not type(error).__module__.startswith("flax."):
             raise
         reason = next(iter(str(error).splitlines()), "")
@@ -48,7 +48,7 @@ def check_logits(logits: Any, images: jax.Array) -> None:
     """Refuses logits without an axis of samples: one, or those of its patches, for each image, or each pack of several.
 
     Args:
-        logits: an array, or a tuple of such.
+        logits: an array, or a tuple of arrays.
         images: `[B, ...]`.
 
     Raises:

@@ -1,9 +1,9 @@
-"""D's judgement of a sample: one logit, one for each patch, or those of several scales; their mean is taken here alone.
+"""D's judgement of a sample: one logit, one for each patch, or those of several scales; only this file takes their mean.
 
-D returns an array `[B, ...]`, or a tuple of such, one for each scale. Every place of it is a game of its own: a loss compares
-the logits of one place over the batch, and its values are averaged over the places of a scale, then over the scales: each scale
-counts the same. What needs one number a sample (penalties, the verdict, curves) takes the mean logit; ADA's statistic
-is the mean sign. With one logit a sample, all of this is the function itself.
+D returns an array `[B, ...]`, or a tuple of arrays, one for each scale. Each place is a game of its own: a loss compares
+the logits of one place over the batch, and its values are averaged over the places of a scale, then over the scales, so that
+each scale counts the same. Penalties, the verdict and curves need one number per sample, and take the mean logit; ADA's
+statistic is the mean sign. With one logit per sample, every mean here is the logit itself.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from jaxgan.core.types import Judgement
 
 
 def per_sample(function: Callable[..., jax.Array], *logits: Judgement) -> jax.Array:
-    """Applies a function of logits `[B]` to those of each place, and takes the mean over the places of a sample.
+    """Applies a function of logits `[B]` to the logits of each place, and takes the mean over places, then over scales.
 
     `mean_s mean_p f(l_1[s][:, p], l_2[s][:, p], ..)` for scales s and places p.
 
     Args:
         function: maps arrays `[B]` to `[B]`, such as a player's loss.
-        *logits: of one structure, each an array `[B, ...]` or a tuple of such.
+        *logits: arrays `[B, ...]` or tuples of arrays, all of the same structure.
 
     Returns:
         `[B]`.
@@ -37,12 +37,12 @@ def per_sample(function: Callable[..., jax.Array], *logits: Judgement) -> jax.Ar
 
 
 def mean(logits: Judgement) -> jax.Array:
-    """Returns the mean logit of each sample, `[B]`; a single logit as it is."""
+    """Returns the mean logit of each sample, `[B]`; a single logit is returned unchanged."""
     return per_sample(lambda each: each, logits)
 
 
 def apart(logits: Judgement, k: int, deal: Callable[[jax.Array, int], jax.Array]) -> tuple[Any, ...]:
-    """Deals logits of k interleaved batches, of every scale, into k of the same structure."""
+    """Splits logits of k interleaved batches into k judgements of the same structure, scale by scale."""
     dealt = jax.tree.map(lambda each: tuple(deal(each, k)), logits)
     if not isinstance(logits, (tuple, list)):
         return tuple(dealt)

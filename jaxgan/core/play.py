@@ -1,4 +1,4 @@
-"""The moves of the game: the rules, the random draws of one step, one update of one player, averages."""
+"""Parts of a training step: the arguments as a record, random draws, one update of one player, the averaged generator."""
 
 import math
 import operator
@@ -97,7 +97,7 @@ def _check_parts(game: Game) -> None:
             raise FieldError(name, _kind(getattr(game, name)), "it must be a transformation of Optax, such as optax.adam(1e-3)")
 
 
-# Names of what a step tells besides its terms.
+# Names that a step reports besides those of its terms.
 TOLD = (
     "d_loss", "g_loss", "real_logits", "fake_logits", "d_real", "d_fake", "real_sign", "penalty", "path_length",
     "augment_strength", "d_grad_norm", "g_grad_norm",
@@ -156,7 +156,7 @@ def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[li
     else:
         strength = at(game.augment_strength, shown)
 
-    # One array where both updates have the same z: of two equal draws XLA would not know it, and run G on each.
+    # One array where both updates have the same z: XLA would not see that two draws are equal, and would run G on each.
     keys = keys[: k + 1 - game.share_z]
     zs = [game.latent(jax.random.fold_in(each, 4), (size, game.latent_dim)) for each in keys]
 
@@ -164,7 +164,7 @@ def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[li
         own = jax.tree.map(lambda x: x[part], whole)
         return Draw(zs[i], images[part], jax.tree.map(lambda x: x[part], labels), keys[i], shown, strength, own)
 
-    # G's part is the last: one of its own, or where its loss ignores the real images, D's last.
+    # G's part is the last one: its own, or D's last where G's loss ignores the real images.
     return [draw(i, i) for i in range(k)], draw(parts - 1, k - game.share_z)
 
 
@@ -182,7 +182,7 @@ def images_shown(game: Game, step: jax.Array, size: int) -> jax.Array:
 def update(
     game: Game, loss: LossOf, optimizer: Any, player: t.Player, opponent: t.PyTree, draw: Draw
 ) -> tuple[t.Player, t.Info]:
-    """Moves one player down its loss. The opponent is held fixed: nothing of it changes, statistics included.
+    """Moves one player down its loss. The opponent is held fixed, statistics included.
 
     Args:
         game: the rules.
@@ -224,8 +224,8 @@ def mean_over_microbatches(of: Callable[[Draw], t.PyTree], draw: Draw, n: int) -
     def add(mean: t.PyTree, each: tuple[t.PyTree, ...]) -> tuple[t.PyTree, None]:
         count, *cut = each
 
-        # A running mean, no sum divided at the end: values equal in all microbatches, such as fixed noise among the
-        # statistics, stay equal to the bit.
+        # A running mean rather than a sum divided at the end: values equal in all microbatches, such as fixed noise among
+        # the statistics, stay the same bit for bit.
         def moved(mean: jax.Array, x: jax.Array) -> jax.Array:
             return (mean + (x - mean) / count).astype(x.dtype) if _is_inexact(x) else x
 
@@ -260,7 +260,7 @@ def averaged(game: Game, ema: t.Weights, g: t.Player, draw: Draw) -> t.Weights:
 
 
 def at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
-    """Evaluates a schedule after so many images shown; a number is the same at all times."""
+    """Evaluates a schedule at a number of images shown; a constant is returned as an array."""
     return value(shown) if callable(value) else jnp.asarray(value, float)
 
 
@@ -273,7 +273,7 @@ def one_each(labels: t.Labels | t.Condition | int | None, n: int | None, z: t.La
         z: latents `[N, D]`, or None.
 
     Raises:
-        ValueError: when they do not agree in number.
+        ValueError: when their numbers differ.
     """
     _check_count(n)
     name, count = "labels", None
@@ -294,7 +294,7 @@ def one_each(labels: t.Labels | t.Condition | int | None, n: int | None, z: t.La
 
 
 def _is_condition(labels: t.PyTree) -> bool:
-    """Tells a condition from labels: anything but one class or a series of them."""
+    """Tells a condition from labels: anything but one class or a sequence of classes."""
     if isinstance(labels, (list, tuple)):
         return any(jnp.ndim(each) for each in jax.tree.leaves(labels))
     return isinstance(labels, Mapping) or jnp.ndim(0 if labels is None else labels) > 1
@@ -316,7 +316,7 @@ def _is_inexact(x: jax.Array) -> bool:
 
 
 def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) -> int:
-    """Images of one update, when the batch can be cut that way."""
+    """Returns the number of images of one update; refuses a batch that cannot be cut into such parts."""
     if not isinstance(batch, Mapping):
         raise FieldError("batch", _kind(batch), 'it must be a dict, {"image": [B, ...]}')
     if "image" not in batch:
@@ -340,10 +340,10 @@ def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) 
 
 
 def check_key(key: t.Key) -> None:
-    """Refuses what is no key of random numbers.
+    """Refuses anything but a key of random numbers.
 
     Raises:
-        FieldError: with what makes one.
+        FieldError: saying how to make a key.
     """
     kind = getattr(key, "dtype", None)
     if kind is None or not (jax.dtypes.issubdtype(kind, jax.dtypes.prng_key) or kind == jnp.uint32):
@@ -351,7 +351,7 @@ def check_key(key: t.Key) -> None:
 
 
 def _check_count(n: int | None) -> None:
-    """Refuses a number of samples that is not known when a program is made of it."""
+    """Refuses a number of samples that is not known when the program is compiled."""
     try:
         operator.index(0 if n is None else n)
     except TypeError:
@@ -376,6 +376,6 @@ def check_leading(field: str, tree: t.PyTree, count: int) -> None:
 def _check_at_least(least: int, kind: type[int] | type[float], **values: Any) -> None:
     for name, value in values.items():
         if kind is float and (callable(value) or isinstance(value, jax.Array)):
-            continue  # a schedule, or traced in a sweep: only its user knows
+            continue  # a schedule, or traced in a sweep: its value is not known here
         if not isinstance(value, (int, kind)) or isinstance(value, bool) or not least <= value < math.inf:
             raise FieldError(name, repr(value), f"it must be a finite {kind.__name__}, at least {least}")

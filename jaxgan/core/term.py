@@ -8,7 +8,7 @@ from typing import Any
 class Term:
     """A term that G minimises besides its adversarial loss: `weight * mean f(G(z), batch, key)`.
 
-    A balanced one is also multiplied by `|grad L_adv| / (|grad L_term| + 1e-6)`, at most 1e4, both gradients with respect to
+    A balanced term is also multiplied by `|grad L_adv| / (|grad L_term| + 1e-6)`, at most 1e4, both gradients with respect to
     G's last layer: its pull on that layer is then `weight` times that of the adversarial loss, whatever its own scale.
 
     References:
@@ -26,7 +26,7 @@ class Term:
     balanced: bool = False
     """Balance its gradient against the adversarial one."""
     layer: str = ""
-    """Path of G's last layer among its parameters, with / between, for balancing; by default what its init makes last."""
+    """Path of G's last layer among its parameters, joined by /, for balancing; by default what its init makes last."""
     name: str = ""
     """Its name in `info` and in the rows of metrics; by default its function's."""
 

@@ -45,7 +45,7 @@ def l2(fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
 
 
 def feature_matching(_fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
-    """Feature matching: `sum_layers mean_j (E_x f_j(x) - E_z f_j(G(z)))^2`, f the features of D, means over the batch.
+    """Feature matching: `sum_layers mean_j (E_x f_j(x) - E_z f_j(G(z)))^2`, f the features of D, E the mean over the batch.
 
     Args:
         batch: with `real_features` and `fake_features`, trees of arrays `[B, ...]`.

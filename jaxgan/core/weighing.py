@@ -1,4 +1,4 @@
-"""The terms of G's loss besides the adversarial one: their values, their weights, and the balance of their gradients."""
+"""Terms of G's loss besides the adversarial one: their values, their weights, and the balance of their gradients."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from jaxgan.system.messages import FieldError
 
 _LEAST, _MOST = 1e-6, 1e4  # of the reference implementation of VQGAN
 
-ValueOf = Callable[[t.Images], jax.Array]  # images of G's -> a loss, a scalar
+ValueOf = Callable[[t.Images], jax.Array]  # generated images -> a loss, a scalar
 
 
 def weighed_terms(
@@ -29,7 +29,7 @@ def weighed_terms(
     made_by: Callable[[t.PyTree], t.Images],
     params: t.PyTree,
 ) -> tuple[jax.Array, t.Info]:
-    """The sum of the terms with their weights, and what is told of each.
+    """Computes the weighted sum of the terms, and what is reported of each.
 
     Args:
         game: the rules; it has terms.
@@ -41,7 +41,7 @@ def weighed_terms(
         params: G's parameters.
 
     Returns:
-        A scalar; and each term's mean without its weight under its name, with `NAME_weight` where that is no constant.
+        A scalar; and each term's mean without its weight under its name, with `NAME_weight` where that is not constant.
     """
     total, info = jnp.zeros(()), t.Info()
     for i, term in enumerate(game.terms):
@@ -74,7 +74,7 @@ def _balance(
     adversarial: ValueOf,
     value_of: ValueOf,
 ) -> jax.Array:
-    """The ratio of both losses' gradients at G's last layer, without a gradient of its own."""
+    """Returns the ratio of the norms of both losses' gradients at G's last layer; no gradient flows through it."""
     path = last_layer(game.generator, params, term)
     fake, pull = jax.vjp(lambda layer: made_by(_with(params, path, layer)), _at(params, path))
 
@@ -88,7 +88,7 @@ def last_layer(generator: t.Network, params: t.PyTree, term: Term) -> tuple[str,
     """Returns the path of G's last layer: the one that a term names, or the group of parameters that G's init makes last.
 
     Raises:
-        FieldError: when there is no such path, or the parameters are no dict.
+        FieldError: when there is no such path, or the parameters are not a dict.
     """
     if term.layer:
         path = tuple(term.layer.split("/"))
@@ -101,7 +101,7 @@ def last_layer(generator: t.Network, params: t.PyTree, term: Term) -> tuple[str,
     made: list[t.PyTree] = []
 
     def traced(key: t.Key) -> t.PyTree:
-        made.append(generator.init(key)[0])  # here, for outside of this function the keys are sorted
+        made.append(generator.init(key)[0])  # read here, since outside of this function the keys are sorted
         return made[0]
 
     jax.eval_shape(traced, jax.eval_shape(lambda: jax.random.key(0)))

@@ -1,4 +1,4 @@
-"""Conditions beside the samples of a data set: each batch holds them under `condition`, and networks get them as they are."""
+"""Conditions beside the samples of a data set: each batch holds them under `condition`, and networks get them unchanged."""
 
 import functools
 import hashlib
@@ -15,8 +15,8 @@ from jaxgan.core.units import Facts
 from jaxgan.data.source import check_step, local_rows, placed, rows
 from jaxgan.system.messages import FieldError
 
-SHOWN = 64  # conditions that pictures are drawn of
-_PROBES = 64  # samples whose conditions a fingerprint of a source by number is computed of
+SHOWN = 64  # conditions that pictures are drawn for
+_PROBES = 64  # samples whose conditions make the fingerprint of a source read by number
 
 Read = Callable[[np.ndarray], conditions.Arrays]  # numbers of samples -> their conditions
 
@@ -26,16 +26,16 @@ def with_condition(dataset: Dataset, condition: Any, *, shown: Any = None) -> Da
 
     Args:
         dataset: of a known size, one of this folder's: its order is `source.rows`.
-        condition: an array `[N, ...]`, or dicts of such, in the order of the samples; or a function of numbers `[n]` that
-            returns the like `[n, ...]`.
-        shown: conditions that pictures, and by default samples, are drawn of; the first of the data when None.
+        condition: an array `[N, ...]`, or dicts of arrays, in the order of the samples; or a function of numbers of
+            samples `[n]` that returns their conditions `[n, ...]`.
+        shown: conditions that pictures, and by default samples, are drawn for; the first of the data when None.
 
     Returns:
-        A `Dataset`. Where the samples have classes too, networks get the condition and not the labels; these may be
-        a part of it.
+        A `Dataset`. Where the samples have classes too, networks get the condition and not the labels; the
+        condition may hold the labels.
 
     Raises:
-        FieldError: when it is not for N samples, or of another form than `core/conditions.py` describes.
+        FieldError: when the condition is not for N samples, or of another form than `core/conditions.py` describes.
     """
     if dataset.size is None:
         raise FieldError("condition", f"{dataset.name} is drawn without end", "conditions need samples that can be counted")
@@ -64,7 +64,7 @@ def with_condition(dataset: Dataset, condition: Any, *, shown: Any = None) -> Da
 
 
 def without_condition(dataset: Dataset) -> Dataset:
-    """Returns the data set for networks that are to have no condition."""
+    """Returns the data set without its conditions, for networks that take none."""
 
     def batches(seed: int, batch_size: int, sharding: NamedSharding | None = None) -> Callable[..., Batch]:
         draw = dataset.batches(seed, batch_size, sharding)
@@ -95,7 +95,7 @@ def _batches(
 
 
 def _with_digest(found: Facts, read: Read, size: int, *, everything: bool) -> Facts:
-    """Returns facts whose fingerprint tells other conditions too."""
+    """Returns facts whose fingerprint also depends on the conditions."""
     numbers = np.arange(size) if everything else np.unique(np.linspace(0, size - 1, _PROBES).astype(np.int64))
     seen = hashlib.sha256(str(found.fingerprint).encode())
     for name, array in conditions.flat(conditions.as_arrays(read(numbers))).items():

@@ -1,19 +1,19 @@
-"""Digits with the left half of each as its condition, so that the right half is to be painted."""
+"""Digits with the left half of each as its condition, so that the right half is to be generated."""
 
 import numpy as np
 
 from jaxgan.data.source import Arrays, Source
 from jaxgan.system.messages import FieldError
 
-_TRAIN = 1_400  # the digits after these were written by others
+_TRAIN = 1_400  # other people wrote the digits after these
 SPLITS = ("train", "test")
 
 
 def check(split: str) -> None:
-    """Refuses a split that there is not.
+    """Refuses a split that does not exist.
 
     Raises:
-        FieldError: naming those that there are.
+        FieldError: naming the splits that exist.
     """
     if split not in SPLITS:
         raise FieldError("split", repr(split), f"halves has {', '.join(SPLITS)}")
@@ -22,7 +22,7 @@ def check(split: str) -> None:
 def source(digits: Arrays, class_names: tuple[str, ...], split: str) -> Source:
     """Digits, each with its left half as condition: `[8, 8, 1]` float32 in [-1, 1], the right half 0, grey.
 
-    Pictures of a run are drawn for halves of digits that it has not seen, those of the split `test`.
+    Pictures of a run are drawn for unseen halves, those of the split `test`.
 
     Args:
         digits: all of scikit-learn's, `[1797, 8, 8, 1]` uint8 and labels.

@@ -1,4 +1,4 @@
-"""Image to image: G is a U-Net that is given a picture and z, D judges patches of a picture beside what it was made for."""
+"""Image to image: G is a U-Net of a picture and z, D judges patches of a picture beside its condition."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from jaxgan.nets.layers import Conv, Dense, downsample_mean, leaky_relu, upsampl
 
 
 class Generator(nn.Module):
-    """G of pix2pix: convolutions down to a small map, z added there, and up again beside the maps of the way down.
+    """G of pix2pix: convolutions down to a small map, where z is added, and up again with skip connections from the way down.
 
     References:
         Isola et al. 2017, Image-to-image translation with conditional adversarial networks, section 3.2.1; z here is an
-        input of its own, and not dropout.
+        input, where the paper has dropout.
     """
 
     channels: int = 1
@@ -49,7 +49,7 @@ class Discriminator(nn.Module):
     """
 
     width: int = 32
-    levels: int = 1  # halvings: a patch grows, and there are fewer
+    levels: int = 1  # halvings: with more, patches are larger and fewer
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:

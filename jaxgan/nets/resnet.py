@@ -1,8 +1,8 @@
-"""Residual networks for signals, fields and volumes: one to three axes of space, of any sides, with any channels.
+"""Residual networks for signals, fields and volumes: one to three axes of space, of any sides, with any number of channels.
 
-R3GAN's principles without its pyramid of squares: no statistics of the batch, blocks that start as the identity, linear ends.
-A side halves, rounded up, until it is at most 5; sides that are there already stay. G goes the same way back, and where a side
-was odd the last of its doubled map is cut off: 37 is 5, 10, 19, 37; 24x40 is 3x5, 6x10, 12x20, 24x40.
+R3GAN's principles for sides that need not be powers of two: no statistics of the batch, blocks that start as the identity,
+linear ends. Each side is halved, rounded up, until it is at most 5. G goes through the same sides in reverse; where a side is
+odd, the last place of the doubled map is cut off: 37 is 5, 10, 19, 37; 24x40 is 3x5, 6x10, 12x20, 24x40.
 """
 
 import math
@@ -17,7 +17,7 @@ from jaxgan.nets.r3gan import Linear
 from jaxgan.system.messages import FieldError, not_one_of
 
 Sides = tuple[int, ...]
-LEAST = 5  # a side above is halved
+LEAST = 5  # longer sides are halved
 GROUP = 16  # channels that are normalised together
 NORMS = ("none", "group")
 
@@ -50,7 +50,7 @@ class Conv(nn.Module):
 class GroupNorm(nn.Module):
     """Normalises groups of 16 channels of each sample by itself, `[B, ..., C]`, times a learnt scale for each channel.
 
-    Channels that 16 does not divide are one group.
+    Where 16 does not divide the number of channels, all are one group.
 
     References:
         Wu and He 2018, Group normalization, equation 1.
@@ -76,7 +76,7 @@ class Block(nn.Module):
     """Residual block `[B, ..., C]` to the same: `x + narrow(act(conv(act(widen(x)))))`, act a leaky ReLU after a bias.
 
     R3GAN's block without groups of channels: `widen` and `narrow` see each place by itself, `conv` its neighbours, and
-    `narrow` begins as zero. With `norm` what enters each act is normalised.
+    `narrow` begins as zero. With `norm`, the input of each act is normalised.
 
     References:
         Huang et al. 2024 (R3GAN), section 3; Zhang et al. 2019, Fixup initialization, section 3.
@@ -151,8 +151,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """D: samples `[B, *shape]` to logits `[B]`, G's levels in the opposite order, with means of pairs between.
 
-    At the coarsest sides a learnt map for each channel makes a number of it, and a linear function of those is the logit.
-    Conditional as G is, by projection: as many linear functions as the condition's vector is long, times that vector.
+    At the coarsest sides each channel is reduced to one number, its sum weighted by a learnt map; the logit is a linear
+    function of these. Conditional as G is, by projection: the logit is the scalar product of as many such functions with the
+    condition's vector.
 
     References:
         Huang et al. 2024 (R3GAN), section 3; Miyato and Koyama 2018, cGANs with projection discriminator, equation 3.
@@ -197,7 +198,7 @@ def _width(module: Generator | Discriminator, k: int) -> int:
 
 
 def _changed(module: Generator | Discriminator, x: jax.Array, k: int) -> jax.Array:
-    """To the channels of level k, before a map grows and after it shrinks, where there are fewer places."""
+    """Maps x to the channels of level k, before it is enlarged and after it is reduced: there it has fewer places."""
     width = _width(module, k)
     return x if width == x.shape[-1] else Linear(width, name=f"change_{k}")(x)
 
@@ -210,7 +211,7 @@ def _level(module: Generator | Discriminator, x: jax.Array, k: int, count: int) 
 
 
 def _enlarged(x: jax.Array, sides: Sides) -> jax.Array:
-    """Doubles the sides that are not those asked for yet, and cuts off what is beyond."""
+    """Doubles the sides that differ from those asked for, and cuts off what is beyond."""
     y = full_precision(x)
     for axis, side in enumerate(sides, 1):
         if y.shape[axis] != side:
@@ -227,7 +228,7 @@ def _reduced(x: jax.Array, sides: Sides) -> jax.Array:
 
 
 def _to_patches(x: jax.Array, patch: int) -> jax.Array:
-    """`[B, ..., C]` to `[B, ..., patch^n C]`, of sides rounded up: the last places are repeated."""
+    """Maps `[B, ..., C]` to `[B, ..., patch^n C]`; sides are rounded up by repeating their last places."""
     if patch == 1:
         return x
     sides = x.shape[1:-1]
@@ -241,7 +242,7 @@ def _to_patches(x: jax.Array, patch: int) -> jax.Array:
 
 
 def _from_patches(x: jax.Array, shape: tuple[int, ...], patch: int) -> jax.Array:
-    """The inverse of `_to_patches`, without the places beyond the shape."""
+    """Inverts `_to_patches`, without the places beyond the shape."""
     if patch == 1:
         return x
     counts, axes = x.shape[1:-1], len(shape) - 1

@@ -28,14 +28,14 @@ class Data:
     channels: Annotated[int | None, Within(1, 4)] = None
     """Channels that images are converted to, 1, 3 or 4; the data's own when None."""
     fit: Literal["crop", "letterbox", "squeeze"] = "crop"
-    """How a picture that is no square fits that side: its central square, all of it on black, or all of it distorted."""
+    """Fit of a picture that is not square: its central square, all of it on black, or all of it distorted."""
     dimensions: Annotated[int | None, Within(0, 3)] = None
     """Axes of space of an .npz's samples, without N and channels: 0 vectors, 1 signals, 2 pictures and fields, 3 volumes; by
     their number of axes when None, three being [N, H, W]."""
     value_range: tuple[float, ...] = ()
     """Values that become -1 and 1: LOW HIGH, or such a pair for each channel; found by `measure` when not given."""
     measure: Literal["auto", "minmax", "percentiles", "none"] = "auto"
-    """How the range is found: auto (bytes 0 to 255, floats within [0, 1] or [-1, 1] that, vectors none, others minmax), the
+    """Rule that finds the range: auto (bytes 0 to 255, floats within [0, 1] or [-1, 1] that, vectors none, others minmax), the
     least and largest value of each channel, 0.1 and 99.9 % of each, or none: numbers as they are."""
     unit: str = ""
     """Unit of the values as people write it, K or m/s; it stands on the axes and bars of pictures."""

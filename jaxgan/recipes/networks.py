@@ -266,7 +266,7 @@ class StyleGAN2:
     channel_max: Annotated[int, Within(1, 16_384)] = 512
     """Most channels of a resolution."""
     architecture: Literal["skip", "resnet", "orig"] = "skip"
-    """How resolutions are joined."""
+    """Form in which resolutions are joined."""
     style_mixing: Annotated[float, Within(0, 1)] = 0.0
     """Probability with which a batch is made of two styles each."""
     clamp: Annotated[float | None, Within(1e-6, 1e9)] = None
@@ -311,7 +311,7 @@ class StyleGAN2Discriminator:
     channel_max: Annotated[int, Within(1, 16_384)] = 512
     """Most channels of a resolution."""
     architecture: Literal["resnet", "orig", "skip"] = "resnet"
-    """How resolutions are joined."""
+    """Form in which resolutions are joined."""
     group: Annotated[int, Within(0, 1_048_576)] = 4
     """Images whose deviation D sees together; 0 for the whole batch."""
     group_features: Annotated[int, Within(0, 16_384)] = 1

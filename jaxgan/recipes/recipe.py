@@ -83,7 +83,7 @@ class Recipe:
     pack: Annotated[int, Within(1, 64)] = 1
     """Samples that D judges together (PacGAN)."""
     augment: Any = ""
-    """What images pass through on their way to D: color, translation, cutout with commas between (DiffAugment), ada:PIPE, or a
+    """Augmentation of all images that D sees: color, translation, cutout with commas between (DiffAugment), ada:PIPE, or a
     function of your own: (key, images, strength) -> images."""
     augment_strength: Annotated[float, Within(0, 1)] = 1.0
     """Probability with which each of them acts on an image."""
@@ -100,8 +100,8 @@ class Recipe:
     freeze_d: Annotated[int, Within(0, 10_000)] = 0
     """Keep D's first stages, this many, as they begin: for transfer from another run."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """What activations are computed in; weights, statistics, losses and optimizers are float32 in any case. Of r3gan and
-    stylegan2 bfloat16 is for all resolutions above 4x4, as `bfloat16_levels` is for some."""
+    """Type of the activations; weights, statistics, losses and optimizers are float32 in any case. In r3gan and stylegan2
+    bfloat16 is for all resolutions above 4x4, as `bfloat16_levels` is for some."""
     accumulate: Annotated[int, Within(1, 1_048_576)] = 1
     """Microbatches that an update's batch is cut into, to need the memory of one: their gradients are averaged."""
     remat: bool = False
@@ -121,9 +121,9 @@ class Recipe:
     steps: Steps = 2_000
     """Steps to train for; a finished run given more goes on."""
     steps_per_dispatch: Annotated[int, Within(1, 10_000)] = 1
-    """Steps in one call of the compiled program; more pays where a step is short. On CPU it slows convolutions."""
+    """Steps in one call of the compiled program; more is faster where a step is short. On CPU it slows convolutions."""
     shard: Shard = "none"
-    """What is sharded over the devices instead of replicated: the optimizers' moments and the averaged generator, or the
+    """State that is sharded over the devices instead of replicated: the optimizers' moments and the averaged generator, or the
     parameters too. For networks that leave a device too little memory; it sends more."""
     log_interval: Steps = 50
     """Steps from one line of metrics to the next."""
@@ -139,7 +139,7 @@ class Recipe:
     eval_every: Annotated[int | None, Within(1, 10**12)] = None
     """Images shown from one evaluation to the next; by default 200,000 where eval-metrics or keep-best asks for any."""
     eval_metrics: tuple[Any, ...] = ()
-    """What the averaged generator is measured by while it trains; by default fid (kid with EfficientNet-Lite0) and prdc where
+    """Metrics of the averaged generator while it trains; by default fid (kid with EfficientNet-Lite0) and prdc where
     eval-every is given. Names, or a jaxgan.Metric of your own."""
     eval_features: Any = ""
     """Extractor of their features, as `jaxgan evaluate --features` has it, or a function of your own: images -> [B, F]; by
@@ -149,10 +149,10 @@ class Recipe:
     stop_on: str = ""
     """Verdicts to stop at, with commas between: collapse, diverged, discriminator, converged."""
     on_nan: Literal["stop", "rollback"] = "stop"
-    """What to do when a loss or gradient is not finite: stop, or go back to the last good checkpoint and on from there with
+    """Response to a loss or gradient that is not finite: stop, or go back to the last good checkpoint and on from there with
     smaller learning rates and another seed."""
     rollback_factor: Annotated[float, Within(0, 1)] = 0.5
-    """What the learning rates are multiplied by at each rollback."""
+    """Factor on the learning rates at each rollback."""
     rollbacks: Annotated[int, Within(1, 100)] = 3
     """Rollbacks in a run; the next divergence stops it."""
 

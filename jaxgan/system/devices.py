@@ -1,4 +1,4 @@
-"""Where arrays lie: all devices of all processes stand along one axis, `data`, and an array is whole on each or cut over it."""
+"""Placement of arrays: all devices of all processes are along one axis, `data`; an array is replicated or sharded over it."""
 
 import contextlib
 import math

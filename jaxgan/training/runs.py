@@ -1,4 +1,4 @@
-"""A run directory: the recipe, the checkpoints and the logs of one training. The one door to it."""
+"""A run directory: the recipe, the checkpoints and the logs of one training. All access to it is through this file."""
 
 import contextlib
 import functools
@@ -32,7 +32,7 @@ from jaxgan.weights.portable import SIZES, Sampler, Samples
 log = logging.getLogger("jaxgan")
 T = TypeVar("T")
 
-SHOWN = "conditions.npz"  # conditions that the run's pictures are drawn of
+SHOWN = "conditions.npz"  # conditions that the run's pictures are drawn for
 _OURS = (
     "recipe.json",
     SHOWN,
@@ -48,14 +48,14 @@ _OURS = (
 )
 _HELD: dict[tuple[Path, int, int | None, int], Sampler] = {}  # of `Run.sample`
 _MOST_HELD = 4
-# The option of the command line, and beside it the argument of `jaxgan.train`.
+# The option of the command line, and the argument of `jaxgan.train`.
 _RUN, _CHANGE = "--run; in Python run=", "--change; in Python change=True"
 _ACCEPT, _OVERWRITE = "--accept-code; in Python accept_code=True", "--overwrite; in Python overwrite=True"
 _PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class Run(NamedTuple):
-    """A run directory and what it says of itself."""
+    """A run directory and what its `recipe.json` records."""
 
     path: Path
     recipe: Recipe
@@ -65,7 +65,7 @@ class Run(NamedTuple):
     units: Units | None = None  # of the data's samples; None of a run that recorded none
 
     def __fspath__(self) -> str:
-        """Returns the folder, so that a run stands wherever a path may."""
+        """Returns the folder, so that a run can be given wherever a path can."""
         return str(self.path)
 
     @property
@@ -85,7 +85,7 @@ class Run(NamedTuple):
 
     @property
     def shown(self) -> conditions.Arrays | None:
-        """The conditions that its pictures are drawn of, and samples where no others are given; None where it has none.
+        """The conditions that pictures are drawn for, and samples where no others are given; None where it has none.
 
         Raises:
             FieldError: when their file is damaged.
@@ -154,7 +154,7 @@ class Run(NamedTuple):
     ) -> Samples:
         """Draws from the averaged generator of the latest checkpoint: `run.sample(n=16, seed=0, labels="cat")`.
 
-        The generator is read and compiled once, until there is a newer checkpoint. A notebook shows the result as a picture.
+        The generator is read and compiled once for each checkpoint. A notebook shows the result as a picture.
 
         Args:
             n: number of samples; by default 16, of points 2,500.
@@ -199,7 +199,7 @@ class Loaded(_Pair):
     _sampler: Callable[[], Sampler]
 
     def __repr__(self) -> str:
-        """Counts instead of printing every number."""
+        """Returns counts instead of every number."""
         return f"Loaded({self.gan}, {self.state})"
 
     def sample(
@@ -212,7 +212,7 @@ class Loaded(_Pair):
         truncation: float | None = None,
         condition: Any = None,
     ) -> Samples:
-        """Draws from the averaged generator of this state, of several GANs from the first; as `Run.sample`."""
+        """Draws from the averaged generator of this state, the first of several GANs; arguments as of `Run.sample`."""
         return self._sampler()(n, seed, labels, z, truncation, condition)
 
 
@@ -224,7 +224,7 @@ def _loaded(run: Run, gan: GAN, state: GANState, weights: Weights) -> Loaded:
 
 
 class Wish(NamedTuple):
-    """Wishes of the user about a run that is there already."""
+    """Wishes of the user about a run that exists already."""
 
     overwrite: bool = False  # remove what an earlier training left
     change: bool = False  # go on with another recipe
@@ -235,7 +235,7 @@ class Wish(NamedTuple):
 def counted_from(path: str | Path, recipe: Recipe) -> tuple[int, int]:
     """Returns the step and images from which a run that goes on with this recipe counts, `(0, 0)` for a new one.
 
-    Where a step shows as many images as before, that is as it was; where not, counting starts anew at the latest checkpoint.
+    They stay the same where a step shows as many images as before; otherwise counting starts anew at the latest checkpoint.
     """
     path = files.home_expanded(path).absolute()
     if not record.is_run(path):
@@ -252,13 +252,13 @@ def counted_from(path: str | Path, recipe: Recipe) -> tuple[int, int]:
 def start(
     path: str | Path, experiment: Experiment, wish: Wish | None = None, holding: contextlib.ExitStack | None = None
 ) -> Run:
-    """Makes a run directory, or opens the one there to go on with.
+    """Makes a run directory, or opens an existing one to go on with.
 
     Args:
-        path: the directory; made with its parents when it is not there.
+        path: the directory; made with its parents when it does not exist.
         experiment: what is trained.
-        wish: what to do with a run that is there.
-        holding: takes the run's lock, so that nobody else writes to it until the stack closes.
+        wish: what to do with an existing run.
+        holding: takes the run's lock, so that no other process writes to the run until the stack closes.
 
     Returns:
         The run, its `recipe.json` written unless it is changed on purpose: then `changed` writes it, once the state is there.
@@ -291,7 +291,7 @@ def start(
 
 
 def _check_there(run: Run, wish: Wish, experiment: Experiment) -> bool:
-    """Returns whether there is a run already; refuses what is something else, or a run with another recipe."""
+    """Returns True where a run exists; refuses a folder that is something else, or a run with another recipe."""
     path = run.path
     if path.exists() and not path.is_dir():
         raise FieldError("run", f"{path} is a file", "it must be a folder")
@@ -330,8 +330,8 @@ def join(path: str | Path, experiment: Experiment) -> Run:
     """Returns the run that process 0 started, as each of several processes sees it.
 
     Args:
-        path: as for `start`, and so the others.
-        experiment: the same.
+        path: as for `start`.
+        experiment: as for `start`.
 
     Raises:
         FieldError: when the directory is not that of process 0: it must lie on a file system that all of them share.
@@ -446,7 +446,7 @@ def restore(run: Run, experiment: Experiment, *, step: int | None = None, best: 
 
 
 def _read_best(run: Run, read: Callable[..., T]) -> T:
-    """Reads the best checkpoint; the new one where a training beside found a better and removed it meanwhile."""
+    """Reads the best checkpoint; where a training at the same time has replaced it by a better one, the new one."""
     while True:
         step = best_step(run)
         try:
@@ -465,14 +465,14 @@ def generators(
     averaged: bool = True,
     strict: bool = False,
 ) -> tuple[list[Weights], int]:
-    """Loads the generators of all GANs of a run, of most runs one, reading the checkpoint once.
+    """Loads the generators of all GANs of a run, in most runs one, reading the checkpoint once.
 
     Args:
         run: the run.
         experiment: of the run.
         step: which checkpoint; the latest when None.
-        best: the one that `keep_best` keeps.
-        averaged: the averaged ones rather than those in training.
+        best: take the one that `keep_best` keeps.
+        averaged: load the averaged generators rather than those in training.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
 
     Returns:
@@ -536,10 +536,10 @@ def best_step(run: Run) -> int:
 def history(run: Run, *, until: int | None = None) -> list[dict[str, Any]]:
     """Returns the rows of `metrics.jsonl` up to step `until`.
 
-    A last line that a kill cut short is left out, and so are lines that are no rows: a warning says which.
+    A last line that a kill cut short is left out, and so are lines that are not rows: a warning says which.
 
     Raises:
-        Unreadable: when it is no file.
+        Unreadable: when it is not a file.
     """
     rows, left_out = metrics.read(run.metrics)
     if left_out:
@@ -561,7 +561,7 @@ def forget_after(run: Run, step: int) -> list[dict[str, Any]]:
 def jsonl_writer(run: Run) -> Writer:
     """Returns a writer that appends each row to `metrics.jsonl` as one JSON object.
 
-    Rows that a full disk does not take are kept and written with the next: nothing of a row stands there unless all of it does.
+    Rows that a full disk does not take are kept and written with the next one: a row is written whole or not at all.
     """
     waiting: list[dict[str, Any]] = []
 
@@ -601,7 +601,7 @@ def parameters(state: GANState) -> tuple[int, int]:
 
 
 def _content(run: Run, experiment: Experiment) -> dict[str, Any]:
-    """Returns recipe.json.
+    """Returns the content of recipe.json.
 
     Raises:
         FieldError: when a part or value of the user's has no name at the top level of a file.
@@ -635,7 +635,7 @@ def _content(run: Run, experiment: Experiment) -> dict[str, Any]:
 
 
 def _write_shown(run: Run, experiment: Experiment) -> None:
-    """Keeps the conditions that pictures are drawn of, so that the run can draw without its data."""
+    """Keeps the conditions that pictures are drawn for, so that the run can draw without its data."""
     dataset = experiment.dataset
     if run.shape.condition is not None and dataset is not None and dataset.shown is not None:
         arrays.write_npz(run.path / SHOWN, conditions.named(dataset.shown))
@@ -685,13 +685,13 @@ def _check_same(old: record.Record, new: Run, wish: Wish, data: dict[str, Any]) 
 
 
 def shown(path: Path) -> str:
-    """Returns a path as it is typed from here, where it lies below."""
+    """Returns a path relative to the working directory where it lies below, else unchanged."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _other_environment(old: record.Record, now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Returns the settings of JAX that differ from those recorded, where they are: `{"environment.NAME": (old, new)}`."""
+    """Returns the settings of JAX that differ from the recorded ones: `{"environment.NAME": (old, new)}`."""
     was = old.content.get("environment", {})
     return {f"environment.{name}": (was[name], now[name]) for name in now if name in was and was[name] != now[name]}
 
@@ -709,7 +709,7 @@ def _versions() -> dict[str, str]:
 
 
 def _changed_code(old: dict[str, code.Origin], new: dict[str, Any]) -> list[str]:
-    """Returns the files whose sha256 is another, or that one side has and the other has not."""
+    """Returns the files whose sha256 differs, or that only one side has."""
     sides = {key: origin.sha256 for key, origin in old.items()}, {key: each["sha256"] for key, each in new.items()}
     return [key for key in sorted({*sides[0], *sides[1]}) if sides[0].get(key, "") != sides[1].get(key, "")]
 

@@ -1,4 +1,4 @@
-"""Trains a run: from a recipe, a folder and what else is wished, through the loop, to its end."""
+"""Trains a run to its end: from a recipe, a folder and options, through the loop."""
 
 import contextlib
 import dataclasses
@@ -56,28 +56,28 @@ def train(
         path: the run directory, see `runs.start`; by default `runs/NAME`, or the run that `recipe` names.
         dataset: data given here instead of those of the recipe, see `data.as_dataset`.
         writers: called with each row of metrics, after those of the recipe's file.
-        callbacks: called now and then, after those of the recipe's file.
-        overwrite: start anew.
+        callbacks: called at their intervals, after those of the recipe's file.
+        overwrite: remove what is there, and start anew.
         change: go on with a recipe that differs from the run's, and record what changed at which step.
-        accept_code: go on with code of the user's that has changed.
+        accept_code: go on though the user's code has changed.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
         tensorboard: also write `tensorboard/`.
         code: folder in which a run's own code is looked for first.
         trust_run_code: execute the copy of its code that a run carries.
-        **fields: fields of the recipe that are to be others, as `steps=2_000` or `generator=MLP(width=64)`.
+        **fields: other values for fields of the recipe, such as `steps=2_000` or `generator=MLP(width=64)`.
 
     Returns:
         The run, trained for `recipe.steps` steps.
 
     Raises:
-        ValueError, FileNotFoundError: when something asked for cannot be; nothing is written then.
-        UserCodeError: when code of the user's raises; what was trained is saved.
+        ValueError, FileNotFoundError: when an argument is not allowed, or something is not there; nothing is written then.
+        UserCodeError: when the user's code raises; what was trained is saved.
         CheckpointError: when `strict` and the latest checkpoint is damaged, or none can be read.
         Diverged: when a loss or gradient is not finite, and `on_nan` stops then; the last good checkpoint stays.
         Stopped: on a verdict that the recipe stops on, other than converged; the state is saved.
         Interrupted: after SIGTERM, SIGHUP or Ctrl-C; the state is saved.
-        SaveError: when a checkpoint cannot be written at the end, or three times in turn; those before are intact.
-        Elsewhere: where another process raised one of these.
+        SaveError: when the last checkpoint cannot be written, or three in succession; earlier ones are intact.
+        Elsewhere: when another process raised one of these.
     """
     if not isinstance(recipe, Recipe):
         found = sources.find(recipe, Allowed(None if code is None else Path(code), trust_run_code, accept_code))
@@ -105,7 +105,7 @@ def _with(recipe: Recipe, fields: dict[str, Any]) -> Recipe:
     """Returns a recipe with other values for some of its fields.
 
     Raises:
-        FieldError: for a field that no recipe has, or a value that it may not have.
+        FieldError: for a field that no recipe has, or a value that is not allowed.
     """
     known = [each.name for each in dataclasses.fields(Recipe)]
     for name in fields:
@@ -139,7 +139,7 @@ def _trained(
 
 
 class Hooks(NamedTuple):
-    """Everything that looks at a training besides the program itself."""
+    """Observers of a training: what measures it, and the user's writers and callbacks."""
 
     examiner: monitor.Examiner | None
     writers: list[Writer]
@@ -160,7 +160,7 @@ def _train(
     with saving.opened(run, experiment.abstract, lambda: best) as saver:
         state, start = _started(run, experiment, prepared, init, strict or change)
         if init is not None and not start:
-            saver.save(state, must=True)  # from here on the run needs the weights it began with no more
+            saver.save(state, must=True)  # from here on the run no longer needs the weights it began with
         if change:
             _tell_changes(hosts.on_main_process(lambda: runs.changed(run, experiment, start, wish)), start)
         hosts.on_main_process(lambda: runs.forget_after(run, start))
@@ -207,7 +207,7 @@ def _loop(prepared: loop.Prepared, state: GANState, diary: Diary, saver: saving.
 def _prepared(
     recipe: Recipe, path: str | Path, dataset: Any, wish: runs.Wish, tensorboard: bool
 ) -> tuple[Experiment, loop.Prepared, initial.Found | None]:
-    """Returns everything that may be refused before a run is written."""
+    """Prepares everything that may be refused, before a run is written."""
     if tensorboard and find_spec("tensorboardX") is None:
         raise FieldError("tensorboard", True, "it is not installed: pip install 'jaxgan[tensorboard]'")
     if dataset is not None:
@@ -260,7 +260,7 @@ def _started(
 
 
 def outcome(run: runs.Run, experiment: Experiment) -> list[str]:
-    """Returns mean and standard error of the last figures of a run of several GANs, for each weight of a sweep; [] of one."""
+    """Returns mean and standard error of the last figures of a run of several GANs, for each gamma of a sweep; [] for one."""
     recipe, rows = run.recipe, runs.history(run)
     if not experiment.several or not rows or "members" not in rows[-1]:
         return []

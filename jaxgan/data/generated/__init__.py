@@ -32,11 +32,11 @@ NAMES = tuple(_SETS)
 
 
 def source(name: str, split: str) -> Source:
-    """Returns the set of that name.
+    """Returns the data set of that name.
 
     Args:
         name: one of `NAMES`.
-        split: `train`, or `test` for samples that are not among those.
+        split: `train`, or `test` for samples that `train` does not have.
 
     Raises:
         FieldError: for another split.

@@ -11,8 +11,8 @@ def uniform(name: str, split: str, stream: int, shape: tuple[int, ...]) -> np.nd
 
     Args:
         name: of the data set.
-        split: of it; another split has other numbers.
-        stream: number of a quantity that is drawn, so that each has numbers of its own.
+        split: of the data set; another split has other numbers.
+        stream: one for each quantity that is drawn, so that each has its own random numbers.
         shape: of the result.
 
     Returns:
@@ -27,6 +27,6 @@ def uniform(name: str, split: str, stream: int, shape: tuple[int, ...]) -> np.nd
 
 
 def normal(name: str, split: str, stream: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns standard normal numbers by the method of Box and Muller; arguments as of `uniform`, the stream even."""
+    """Returns standard normal numbers by the Box-Muller method; arguments as of `uniform`, the stream even."""
     radius = np.sqrt(-2.0 * np.log1p(-uniform(name, split, stream, shape)))
     return radius * np.cos(2.0 * np.pi * uniform(name, split, stream + 1, shape))

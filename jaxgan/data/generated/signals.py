@@ -12,7 +12,7 @@ CYCLES = (2.0, 6.0)  # in a signal
 AMPLITUDES = (0.4, 1.2)  # volts
 STEP = 1e-4  # volts, to which values are rounded
 COUNTS = {"train": 8192, "test": 2048}
-_SHARPNESS = 4.0  # of edges, which are soft, so that a few places hold each
+_SHARPNESS = 4.0  # of edges: so soft that each extends over a few places
 
 
 class Parameters(NamedTuple):
@@ -38,7 +38,7 @@ def wave(form: np.ndarray, cycles: np.ndarray, phase: np.ndarray) -> np.ndarray:
     angle = 2.0 * np.pi * (cycles[:, None] * np.arange(LENGTH) / LENGTH + phase[:, None])
     sine, cosine = np.sin(angle), np.cos(angle)
     square = np.tanh(_SHARPNESS * sine) / np.tanh(_SHARPNESS)
-    # The angle that a line would have, of a circle that is not quite closed: a sawtooth whose edge is soft.
+    # sum_k 0.9^k sin(k angle) / k, the series of a sawtooth with its high terms damped: an edge that is soft.
     sawtooth = np.arctan2(0.9 * sine, 1.0 - 0.9 * cosine) / np.arcsin(0.9)
     return np.where(form[:, None] == 0, sine, np.where(form[:, None] == 1, square, sawtooth))
 
@@ -59,10 +59,10 @@ def samples(split: str) -> np.ndarray:
 
 
 def recover(signals: np.ndarray) -> Parameters:
-    """Returns the parameters of the wave nearest to each signal, of a grid of 3 x 65 x 32 forms, cycles and phases.
+    """Returns the parameters of the wave nearest to each signal, among a grid of 3 x 65 x 32 forms, cycles and phases.
 
     Args:
-        signals: `[N, 64, 1]`.
+        signals: `[N, 64, 1]`, volts.
     """
     grid = np.meshgrid(np.arange(3), np.linspace(*CYCLES, 65), np.arange(32) / 32, indexing="ij")
     form, cycles, phase = (each.reshape(-1) for each in grid)

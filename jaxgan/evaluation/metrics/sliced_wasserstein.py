@@ -1,4 +1,4 @@
-"""The sliced Wasserstein distance between real and generated features: by their quantiles along many directions."""
+"""The sliced Wasserstein distance between real and generated features, from their quantiles along many directions."""
 
 import math
 
@@ -18,14 +18,14 @@ def sliced_wasserstein(real: np.ndarray, fake: np.ndarray, *, projections: int =
 
         sqrt(mean_k int_0^1 (F_k(t) - G_k(t))^2 dt)
 
-    The integral is exact, also of sets of different sizes. The distance is in the units of the features, and is at most
-    `1 / sqrt(D)` of the 2-Wasserstein distance. It shrinks as samples are added: compare it with its floor.
+    The integral is exact, also for sets of different sizes. The distance is in the units of the features, and is at most
+    `1 / sqrt(D)` times the 2-Wasserstein distance. It shrinks as samples are added: compare it with its floor.
 
     Args:
         real: `[N, D]`.
         fake: `[M, D]`.
         projections: number of directions.
-        seed: of the directions, 0 to 2^32 - 1; the same for all samples.
+        seed: of the directions, 0 to 2^32 - 1; keep it the same for figures that are compared.
 
     Returns:
         The distance, at least 0.
@@ -54,7 +54,7 @@ def sliced_wasserstein(real: np.ndarray, fake: np.ndarray, *, projections: int =
 
 
 def _pieces(n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The intervals of t in which both quantile functions are constant: the sample of each that holds there, and widths."""
+    """Returns, for each interval of t in which both quantile functions are constant, the sample of each set, and the width."""
     ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)  # times n m, so that equal ones are equal
     return (ends - 1) // m, (ends - 1) // n, np.diff(ends, prepend=0) / (n * m)
 

@@ -1,4 +1,4 @@
-"""Power of waves of each length, of generated signals, fields, pictures or volumes beside real ones."""
+"""Power of waves of each length in signals, fields, pictures or volumes: generated ones compared with real ones."""
 
 import numpy as np
 
@@ -17,10 +17,10 @@ def power(samples: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
     Args:
         samples: `[N, ..., C]` with one to three axes of space.
-        mean: `[..., C]`, subtracted first.
+        mean: `[..., C]`, subtracted from the samples first.
 
     Returns:
-        `[S // 2 + 1]`, from the longest waves to those of two places.
+        `[S // 2 + 1]`, from the longest waves to those of two places, in squared units of the samples.
     """
     axes = tuple(range(1, samples.ndim - 1))
     sides = samples.shape[1:-1]

@@ -1,4 +1,4 @@
-"""Train on synthetic, test on real: the accuracy on real samples of a classifier that saw generated ones only."""
+"""Train on synthetic, test on real: the accuracy on real samples of a classifier that was fitted to generated ones only."""
 
 import numpy as np
 from scipy.optimize import minimize
@@ -16,8 +16,9 @@ def train_on_synthetic(fake: np.ndarray, fake_labels: np.ndarray, real: np.ndarr
 
         min_W,b  mean_i cross-entropy(W x_i + b, label_i) + 1e-3 |W|^2 / 2
 
-    Features are first brought to mean 0 and deviation 1, those of the generated samples. A generator that makes one picture
-    for each class is found out where a metric of quality alone would not, and so is one that ignores its class.
+    All features are first shifted and scaled so that those of the generated samples have mean 0 and deviation 1. A generator
+    that makes one picture for each class scores low here, though a metric of quality alone may not show it; so does one that
+    ignores its class.
 
     Args:
         fake: features of the samples to train on, `[M, D]`.
@@ -26,7 +27,7 @@ def train_on_synthetic(fake: np.ndarray, fake_labels: np.ndarray, real: np.ndarr
         real_labels: `[N]` integers.
 
     Returns:
-        The share of real samples whose class is found, 0 to 1. A class that no generated sample has is never found.
+        The share of real samples that are assigned their class, 0 to 1. A class that no generated sample has is never assigned.
 
     Raises:
         ValueError: when the shapes do not fit, a feature is not finite, or generated samples are of fewer than two classes.
@@ -50,7 +51,7 @@ def train_on_synthetic(fake: np.ndarray, fake_labels: np.ndarray, real: np.ndarr
 
 
 def _fitted(x: np.ndarray, targets: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The minimum by L-BFGS: weights `[D, K]` and bias `[K]`."""
+    """Finds the minimum by L-BFGS: weights `[D, K]` and bias `[K]`."""
     n, size = x.shape
     wanted = np.eye(classes)[targets]
 
@@ -70,7 +71,7 @@ def _fitted(x: np.ndarray, targets: np.ndarray, classes: int) -> tuple[np.ndarra
 
 
 def _tstr(real: Statistics, fake: Statistics, held_out: Statistics | None) -> Scores:
-    # Unseen samples in the place of generated ones are not tested on themselves.
+    # Where unseen samples stand in for generated ones, they are not tested on themselves.
     test = real if held_out is None or fake is held_out else held_out
     fake_features, test_features = fake.features[:KEPT], test.features[:KEPT]
     given = fake_features, fake.labels[: len(fake_features)], test_features, test.labels[: len(test_features)]

@@ -1,4 +1,4 @@
-"""Handwritten digits, by class: the program's first minute.
+"""Handwritten digits, by class: the first example of the README.
 
 Paper: Huang et al. 2024 (R3GAN), relativistic loss with R1 and R2, here with fully connected networks.
 Command: jaxgan train digits

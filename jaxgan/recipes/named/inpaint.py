@@ -1,4 +1,4 @@
-"""Digits painted from a half of themselves: a picture as condition, an L1 term beside the adversarial loss, D of patches.
+"""Digits completed from their left half: a picture as condition, an L1 term beside the adversarial loss, D of patches.
 
 Paper: Isola et al. 2017 (pix2pix), with the relativistic loss and R1 and R2 of Huang et al. 2024 (R3GAN).
 Command: jaxgan train inpaint
