@@ -264,7 +264,7 @@ def taps(module, net, x, *, train):
     @jax.jit
     def run(variables):
         y, new = module.apply(variables, x, train=train, capture_intermediates=True, mutable=mutable)
-        layers = {name: value["__call__"][0] for name, value in new.pop("intermediates").items() if name != "__call__"}
+        layers = {name: value["__call__"][0] for name, value in new.pop("intermediates").items() if isinstance(value, dict)}
         act, index, means = (jax.nn.relu if net == "G" else leaky_relu), 0, {}
         for i in range(5):
             kernel, norm = f"up_{i}" if net == "G" else f"down_{i}" if i < 4 else "logit", f"norm_{i}"

@@ -497,7 +497,7 @@ def test_make_gan_refuses_microbatches_that_are_none_or_do_not_divide():
 
 def test_bfloat16_is_refused_where_it_is_too_coarse_or_said_twice():
     points = Recipe(Data("ring"), PAIRS["mlp"][0], PAIRS["mlp"][1], precision="bfloat16")
-    with pytest.raises(ValueError, match=r"^precision: bfloat16, but the data are points in the plane"):
+    with pytest.raises(ValueError, match=r"^precision: bfloat16, but the data are vectors"):
         build(points, shape=Shape((2,), 0))
     sizes = {"widths": (WIDTH,) * 3, "groups": (1,) * 3, "bfloat16_levels": 1}
     twice = Recipe(Data("none"), R3GAN(**sizes), R3GANDiscriminator(**sizes), precision="bfloat16")

@@ -88,10 +88,10 @@ def test_points_and_arrays_of_one_s_own(tmp_path: Path) -> None:
     small = {"batch_size": 8, "steps": 2, "log_interval": 1, "sample_interval": 2, "checkpoint_interval": 2}
     nets = {"generator": DCGAN(width=4, latent_dim=8), "discriminator": DCGANDiscriminator(width=4)}
     run = train(Recipe(data=Data(f"npz:{tmp_path / 'mine.npz'}"), **nets, **small), tmp_path / "mine")
-    assert run.shape == ((8, 8, 3), 0)
+    assert run.shape == ((8, 8, 3), 0, None)
     mlps = {"generator": MLP(8, 1, latent_dim=2), "discriminator": MLPDiscriminator(8, 1)}
     run = train(Recipe(data=Data("ring"), **mlps, **small, steps_per_dispatch=2), tmp_path / "ring")
-    assert run.shape == ((2,), 0)
+    assert run.shape == ((2,), 0, None)
     assert len(runs.history(run)) == 2
 
 

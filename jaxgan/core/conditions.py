@@ -42,9 +42,11 @@ def as_arrays(condition: Any, count: int | None = None, field: str = ALONE) -> A
             told = ", ".join(f"{name} for {count_of(each)}" for name, each in found.items())
             raise FieldError(field, told, "they must be for one number of samples")
         return found
+    if isinstance(condition, np.ma.MaskedArray):
+        raise FieldError(field, "a masked array", "fill it: a network sees every value")
     try:
         array = np.asarray(condition)
-    except ValueError as error:  # ragged lists
+    except (ValueError, TypeError) as error:  # ragged lists, keys of random numbers
         raise FieldError(field, f"a {type(condition).__name__}", "it must be an array [N, ...], or a dict of such") from error
     if array.dtype.kind not in "fiub" or array.ndim < 1 or not len(array):
         given = f"an array of shape {list(array.shape)} and dtype {array.dtype}"
@@ -106,6 +108,8 @@ def of_names(arrays: Mapping[str, Any]) -> Arrays:
         ValueError: when there is none, or names contradict each other.
     """
     if ALONE in arrays:
+        if both := [path for path in arrays if path.startswith(f"{ALONE}/")]:
+            raise ValueError(f"{ALONE} is an array and holds {', '.join(both)}")
         return arrays[ALONE]
     found: dict[str, Any] = {}
     for path, array in arrays.items():
@@ -117,6 +121,8 @@ def of_names(arrays: Mapping[str, Any]) -> Arrays:
             here = here.setdefault(one, {})
             if not isinstance(here, dict):
                 raise ValueError(f"{path} is an array and holds others")
+        if above[-1] in here:
+            raise ValueError(f"{path} is an array and holds others")
         here[above[-1]] = array
     if not found:
         raise ValueError(f"it holds {', '.join(arrays) or 'nothing'}, but no {ALONE} or {ALONE}/NAME")

@@ -61,6 +61,9 @@ def check_logits(logits: Any, images: jax.Array) -> None:
     if len(counts) != 1 or not all(counts) or images.shape[0] % counts.pop():
         given = ", ".join("no array" if shape is None else str(list(shape)) for shape in shapes) or "nothing"
         raise FieldError("discriminator", f"it gives {given} for images {_shape(images)}", allowed)
+    for each in scales:
+        if not jnp.issubdtype(each.dtype, jnp.floating) or not each.size:
+            raise FieldError("discriminator", f"it gives {each.dtype} {list(each.shape)}", "logits must be floats, and some")
 
 
 def check_term(name: str, values: Any, fake: Any) -> None:

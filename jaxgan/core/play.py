@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 
@@ -75,6 +76,8 @@ def checked(game: Game) -> Game:
     _check_terms(game.terms)
     _check_at_least(1, int, latent_dim=game.latent_dim, disc_steps=game.disc_steps, accumulate=game.accumulate)
     _check_at_least(1, int, penalty_interval=game.penalty_interval, g_penalty_interval=game.g_penalty_interval)
+    if not isinstance(game.counted_from, tuple) or len(game.counted_from) != 2:
+        raise FieldError("counted_from", repr(game.counted_from), "it must be (step, images)")
     step, images = game.counted_from
     _check_at_least(0, int, **{"counted_from[0]": step, "counted_from[1]": images})
     _check_at_least(0, float, gamma=0.0 if game.gamma is None else game.gamma, ema_half_life=game.ema_half_life)
@@ -82,6 +85,7 @@ def checked(game: Game) -> Game:
         _check_at_least(0, float, augment_strength=game.augment_strength)
     if game.penalty is not None and game.gamma is None:
         raise FieldError("gamma", "None", "a penalty needs its weight")
+    _check_functions(game)
     g, d = map(optax.with_extra_args_support, (game.g_optimizer, game.d_optimizer))
     return game._replace(g_optimizer=g, d_optimizer=d)
 
@@ -95,6 +99,16 @@ def _check_parts(game: Game) -> None:
     for name in ("g_optimizer", "d_optimizer"):
         if not all(callable(getattr(getattr(game, name), each, None)) for each in ("init", "update")):
             raise FieldError(name, _kind(getattr(game, name)), "it must be a transformation of Optax, such as optax.adam(1e-3)")
+
+
+def _check_functions(game: Game) -> None:
+    made = {"penalty": "jaxgan.penalties.r1_r2", "augment": "jaxgan.augment.diff_augment()", "latent": "jax.random.normal"}
+    for name, example in made.items():
+        part = getattr(game, name)
+        if part is not None and not callable(part):
+            raise FieldError(name, _kind(part), f"it must be a function, such as {example}")
+    if type(game.share_z) is not bool:
+        raise FieldError("share_z", repr(game.share_z), "it must be True or False")
 
 
 # Names that a step reports besides those of its terms.
@@ -261,7 +275,13 @@ def averaged(game: Game, ema: t.Weights, g: t.Player, draw: Draw) -> t.Weights:
 
 def at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
     """Evaluates a schedule at a number of images shown; a constant is returned as an array."""
-    return value(shown) if callable(value) else jnp.asarray(value, float)
+    if not callable(value):
+        return jnp.asarray(value, float)
+    found = value(shown)
+    if jnp.shape(found) or not isinstance(found, (int, float, np.number, jax.Array)) or jnp.iscomplexobj(found):
+        given = f"an array {list(jnp.shape(found))}" if jnp.shape(found) else _kind(found)
+        raise FieldError("schedule", f"it returns {given}", "it must return one real number for the images shown")
+    return jnp.asarray(found, float)
 
 
 def one_each(labels: t.Labels | t.Condition | int | None, n: int | None, z: t.Latents | None) -> t.PyTree:

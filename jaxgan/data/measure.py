@@ -61,6 +61,8 @@ def as_samples(samples: Any, dimensions: int | None = None, field: str = "images
     Raises:
         FieldError: when they are ragged, no real numbers, not finite, or of another rank.
     """
+    if isinstance(samples, np.ma.MaskedArray):
+        raise FieldError(field, "a masked array", "fill it: a network sees every value")
     try:
         array = np.asarray(samples)
     except ValueError:

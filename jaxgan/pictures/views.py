@@ -91,7 +91,9 @@ def _fields(parts: Sequence[np.ndarray], units: Units | None, columns: int | Non
     scale = max(-(-_TALL // beside.shape[1]), 1)
     placed = grid(beside, columns=columns, scale=scale, padding=_LINE, frame="white")
     words = _labels(low, high, units)
-    room = _BAR + round(max(ImageFont.load_default().getlength(word) for word in words))
+    # Room for a label of most numbers, so that pictures of one run have one size whatever their ends.
+    widest = f"-88888.8 {units.unit if units else ''}"
+    room = _BAR + round(max(ImageFont.load_default().getlength(word) for word in (widest, *words)))
     canvas = Image.new("RGB", (placed.width + room, max(placed.height, 40)), "white")
     canvas.paste(placed, (0, 0))
     bar = _coloured(np.linspace(1, 0, placed.height))[:, None].repeat(12, axis=1)

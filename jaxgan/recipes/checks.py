@@ -11,7 +11,7 @@ from jaxgan.recipes.table import LOSSES, METRICS, PENALTIES, TERMS, unknown
 from jaxgan.system.messages import FieldError
 
 _PARAMS = "__dataclass_params__"
-_MOST_WEIGHT, _MOST_IMAGES = 1e9, 10**12  # of a term
+_MOST_WEIGHT, _MOST_IMAGES = 1e9, 2**31 - 1  # of a term
 
 
 def check(recipe: Recipe) -> Recipe:

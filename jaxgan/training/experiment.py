@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -420,6 +420,7 @@ def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network
             got = f"it maps {_shape(sample.shape)} to {' and '.join(map(_shape, scales)) or 'nothing'}"
             allowed = "it must return one logit for each sample, (4,), those of its patches, (4, ..), or a tuple of such"
             raise FieldError("discriminator", got, allowed)
+        fits.check_logits(judged, cast(jax.Array, sample))  # only shapes and dtypes are used
     logits = jax.ShapeDtypeStruct((4,), jnp.float32)
     for player in ("d", "g") if not isinstance(recipe.loss, str) else ():
         value = _user("loss", functools.partial(jax.eval_shape, getattr(loss, player), logits, logits))

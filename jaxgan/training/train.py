@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,6 +80,10 @@ def train(
         SaveError: when the last checkpoint cannot be written, or three in succession; earlier ones are intact.
         Elsewhere: when another process raised one of these.
     """
+    flags = {"overwrite": overwrite, "change": change, "accept_code": accept_code, "strict": strict, "tensorboard": tensorboard}
+    for name, flag in (flags | {"trust_run_code": trust_run_code}).items():
+        if type(flag) is not bool:
+            raise FieldError(name, repr(flag)[:40], "it must be True or False")
     if not isinstance(recipe, Recipe):
         found = sources.find(recipe, Allowed(None if code is None else Path(code), trust_run_code, accept_code))
         recipe, writers, callbacks = found.recipe, (*found.writers, *writers), (*found.callbacks, *callbacks)
@@ -86,6 +91,8 @@ def train(
     recipe = _with(recipe, fields)
     if path is None:
         raise FieldError("run", None, "a recipe given as a value needs the folder of its run")
+    if not isinstance(path, (str, os.PathLike)):
+        raise FieldError("run", repr(path)[:40], "it must be the path of a folder")
     recipe = recipe if overwrite or change else rollback.replayed(Path(path).expanduser(), recipe)
     _check_hooks(writers, callbacks)
     wish, target, hooks = runs.Wish(overwrite, change, accept_code), path, (writers, callbacks)

@@ -365,7 +365,7 @@ def leaving(made: np.ndarray, about: About) -> np.ndarray:
         about: the generator.
     """
     pictures = len(about.shape) == 3 and about.shape[-1] <= 4
-    dtype, low, high = about.units or (("uint8", (0.0,), (255.0,)) if pictures else (made.dtype.name, (), ()))
+    dtype, low, high = (about.units or (("uint8", (0.0,), (255.0,)) if pictures else (made.dtype.name, (), ())))[:3]
     if (dtype, tuple(low), tuple(high)) == ("uint8", (0.0,), (255.0,)):
         x = np.nan_to_num(made.astype(np.float32), nan=0.0)
         return np.clip(np.rint(x * 127.5 + 127.5), 0, 255).astype(np.uint8)

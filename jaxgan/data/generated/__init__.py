@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxgan.data.array import of_arrays
 from jaxgan.data.generated import fields, signals, table, volumes
 from jaxgan.data.source import Source
 from jaxgan.system.messages import FieldError
@@ -41,6 +40,8 @@ def source(name: str, split: str) -> Source:
     Raises:
         FieldError: for another split.
     """
+    from jaxgan.data.array import of_arrays  # it loads Pillow
+
     if split not in SPLITS:
         raise FieldError("split", repr(split), f"{name} has {', '.join(SPLITS)}")
     found = _drawn(name, split)
