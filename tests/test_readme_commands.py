@@ -1,0 +1,65 @@
+"""Every command of the README runs, in the order in which it stands there, shortened."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgan import cli
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+_, OWN = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+# What makes a command of the README short: small networks, and two steps where it names none.
+SHORT = "--log-interval 1 --sample-interval 2 --checkpoint-interval 2"
+SMALL = {
+    "": "--generator.width 8 --discriminator.width 8",
+    "digits": "--discriminator.width 4",
+    "my.py": "--discriminator.width 8",
+}
+NARROW = "--generator.width 4 --discriminator.width 4"
+ELSEWHERE = {
+    "mnist --init-from runs/fashion_mnist": "digits --run runs/begun --init-from runs/digits"
+}  # data that only a network has
+
+
+def shortened(line: str) -> list[str]:
+    """The words of a command of the README that trains, so that it takes seconds."""
+    for words, others in ELSEWHERE.items():
+        line = line.replace(words, others)
+    name = (re.match(r"train ([\w./]+)", line) or ["", ""])[1]
+    if name.startswith("runs/"):
+        return line.replace("9000", "3").split()
+    small = SMALL.get("" if "--init-from" in line else name, SMALL[""])
+    steps = "" if "--steps" in line else "--steps 2"
+    return f"{line} {small} {steps} {SHORT}".split()
+
+
+def status(words: list[str]) -> object:
+    """The exit status of a command."""
+    try:
+        cli.main(words)
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.py").write_text(OWN)
+    noise = np.random.default_rng(0)
+    for kind in ("cats", "dogs"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for i in range(33):
+            Image.fromarray(noise.integers(0, 256, (40, 36, 3), np.uint8)).save(tmp_path / "photos" / kind / f"{i}.png")
+    shown = re.findall(r"^(?:.*&& )?jaxgan (.*)$", README, re.MULTILINE)
+    assert len(shown) >= 15
+    for line in shown:
+        line = line.partition("#")[0].strip()
+        words = shortened(line) if line.startswith("train") else line.split()
+        assert status(words) == 0, line
+    made = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert made >= {"digits", "hinge", "photos", "few", "my", "dc", "careful", "sweep"}
+    assert {"digits.png", "threes.npz", "way.gif", "digits.jaxgan"} <= {path.name for path in tmp_path.iterdir()}
