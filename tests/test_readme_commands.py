@@ -19,7 +19,6 @@ SMALL = {
     "digits": "--discriminator.width 4",
     "my.py": "--discriminator.width 8",
 }
-NARROW = "--generator.width 4 --discriminator.width 4"
 ELSEWHERE = {
     "mnist --init-from runs/fashion_mnist": "digits --run runs/begun --init-from runs/digits"
 }  # data that only a network has
