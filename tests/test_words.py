@@ -216,8 +216,15 @@ def test_parts_of_a_gan_by_hand_are_checked_when_it_is_made() -> None:
     state = gan.init(jax.random.key(0))
     with pytest.raises(FieldError, match=r"^batch: a .*, but it must be a dict"):
         gan.step(state, jnp.zeros((4, 8, 8, 1)), jax.random.key(0))
-    with pytest.raises(FieldError, match=r"^weights: a Player, but they must be state.ema"):
-        gan.sample(state.g, jax.random.key(0), n=2)
+    for weights in (state.g, state.ema.params, None, "ab"):
+        with pytest.raises(FieldError, match=r"^weights: a \w+, but they must be state.ema"):
+            gan.sample(weights, jax.random.key(0), n=2)
+    for other in (None, state.ema, state.g):
+        with pytest.raises(FieldError, match=r"^state: a \w+, but it must be a GANState: gan.init\(key\)"):
+            gan.step(other, {"image": jnp.zeros((4, 8, 8, 1))}, jax.random.key(0))
+    for name, part in {"penalty": "r1", "latent": 3, "share_z": "no", "counted_from": 3}.items():
+        with pytest.raises(FieldError, match=rf"^{name}: "):
+            jaxgan.make_gan(**parts | {name: part, "gamma": 1.0})
     with pytest.raises(FieldError, match=r"^batch.image: of uint8, but it must be floats in \[-1, 1\]"):
         gan.step(state, {"image": jnp.zeros((4, 8, 8, 1), jnp.uint8)}, jax.random.key(0))
     with pytest.raises(FieldError, match=r"^key: 0, but it must be a key of random numbers: jax.random.key\(0\)$"):

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxgan.core import types as t
 from jaxgan.system.messages import FieldError
 
 
@@ -76,6 +77,46 @@ def check_term(name: str, values: Any, fake: Any) -> None:
         given = f"{values.dtype} {list(values.shape)}" if hasattr(values, "shape") else f"a {type(values).__name__}"
         allowed = f"it must return one real number for each sample, {list(fake.shape[:1])}"
         raise FieldError(f"terms.{name}", f"it returns {given}", allowed)
+
+
+def check_key(key: t.Key) -> None:
+    """Refuses anything but a key of random numbers.
+
+    Raises:
+        FieldError: saying how to make a key.
+    """
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not (jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) or dtype == jnp.uint32):
+        raise FieldError("key", repr(key)[:40], "it must be a key of random numbers: jax.random.key(0)")
+
+
+def check_state(state: Any) -> None:
+    """Refuses what is no state of training.
+
+    Raises:
+        FieldError: with what makes one.
+    """
+    if not isinstance(state, t.GANState):
+        raise FieldError("state", kind(state), "it must be a GANState: gan.init(key), or what a step returned")
+
+
+def weights_of(weights: Any) -> t.Weights:
+    """Returns the weights to draw from: those given, or the averaged generator's of a state.
+
+    Raises:
+        FieldError: when they are anything else.
+    """
+    if isinstance(weights, t.GANState):
+        return weights.ema
+    if isinstance(weights, t.Player) or not isinstance(weights, tuple) or len(weights) != 2:
+        allowed = "they must be state.ema, or jaxgan.Weights(player.params, player.stats)"
+        raise FieldError("weights", kind(weights), allowed)
+    return t.Weights(*weights)
+
+
+def kind(value: Any) -> str:
+    """Returns what a value is, in words: `a str`, `the class Adam`."""
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
 def _shape(x: jax.Array) -> str:

@@ -22,7 +22,7 @@ from jax import lax
 
 from jaxgan.core import fits, logits
 from jaxgan.core import types as t
-from jaxgan.core.play import Draw, Game, averaged, check_key, checked, deal, draws, interleave, one_each, update
+from jaxgan.core.play import Draw, Game, averaged, checked, deal, draws, interleave, one_each, update
 from jaxgan.core.regularise import lazily, smooth_paths, steer, weighed
 from jaxgan.core.weighing import weighed_terms
 from jaxgan.system.messages import FieldError
@@ -123,6 +123,7 @@ def init(game: Game, key: t.Key) -> t.GANState:
 
 def step(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[t.GANState, t.Info]:
     """Alternates: k updates of D with G held fixed, then one of G with D held fixed."""
+    fits.check_state(state)
     d, g = state.d, state.g
     d_draws, g_draw = draws(game, state, batch, key)
     for draw in d_draws:  # not lax.scan: XLA's CPU convolutions lose their fast path inside a loop
@@ -254,15 +255,13 @@ def sample(
     Raises:
         ValueError: when labels, n and z disagree; when a truncation is given, but the generator has no mapping.
     """
-    check_key(key)
+    fits.check_key(key)
     given = one_each(labels, n, z)
     if z is None:
         index = first + jnp.arange(jax.tree.leaves(given)[0].shape[0])
         z = jax.vmap(lambda i: game.latent(jax.random.fold_in(key, i), (game.latent_dim,)))(index)
     generator, noise_key = game.generator, jax.random.fold_in(key, 2**32 - 1)  # z is drawn from those of the indices
-    if isinstance(weights, t.Player):
-        raise FieldError("weights", "a Player", "they must be state.ema, or jaxgan.Weights(player.params, player.stats)")
-    params, stats = weights.ema if isinstance(weights, t.GANState) else weights
+    params, stats = fits.weights_of(weights)
     if truncation is None:
         return generator.apply(params, stats, z, given, noise_key, train=False)[0]
     if generator.map is None or generator.synthesize is None:

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jax import lax
 
+from jaxgan.core import fits
 from jaxgan.core import types as t
 from jaxgan.system.messages import FieldError
 
@@ -93,12 +94,14 @@ def checked(game: Game) -> Game:
 def _check_parts(game: Game) -> None:
     for name in ("generator", "discriminator"):
         if not isinstance(part := getattr(game, name), t.Network):
-            raise FieldError(name, _kind(part), "it must be a jaxgan.Network, as jaxgan.from_linen makes one")
+            raise FieldError(name, fits.kind(part), "it must be a jaxgan.Network, as jaxgan.from_linen makes one")
     if not isinstance(game.loss, t.Loss):
-        raise FieldError("loss", _kind(game.loss), "it must be a jaxgan.Loss, such as jaxgan.losses.hinge")
+        raise FieldError("loss", fits.kind(game.loss), "it must be a jaxgan.Loss, such as jaxgan.losses.hinge")
     for name in ("g_optimizer", "d_optimizer"):
         if not all(callable(getattr(getattr(game, name), each, None)) for each in ("init", "update")):
-            raise FieldError(name, _kind(getattr(game, name)), "it must be a transformation of Optax, such as optax.adam(1e-3)")
+            raise FieldError(
+                name, fits.kind(getattr(game, name)), "it must be a transformation of Optax, such as optax.adam(1e-3)"
+            )
 
 
 def _check_functions(game: Game) -> None:
@@ -106,7 +109,7 @@ def _check_functions(game: Game) -> None:
     for name, example in made.items():
         part = getattr(game, name)
         if part is not None and not callable(part):
-            raise FieldError(name, _kind(part), f"it must be a function, such as {example}")
+            raise FieldError(name, fits.kind(part), f"it must be a function, such as {example}")
     if type(game.share_z) is not bool:
         raise FieldError("share_z", repr(game.share_z), "it must be True or False")
 
@@ -120,11 +123,11 @@ TOLD = (
 
 def _check_terms(terms: Any) -> None:
     if not isinstance(terms, (tuple, list)):
-        raise FieldError("terms", _kind(terms), "they must be a tuple of jaxgan.Term")
+        raise FieldError("terms", fits.kind(terms), "they must be a tuple of jaxgan.Term")
     taken = set(TOLD)
     for term in terms:
         if not isinstance(term, t.Term) or not callable(term.function):
-            kind = _kind(term.function if isinstance(term, t.Term) else term)
+            kind = fits.kind(term.function if isinstance(term, t.Term) else term)
             raise FieldError("terms", kind, "each must be a jaxgan.Term of a function (fake, batch, key) -> [B]")
         name = term.label
         if not name.isidentifier():
@@ -134,10 +137,6 @@ def _check_terms(terms: Any) -> None:
         taken |= {name, f"{name}_weight"}
         _check_at_least(0, float, **{f"terms.{name}.weight": term.weight})
         _check_at_least(0, int, **{f"terms.{name}.starts": term.starts})
-
-
-def _kind(value: Any) -> str:
-    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
 def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[list[Draw], Draw]:
@@ -157,7 +156,7 @@ def draws(game: Game, state: t.GANState, batch: t.Batch, key: t.Key) -> tuple[li
         ValueError: when the batch does not divide into its parts, or a part into microbatches.
     """
     k, parts = game.disc_steps, game.disc_steps + game.loss.relativistic
-    check_key(key)
+    fits.check_key(key)
     size = _part_size(batch, parts, game.accumulate, game.loss.relativistic)
     zeros = None if {"label", "condition"} & set(batch) else jnp.zeros(parts * size, jnp.int32)
     labels = batch.get("condition", batch.get("label", zeros))
@@ -279,7 +278,7 @@ def at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
         return jnp.asarray(value, float)
     found = value(shown)
     if jnp.shape(found) or not isinstance(found, (int, float, np.number, jax.Array)) or jnp.iscomplexobj(found):
-        given = f"an array {list(jnp.shape(found))}" if jnp.shape(found) else _kind(found)
+        given = f"an array {list(jnp.shape(found))}" if jnp.shape(found) else fits.kind(found)
         raise FieldError("schedule", f"it returns {given}", "it must return one real number for the images shown")
     return jnp.asarray(found, float)
 
@@ -338,7 +337,7 @@ def _is_inexact(x: jax.Array) -> bool:
 def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) -> int:
     """Returns the number of images of one update; refuses a batch that cannot be cut into such parts."""
     if not isinstance(batch, Mapping):
-        raise FieldError("batch", _kind(batch), 'it must be a dict, {"image": [B, ...]}')
+        raise FieldError("batch", fits.kind(batch), 'it must be a dict, {"image": [B, ...]}')
     if "image" not in batch:
         held = ", ".join(batch) or "nothing"
         raise FieldError("batch", f"it holds {held}", "it needs image [B, ...], and label [B] where there are classes")
@@ -357,17 +356,6 @@ def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) 
     if count // parts % accumulate:
         raise FieldError("accumulate", accumulate, f"it must divide the {count // parts} images of an update")
     return int(count // parts)
-
-
-def check_key(key: t.Key) -> None:
-    """Refuses anything but a key of random numbers.
-
-    Raises:
-        FieldError: saying how to make a key.
-    """
-    kind = getattr(key, "dtype", None)
-    if kind is None or not (jax.dtypes.issubdtype(kind, jax.dtypes.prng_key) or kind == jnp.uint32):
-        raise FieldError("key", repr(key)[:40], "it must be a key of random numbers: jax.random.key(0)")
 
 
 def _check_count(n: int | None) -> None:
