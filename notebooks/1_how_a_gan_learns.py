@@ -24,8 +24,8 @@
 # 4. alternating updates get there;
 # 5. the latent space is smooth.
 #
-# Here each one is tested on points of a line, where $p$ and $p / (p + p_g)$ are known exactly; three exercises follow. Two
-# minutes on two idle CPU cores.
+# Here each one is tested on points of a line, where $p$ and $p / (p + p_g)$ are known exactly; three exercises follow. A
+# minute on two idle CPU cores.
 # [Open in Colab](https://colab.research.google.com/github/jaxgan/jaxgan/blob/main/notebooks/1_how_a_gan_learns.ipynb).
 
 # %%

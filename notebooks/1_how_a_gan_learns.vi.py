@@ -25,7 +25,7 @@
 # 5. không gian ẩn là trơn.
 #
 # Ở đây ta kiểm tra từng khẳng định với các điểm trên một đường thẳng, nơi $p$ và $p / (p + p_g)$ được biết chính xác. Cuối
-# bài có ba bài tập. Sổ tay chạy khoảng hai phút trên hai nhân CPU rảnh. Mã lệnh giống hệt bản tiếng Anh,
+# bài có ba bài tập. Sổ tay chạy khoảng một phút trên hai nhân CPU rảnh. Mã lệnh giống hệt bản tiếng Anh,
 # `1_how_a_gan_learns`.
 # [Mở trong Colab](https://colab.research.google.com/github/jaxgan/jaxgan/blob/main/notebooks/1_how_a_gan_learns.vi.ipynb).
 
