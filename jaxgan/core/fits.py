@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.core import types as t
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, kind_of
 
 
 @contextlib.contextmanager
@@ -97,7 +97,7 @@ def check_state(state: Any) -> None:
         FieldError: with what makes one.
     """
     if not isinstance(state, t.GANState):
-        raise FieldError("state", kind(state), "it must be a GANState: gan.init(key), or what a step returned")
+        raise FieldError("state", kind_of(state), "it must be a GANState: gan.init(key), or what a step returned")
 
 
 def weights_of(weights: Any) -> t.Weights:
@@ -110,13 +110,8 @@ def weights_of(weights: Any) -> t.Weights:
         return weights.ema
     if isinstance(weights, t.Player) or not isinstance(weights, tuple) or len(weights) != 2:
         allowed = "they must be state.ema, or jaxgan.Weights(player.params, player.stats)"
-        raise FieldError("weights", kind(weights), allowed)
+        raise FieldError("weights", kind_of(weights), allowed)
     return t.Weights(*weights)
-
-
-def kind(value: Any) -> str:
-    """Returns what a value is, in words: `a str`, `the class Adam`."""
-    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
 def _shape(x: jax.Array) -> str:

@@ -13,7 +13,7 @@ from jax import lax
 
 from jaxgan.core import fits
 from jaxgan.core import types as t
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, kind_of
 
 
 class Game(NamedTuple):
@@ -94,13 +94,13 @@ def checked(game: Game) -> Game:
 def _check_parts(game: Game) -> None:
     for name in ("generator", "discriminator"):
         if not isinstance(part := getattr(game, name), t.Network):
-            raise FieldError(name, fits.kind(part), "it must be a jaxgan.Network, as jaxgan.from_linen makes one")
+            raise FieldError(name, kind_of(part), "it must be a jaxgan.Network, as jaxgan.from_linen makes one")
     if not isinstance(game.loss, t.Loss):
-        raise FieldError("loss", fits.kind(game.loss), "it must be a jaxgan.Loss, such as jaxgan.losses.hinge")
+        raise FieldError("loss", kind_of(game.loss), "it must be a jaxgan.Loss, such as jaxgan.losses.hinge")
     for name in ("g_optimizer", "d_optimizer"):
         if not all(callable(getattr(getattr(game, name), each, None)) for each in ("init", "update")):
             raise FieldError(
-                name, fits.kind(getattr(game, name)), "it must be a transformation of Optax, such as optax.adam(1e-3)"
+                name, kind_of(getattr(game, name)), "it must be a transformation of Optax, such as optax.adam(1e-3)"
             )
 
 
@@ -109,7 +109,7 @@ def _check_functions(game: Game) -> None:
     for name, example in made.items():
         part = getattr(game, name)
         if part is not None and not callable(part):
-            raise FieldError(name, fits.kind(part), f"it must be a function, such as {example}")
+            raise FieldError(name, kind_of(part), f"it must be a function, such as {example}")
     if type(game.share_z) is not bool:
         raise FieldError("share_z", repr(game.share_z), "it must be True or False")
 
@@ -123,11 +123,11 @@ TOLD = (
 
 def _check_terms(terms: Any) -> None:
     if not isinstance(terms, (tuple, list)):
-        raise FieldError("terms", fits.kind(terms), "they must be a tuple of jaxgan.Term")
+        raise FieldError("terms", kind_of(terms), "they must be a tuple of jaxgan.Term")
     taken = set(TOLD)
     for term in terms:
         if not isinstance(term, t.Term) or not callable(term.function):
-            kind = fits.kind(term.function if isinstance(term, t.Term) else term)
+            kind = kind_of(term.function if isinstance(term, t.Term) else term)
             raise FieldError("terms", kind, "each must be a jaxgan.Term of a function (fake, batch, key) -> [B]")
         name = term.label
         if not name.isidentifier():
@@ -278,7 +278,7 @@ def at(value: float | t.Schedule, shown: jax.Array) -> jax.Array:
         return jnp.asarray(value, float)
     found = value(shown)
     if jnp.shape(found) or not isinstance(found, (int, float, np.number, jax.Array)) or jnp.iscomplexobj(found):
-        given = f"an array {list(jnp.shape(found))}" if jnp.shape(found) else fits.kind(found)
+        given = f"an array {list(jnp.shape(found))}" if jnp.shape(found) else kind_of(found)
         raise FieldError("schedule", f"it returns {given}", "it must return one real number for the images shown")
     return jnp.asarray(found, float)
 
@@ -337,7 +337,7 @@ def _is_inexact(x: jax.Array) -> bool:
 def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) -> int:
     """Returns the number of images of one update; refuses a batch that cannot be cut into such parts."""
     if not isinstance(batch, Mapping):
-        raise FieldError("batch", fits.kind(batch), 'it must be a dict, {"image": [B, ...]}')
+        raise FieldError("batch", kind_of(batch), 'it must be a dict, {"image": [B, ...]}')
     if "image" not in batch:
         held = ", ".join(batch) or "nothing"
         raise FieldError("batch", f"it holds {held}", "it needs image [B, ...], and label [B] where there are classes")

@@ -9,7 +9,7 @@ from flax.core.scope import LazyRng
 
 from jaxgan.core.types import Key, Network, PyTree
 from jaxgan.nets.nested import check_example
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, kind_of
 
 
 @runtime_checkable
@@ -102,9 +102,8 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
 
 def _check_module(module: Any) -> None:
     if not isinstance(module, nn.Module):
-        kind = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
         made = f"; did you mean {module.__name__}(..)?" if isinstance(module, type) and issubclass(module, nn.Module) else ""
-        raise FieldError("module", kind, f"it must be a module of flax.linen{made}")
+        raise FieldError("module", kind_of(module), f"it must be a module of flax.linen{made}")
 
 
 def _streams(key: Key) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from jaxgan.core.term import Term
 from jaxgan.recipes import code, fields
 from jaxgan.recipes.recipe import COLUMNS, LOOKED_AT, PARTS, Recipe, figures, members, metric_name, stop_words, term_name
 from jaxgan.recipes.table import LOSSES, METRICS, PENALTIES, TERMS, unknown
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, kind_of
 
 _PARAMS = "__dataclass_params__"
 _MOST_WEIGHT, _MOST_IMAGES = 1e9, 2**31 - 1  # of a term
@@ -49,22 +49,22 @@ def _check_part(name: str, value: Any) -> None:
         return  # an optax.GradientTransformation
     if name == "data" and hasattr(value, "__array__"):
         told = "a recipe records its data by name: give a function that returns them, or in Python jaxgan.train(.., dataset=)"
-        raise FieldError(name, _kind(value), told)
+        raise FieldError(name, kind_of(value), told)
     if (library := _of_networks(value)) is not None:
         told = f"a recipe takes a part that makes it: a frozen dataclass whose build(self, shape) returns jaxgan.{library}(..)"
-        raise FieldError(name, _kind(value), told)
+        raise FieldError(name, kind_of(value), told)
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         other = "an optax.GradientTransformation, " if name.endswith("optimizer") else ""
-        raise FieldError(name, _kind(value), f"it must be a frozen dataclass with a method build, {other}or a name")
+        raise FieldError(name, kind_of(value), f"it must be a frozen dataclass with a method build, {other}or a name")
     if not getattr(type(value), _PARAMS).frozen:
-        raise FieldError(name, _kind(value), "it must be frozen: @dataclasses.dataclass(frozen=True)")
+        raise FieldError(name, kind_of(value), "it must be frozen: @dataclasses.dataclass(frozen=True)")
     if not callable(getattr(value, "build", None)):
-        raise FieldError(name, _kind(value), "it has no method build")
+        raise FieldError(name, kind_of(value), "it has no method build")
     _check_annotated(name, type(value))
     if name == "generator":
         length = getattr(value, "latent_dim", None)
         if not isinstance(length, int):
-            raise FieldError(name, _kind(value), "it has no field latent_dim, the length of z")
+            raise FieldError(name, kind_of(value), "it has no field latent_dim, the length of z")
         if length < 1:
             raise FieldError("generator.latent_dim", length, "it must be at least 1")
 
@@ -90,10 +90,6 @@ def _check_annotated(name: str, kind: type) -> None:
                 raise FieldError(f"{name}.{attribute}", repr(value), told)
 
 
-def _kind(value: Any) -> str:
-    return f"a {type(value).__name__}" if not isinstance(value, type) else value.__name__
-
-
 def _check_names(recipe: Recipe) -> None:
     for field, value, names in (("loss", recipe.loss, LOSSES), ("penalty.name", recipe.penalty.name, PENALTIES)):
         if isinstance(value, str) and value not in names and not code.is_reference(value):
@@ -102,12 +98,12 @@ def _check_names(recipe: Recipe) -> None:
         raise FieldError("loss", repr(recipe.loss), "it must be a name or a jaxgan.Loss(d=.., g=..)")
     if not isinstance(recipe.penalty.name, str) and not callable(recipe.penalty.name):
         raise FieldError(
-            "penalty.name", _kind(recipe.penalty.name), "it must be a name or a function (critic, real, fake, key)"
+            "penalty.name", kind_of(recipe.penalty.name), "it must be a name or a function (critic, real, fake, key)"
         )
     if not isinstance(recipe.augment, str) and not callable(recipe.augment):
-        raise FieldError("augment", _kind(recipe.augment), "it must be a name or a function (key, images, strength)")
+        raise FieldError("augment", kind_of(recipe.augment), "it must be a name or a function (key, images, strength)")
     if not isinstance(recipe.eval_features, str) and not callable(recipe.eval_features):
-        raise FieldError("eval_features", _kind(recipe.eval_features), "it must be a name or a function of samples")
+        raise FieldError("eval_features", kind_of(recipe.eval_features), "it must be a name or a function of samples")
     for metric in recipe.eval_metrics:
         _check_metric(metric)
     _check_terms(recipe)
@@ -126,7 +122,7 @@ def _check_terms(recipe: Recipe) -> None:
                 raise unknown("terms", function, TERMS)
         elif isinstance(function, type) or not (callable(function) or callable(getattr(function, "build", None))):
             allowed = "it must be a jaxgan.Term, a name, or a function (fake, batch, key)"
-            raise FieldError("terms", _kind(function), allowed)
+            raise FieldError("terms", kind_of(function), allowed)
         name = term_name(term)
         if {name, f"{name}_weight"} & taken:
             raise FieldError("terms", repr(name), "a row of metrics has a figure of that name; give the term name='..'")
@@ -155,7 +151,7 @@ def _check_metric(metric: Any) -> None:
             raise unknown("eval_metrics", metric, METRICS)
         return
     if not (dataclasses.is_dataclass(metric) and callable(getattr(metric, "function", None))):
-        raise FieldError("eval_metrics", _kind(metric), "it must be a name or a jaxgan.Metric(function, better=..)")
+        raise FieldError("eval_metrics", kind_of(metric), "it must be a name or a jaxgan.Metric(function, better=..)")
     taken = {*COLUMNS, *METRICS, *(figure for row in METRICS.values() for figure in row.figures)}
     for name in (metric_name(metric), *getattr(metric, "figures", ())):
         if name in taken:

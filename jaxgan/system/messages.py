@@ -59,6 +59,11 @@ def nearest_word(word: str, known: Iterable[str]) -> str | None:
     return words[near[0]] if near else None
 
 
+def kind_of(value: Any) -> str:
+    """Returns what a value is, in words: `a str`, `the class Adam`."""
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+
+
 def say(line: str) -> None:
     """Prints a line to stderr; where that is closed, broken or on a full disk, the work goes on without it."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
