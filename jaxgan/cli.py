@@ -423,6 +423,8 @@ def _fail_in_user_code(command: str, error: UserCodeError) -> NoReturn:
     ours = str(Path(__file__).parent)
     kept = [frame for frame in frames.stack if not frame.filename.startswith((ours, "<frozen importlib"))]
     frames.stack = traceback.StackSummary.from_list(kept)
+    if hasattr(error.cause, "__notes__"):  # of JAX, on its own frames
+        frames.__notes__ = [note for note in error.cause.__notes__ if "JAX" not in note] or None
     print("".join(frames.format(chain=False)), end="", file=sys.stderr)
     _fail(command, str(error))
 

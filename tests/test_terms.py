@@ -185,6 +185,10 @@ def test_feature_matching_compares_the_mean_features_of_d() -> None:
     assert found.shape == (2 * PART, 5)
 
 
+def level(fake: jax.Array, _batch: Any, _key: Any) -> jax.Array:
+    return jnp.square(fake).mean(axis=(1, 2, 3))
+
+
 def scalar(fake: jax.Array, _batch: Any, _key: Any) -> jax.Array:
     return fake.mean()
 
@@ -251,14 +255,15 @@ def test_a_recipe_of_a_users_file_with_terms_trains_resumes_and_is_read_back(tmp
     ("asked", "told"),
     [
         (("l3",), "terms: 'l3' is not one of l1, l2, feature_matching"),
-        ((3,), "terms: a int, but it must be a jaxgan.Term, a name, or a function (fake, batch, key)"),
+        ((3,), "terms: an int, but it must be a jaxgan.Term, a name, or a function (fake, batch, key)"),
         ((Term("l1", weight=-2.0),), "terms.l1.weight: -2.0, but it must be from 0 to"),
         ((Term("l1", starts=True),), "terms.l1.starts: True, but it must be an integer"),
         ((Term("l1", name="fid"),), "terms: 'fid', but a row of metrics has a figure of that name"),
         ((Term("l1", name="a b"),), "terms: 'a b', but a term needs a name of letters"),
-        (("l1", "l1"), "terms: 'l1', but a row of metrics has a figure of that name"),
+        (("l1", "l1"), "terms: 'l1', but a term of that name is there already"),
         ((scalar,), "terms.scalar: it returns float32 [], but it must return one real number for each sample, [4]"),
-        ((Term("l1", balanced=True, layer="nowhere"),), "terms.l1.layer: 'nowhere', but G's parameters there are"),
+        (("l1",), "terms: 'l1', but the data have no condition"),
+        ((Term(level, balanced=True, layer="nowhere"),), "terms.level.layer: 'nowhere', but G's parameters there are"),
     ],
 )
 def test_a_recipes_terms_are_refused_in_a_line_before_anything_is_compiled(asked: tuple[Any, ...], told: str) -> None:

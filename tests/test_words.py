@@ -209,18 +209,18 @@ def test_parts_of_a_gan_by_hand_are_checked_when_it_is_made() -> None:
     gan = jaxgan.make_gan(**parts)
     wrong = {"generator": object(), "loss": "hinge", "g_optimizer": optax.adam, "discriminator": jaxgan.Network}
     for name, part in wrong.items():
-        with pytest.raises(FieldError, match=rf"^{name}: (a|the class) \w+, but it must be a "):
+        with pytest.raises(FieldError, match=rf"^{name}: (an?|the class) \w+, but it must be a "):
             jaxgan.make_gan(**parts | {name: part})
     with pytest.raises(FieldError, match=r"^loss: the class Loss, but it must be a jaxgan.Loss"):
         jaxgan.make_gan(**parts | {"loss": jaxgan.Loss})
     state = gan.init(jax.random.key(0))
-    with pytest.raises(FieldError, match=r"^batch: a .*, but it must be a dict"):
+    with pytest.raises(FieldError, match=r"^batch: an? .*, but it must be a dict"):
         gan.step(state, jnp.zeros((4, 8, 8, 1)), jax.random.key(0))
     for weights in (state.g, state.ema.params, None, "ab"):
-        with pytest.raises(FieldError, match=r"^weights: a \w+, but they must be state.ema"):
+        with pytest.raises(FieldError, match=r"^weights: (an? \w+|nothing), but they must be state.ema"):
             gan.sample(weights, jax.random.key(0), n=2)
     for other in (None, state.ema, state.g):
-        with pytest.raises(FieldError, match=r"^state: a \w+, but it must be a GANState: gan.init\(key\)"):
+        with pytest.raises(FieldError, match=r"^state: (an? \w+|nothing), but it must be a GANState: gan.init\(key\)"):
             gan.step(other, {"image": jnp.zeros((4, 8, 8, 1))}, jax.random.key(0))
     for name, part in {"penalty": "r1", "latent": 3, "share_z": "no", "counted_from": 3}.items():
         with pytest.raises(FieldError, match=rf"^{name}: "):
@@ -234,6 +234,57 @@ def test_parts_of_a_gan_by_hand_are_checked_when_it_is_made() -> None:
     with pytest.raises(FieldError, match=r"^n: a \w+, but it must be a whole number, and static under jit"):
         jax.jit(gan.sample)(state.ema, jax.random.key(0), n=2)
     assert gan.sample(state.ema, jax.random.PRNGKey(0), n=2).shape == (2, 8, 8, 1)
+    with pytest.raises(FieldError, match=r"^n: -1, but it must be at least 1$"):
+        gan.sample(state.ema, jax.random.key(0), n=-1)
+    for z in (jnp.zeros((2, 5)), jnp.zeros(3), "ab"):
+        with pytest.raises(FieldError, match=r"^z: an? .*, but it must be latents \[N, 3\]$"):
+            gan.sample(state.ema, jax.random.key(0), z=z)
+
+
+def one_step(parts: dict[str, Any], x: jax.Array) -> None:
+    gan = jaxgan.make_gan(**parts)
+    jax.eval_shape(lambda: gan.step(gan.init(KEY), {"image": x}, KEY))
+
+
+NO_PAIR = r"its apply returns nothing, but it must return \(output, statistics\)"
+NO_NUMBERS = r"it returns nothing, but it must return one real number for each sample, \[B\]"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"generator": {"init": lambda key: None}}, r"^generator: its init returns nothing, but it must return \(parameters, "),
+        ({"generator": {"apply": lambda *a, **o: None}}, f"^generator: {NO_PAIR}"),
+        (
+            {"generator": {"apply": lambda *a, **o: ([0.0], {})}},
+            r"^generator: it gives a list, but the batch holds \[B, 8, 8, 1",
+        ),
+        ({"discriminator": {"apply": lambda *a, **o: None}}, f"^discriminator: {NO_PAIR}"),
+        ({"loss": jaxgan.Loss(d=lambda real, fake: None, g=lambda real, fake: fake)}, rf"^loss\.d: {NO_NUMBERS}"),
+        ({"loss": jaxgan.Loss(d=lambda real, fake: fake, g=lambda real, fake: None)}, rf"^loss\.g: {NO_NUMBERS}"),
+        ({"penalty": lambda critic, real, fake, key: None, "gamma": 1.0}, f"^penalty: {NO_NUMBERS}"),
+        ({"penalty": jaxgan.penalties.r1, "gamma": jnp.ones(3)}, r"^gamma: .*, but it must be a finite float"),
+        (
+            {"augment": lambda key, x, strength: None},
+            r"^augment: it returns nothing for images \[B, 8, 8, 1\], but it must keep",
+        ),
+        ({"terms": (jaxgan.Term(jaxgan.terms.l2, name=3),)}, r"^terms: 3, but a term needs a name of letters"),
+    ],
+)
+def test_functions_that_return_something_else_are_named_when_a_step_is_traced(change: dict[str, Any], told: str) -> None:
+    z, labels, x = jnp.zeros((1, 3)), jnp.zeros(1, jnp.int32), jnp.zeros((4, 8, 8, 1))
+    parts: dict[str, Any] = {
+        "generator": jaxgan.from_linen(jaxgan.nets.mlp.Generator((4,), (8, 8, 1)), z, labels),
+        "discriminator": jaxgan.from_linen(jaxgan.nets.mlp.Discriminator((4,)), x, labels),
+        "loss": jaxgan.losses.hinge,
+        "g_optimizer": optax.sgd(0.1),
+        "d_optimizer": optax.sgd(0.1),
+        "latent_dim": 3,
+    }
+    for name, value in change.items():
+        parts[name] = parts[name]._replace(**value) if isinstance(value, dict) else value
+    with pytest.raises(FieldError, match=told):
+        one_step(parts, x)
 
 
 class Linen(nn.Module):

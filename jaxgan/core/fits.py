@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -35,12 +35,50 @@ def told(player: str, what: str, x: jax.Array) -> Iterator[None]:
         raise FieldError(player, f"given {what} {_shape(x)}, it raised {type(error).__name__}", reason, link=": ") from error
 
 
-def check_images(fake: jax.Array, real: jax.Array) -> None:
+def check_made(player: str, made: Any, by: str = "apply") -> tuple[Any, t.PyTree]:
+    """Returns the pair that a network's `apply` or `init` made: output or parameters, and statistics.
+
+    Raises:
+        FieldError: when it is no such pair.
+    """
+    if not isinstance(made, (tuple, list)) or len(made) != 2:
+        first = "output" if by == "apply" else "parameters"
+        raise FieldError(player, f"its {by} returns {kind_of(made)}", f"it must return ({first}, statistics)")
+    return made[0], made[1]
+
+
+def check_values(name: str, values: Any) -> jax.Array:
+    """Returns the values of a loss or a penalty, of which the mean is taken.
+
+    Raises:
+        FieldError: when they are no array of real numbers.
+    """
+    if not hasattr(values, "dtype") or not jnp.issubdtype(values.dtype, jnp.floating):
+        given = f"{values.dtype} {list(values.shape)}" if hasattr(values, "dtype") else kind_of(values)
+        raise FieldError(name, f"it returns {given}", "it must return one real number for each sample, [B]")
+    return cast(jax.Array, values)
+
+
+def check_augmented(made: Any, x: jax.Array) -> jax.Array:
+    """Returns augmented images, which must have the shape of the images before.
+
+    Raises:
+        FieldError: naming both shapes.
+    """
+    if getattr(made, "shape", None) != x.shape:
+        given = _shape(made) if getattr(made, "shape", ()) else kind_of(made)
+        raise FieldError("augment", f"it returns {given} for images {_shape(x)}", "it must keep their shape")
+    return cast(jax.Array, made)
+
+
+def check_images(fake: Any, real: jax.Array) -> None:
     """Refuses generated images of another shape than the real ones.
 
     Raises:
         FieldError: naming both.
     """
+    if not hasattr(fake, "dtype"):
+        raise FieldError("generator", f"it gives {kind_of(fake)}", f"the batch holds {_shape(real)}")
     if fake.shape[1:] != real.shape[1:]:
         raise FieldError("generator", f"it gives {_shape(fake)}", f"the batch holds {_shape(real)}")
 
@@ -74,9 +112,20 @@ def check_term(name: str, values: Any, fake: Any) -> None:
         FieldError: naming the term and the shape.
     """
     if getattr(values, "shape", None) != fake.shape[:1] or not jnp.issubdtype(values.dtype, jnp.floating):
-        given = f"{values.dtype} {list(values.shape)}" if hasattr(values, "shape") else f"a {type(values).__name__}"
+        given = f"{values.dtype} {list(values.shape)}" if hasattr(values, "shape") else kind_of(values)
         allowed = f"it must return one real number for each sample, {list(fake.shape[:1])}"
         raise FieldError(f"terms.{name}", f"it returns {given}", allowed)
+
+
+def check_latents(z: Any, latent_dim: int) -> None:
+    """Refuses latents of another length than the generator's.
+
+    Raises:
+        FieldError: naming both.
+    """
+    if getattr(z, "ndim", None) != 2 or z.shape[1] != latent_dim:
+        given = f"an array {list(z.shape)}" if hasattr(z, "shape") else kind_of(z)
+        raise FieldError("z", given, f"it must be latents [N, {latent_dim}]")
 
 
 def check_key(key: t.Key) -> None:

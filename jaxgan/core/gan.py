@@ -107,8 +107,8 @@ def make_gan(
 
 def init(game: Game, key: t.Key) -> t.GANState:
     """Draws both players' first weights; the averaged generator starts as a copy of G."""
-    g_params, g_stats = game.generator.init(jax.random.fold_in(key, 0))
-    d_params, d_stats = game.discriminator.init(jax.random.fold_in(key, 1))
+    g_params, g_stats = fits.check_made("generator", game.generator.init(jax.random.fold_in(key, 0)), "init")
+    d_params, d_stats = fits.check_made("discriminator", game.discriminator.init(jax.random.fold_in(key, 1)), "init")
     remembers = {"augment_strength": game.adaptive, "g_penalty": game.g_penalty}
     memory = {name: each.init() for name, each in remembers.items() if each is not None}
     return t.GANState(
@@ -148,7 +148,7 @@ def d_loss(game: Game, params: t.PyTree, d: t.Player, g: t.Player, draw: Draw) -
     fake = lax.stop_gradient(generate(game, g, draw)[0])
     both, stats = discriminate(game, d, interleave(draw.real, fake), draw)
     real_logits, fake_logits = logits.apart(both, 2, deal)
-    value = logits.per_sample(game.loss.d, real_logits, fake_logits).mean()
+    value = logits.of_loss("d", game.loss.d, real_logits, fake_logits).mean()
     info = {"d_loss": value, "real_logits": logits.mean(real_logits).mean(), "fake_logits": logits.mean(fake_logits).mean()}
     info["d_real"] = logits.per_sample(jax.nn.sigmoid, real_logits).mean()  # D(x)
     info["d_fake"] = logits.per_sample(jax.nn.sigmoid, fake_logits).mean()  # D(G(z))
@@ -181,7 +181,7 @@ def g_loss(game: Game, params: t.PyTree, g: t.Player, d: t.Player, draw: Draw) -
     # The real pass augments by draws of its own; XLA removes it where the loss does not use it.
     real_logits, _ = discriminate(game, d, draw.real, draw._replace(key=jax.random.fold_in(draw.key, 5)))
     fake_logits, _ = discriminate(game, d, fake, draw)
-    value = logits.per_sample(game.loss.g, real_logits, fake_logits).mean()
+    value = logits.of_loss("g", game.loss.g, real_logits, fake_logits).mean()
     info = {"g_loss": value}
     if game.terms:
 
@@ -205,8 +205,9 @@ def generate(game: Game, g: t.Player, draw: Draw) -> tuple[t.Images, t.PyTree]:
     """G's images `[B, ...]` of the latents drawn, and its new statistics."""
     with fits.told("generator", "latents", draw.z):
         made = game.generator.apply(g.params, g.stats, draw.z, draw.labels, jax.random.fold_in(draw.key, 0), train=True)
-    fits.check_images(made[0], draw.real)
-    return made
+    fake, stats = fits.check_made("generator", made)
+    fits.check_images(fake, draw.real)
+    return fake, stats
 
 
 def features(game: Game, d: t.Player, real: t.Images, fake: t.Images, draw: Draw) -> dict[str, t.PyTree]:
@@ -216,16 +217,21 @@ def features(game: Game, d: t.Player, real: t.Images, fake: t.Images, draw: Draw
     found = {}
     # Each with the draws of its own pass through D, so that XLA computes the two together.
     for name, x, key in (("real", real, jax.random.fold_in(draw.key, 5)), ("fake", fake, draw.key)):
-        if game.augment is not None:
-            x = game.augment(jax.random.fold_in(key, 1), x, draw.strength)
+        x = augmented(game, x, key, draw)
         found[f"{name}_features"] = of(d.params, d.stats, x, draw.labels, jax.random.fold_in(key, 2), train=True)
     return found
 
 
+def augmented(game: Game, x: t.Images, key: t.Key, draw: Draw) -> t.Images:
+    """Images as D sees them."""
+    if game.augment is None:
+        return x
+    return fits.check_augmented(game.augment(jax.random.fold_in(key, 1), x, draw.strength), x)
+
+
 def discriminate(game: Game, d: t.Player, x: t.Images, draw: Draw) -> tuple[t.Judgement, t.PyTree]:
     """D's logits `[kB]` on k interleaved batches `[kB, ...]`, augmented, and its new statistics."""
-    if game.augment is not None:
-        x = game.augment(jax.random.fold_in(draw.key, 1), x, draw.strength)
+    x = augmented(game, x, draw.key, draw)
     network, k, d_key = game.discriminator, x.shape[0] // draw.z.shape[0], jax.random.fold_in(draw.key, 2)
     repeated = draw.labels if network.depends_on_batch else jax.tree.map(lambda c: jnp.repeat(c, k, axis=0), draw.labels)
     # Apart where a batch is judged as a whole: real and fake have batch statistics of their own.
@@ -233,7 +239,8 @@ def discriminate(game: Game, d: t.Player, x: t.Images, draw: Draw) -> tuple[t.Ju
     found, stats = [], d.stats
     for batch in batches:
         with fits.told("discriminator", "images", batch):
-            y, stats = network.apply(d.params, stats, batch, repeated, d_key, train=True)
+            made = network.apply(d.params, stats, batch, repeated, d_key, train=True)
+        y, stats = fits.check_made("discriminator", made)
         fits.check_logits(y, batch)
         found.append(y)
     return jax.tree.map(interleave, *found) if network.depends_on_batch else found[0], stats
@@ -260,10 +267,11 @@ def sample(
     if z is None:
         index = first + jnp.arange(jax.tree.leaves(given)[0].shape[0])
         z = jax.vmap(lambda i: game.latent(jax.random.fold_in(key, i), (game.latent_dim,)))(index)
+    fits.check_latents(z, game.latent_dim)
     generator, noise_key = game.generator, jax.random.fold_in(key, 2**32 - 1)  # z is drawn from those of the indices
     params, stats = fits.weights_of(weights)
     if truncation is None:
-        return generator.apply(params, stats, z, given, noise_key, train=False)[0]
+        return fits.check_made("generator", generator.apply(params, stats, z, given, noise_key, train=False))[0]
     if generator.map is None or generator.synthesize is None:
         raise FieldError("truncation", truncation, "this generator has no mapping network; truncate z instead")
     w, _ = generator.map(params, stats, z, given, noise_key, train=False, truncation=truncation)

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxgan.core import fits
 from jaxgan.core.types import Judgement
 
 
@@ -34,6 +35,15 @@ def per_sample(function: Callable[..., jax.Array], *logits: Judgement) -> jax.Ar
     scales = [scale if isinstance(scale, (tuple, list)) else (scale,) for scale in logits]
     means = [_over_places(function, *each) for each in zip(*scales, strict=True)]
     return means[0] if len(means) == 1 else jnp.stack(means).mean(axis=0)
+
+
+def of_loss(player: str, function: Callable[..., Any], *logits: Judgement) -> jax.Array:
+    """Applies a player's loss as `per_sample` does.
+
+    Raises:
+        FieldError: naming the loss, when it returns no real numbers.
+    """
+    return per_sample(lambda *each: fits.check_values(f"loss.{player}", function(*each)), *logits)
 
 
 def mean(logits: Judgement) -> jax.Array:

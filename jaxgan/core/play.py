@@ -130,7 +130,7 @@ def _check_terms(terms: Any) -> None:
             kind = kind_of(term.function if isinstance(term, t.Term) else term)
             raise FieldError("terms", kind, "each must be a jaxgan.Term of a function (fake, batch, key) -> [B]")
         name = term.label
-        if not name.isidentifier():
+        if not isinstance(name, str) or not name.isidentifier():
             raise FieldError("terms", repr(name), "a term needs a name of letters, digits and _: Term(.., name='..')")
         if {name, f"{name}_weight"} & taken:
             raise FieldError("terms", repr(name), "something of that name is told already; give the term name='..'")
@@ -302,7 +302,7 @@ def one_each(labels: t.Labels | t.Condition | int | None, n: int | None, z: t.La
         check_leading(name, labels, count)
     elif shape := jnp.shape(0 if labels is None else labels):
         count = shape[0]
-    given = {name: count, "n": n, "z": None if z is None else z.shape[0]}
+    given = {name: count, "n": n, "z": z.shape[0] if getattr(z, "ndim", 0) and z is not None else None}
     counts = {name: count for name, count in given.items() if count is not None}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} for {count}" for name, count in counts.items())
@@ -341,6 +341,8 @@ def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) 
     if "image" not in batch:
         held = ", ".join(batch) or "nothing"
         raise FieldError("batch", f"it holds {held}", "it needs image [B, ...], and label [B] where there are classes")
+    if not jnp.shape(batch["image"]):
+        raise FieldError("batch.image", kind_of(batch["image"]), "it must be an array [B, ...]")
     count = batch["image"].shape[0]
     if not _is_inexact(batch["image"]):
         made = "it must be floats in [-1, 1], of uint8 x / 127.5 - 1"
@@ -361,7 +363,8 @@ def _part_size(batch: t.Batch, parts: int, accumulate: int, relativistic: bool) 
 def _check_count(n: int | None) -> None:
     """Refuses a number of samples that is not known when the program is compiled."""
     try:
-        operator.index(0 if n is None else n)
+        if operator.index(1 if n is None else n) < 1:
+            raise FieldError("n", n, "it must be at least 1")
     except TypeError:
         told = "it must be a whole number, and static under jit: jax.jit(gan.sample, static_argnames='n')"
         raise FieldError("n", f"a {type(n).__name__}", told) from None
@@ -383,7 +386,7 @@ def check_leading(field: str, tree: t.PyTree, count: int) -> None:
 
 def _check_at_least(least: int, kind: type[int] | type[float], **values: Any) -> None:
     for name, value in values.items():
-        if kind is float and (callable(value) or isinstance(value, jax.Array)):
+        if kind is float and (callable(value) or (isinstance(value, jax.Array) and not value.shape)):
             continue  # a schedule, or traced in a sweep: its value is not known here
         if not isinstance(value, (int, kind)) or isinstance(value, bool) or not least <= value < math.inf:
             raise FieldError(name, repr(value), f"it must be a finite {kind.__name__}, at least {least}")

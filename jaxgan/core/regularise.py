@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jax import lax
 
+from jaxgan.core import fits
 from jaxgan.core import types as t
 from jaxgan.core.play import Draw, Game, LossOf, at, update
 
@@ -23,7 +24,8 @@ def weighed(game: Game, critic: t.Critic, fake: t.Images, draw: Draw) -> tuple[j
         Two scalars: gamma times the penalty, and the penalty.
     """
     assert game.penalty is not None
-    unscaled = game.penalty(critic, draw.real, fake, jax.random.fold_in(draw.key, 3)).mean()
+    values = game.penalty(critic, draw.real, fake, jax.random.fold_in(draw.key, 3))
+    unscaled = fits.check_values("penalty", values).mean()
     return at(0.0 if game.gamma is None else game.gamma, draw.shown) * unscaled, unscaled
 
 

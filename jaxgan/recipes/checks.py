@@ -115,6 +115,7 @@ def _check_names(recipe: Recipe) -> None:
 
 def _check_terms(recipe: Recipe) -> None:
     taken = {*COLUMNS, *METRICS, *figures(recipe)}
+    names: set[str] = set()
     for term in recipe.terms:
         function = getattr(term, "function", None) if isinstance(term, Term) else term
         if isinstance(function, str):
@@ -124,15 +125,17 @@ def _check_terms(recipe: Recipe) -> None:
             allowed = "it must be a jaxgan.Term, a name, or a function (fake, batch, key)"
             raise FieldError("terms", kind_of(function), allowed)
         name = term_name(term)
+        if name in names:
+            raise FieldError("terms", repr(name), "a term of that name is there already; give one of them name='..'")
+        names |= {name, f"{name}_weight"}
         if {name, f"{name}_weight"} & taken:
             raise FieldError("terms", repr(name), "a row of metrics has a figure of that name; give the term name='..'")
-        taken |= {name, f"{name}_weight"}
         if isinstance(term, Term):
             _check_term(term, name)
 
 
 def _check_term(term: Term, name: str) -> None:
-    if not name.isidentifier():
+    if not isinstance(name, str) or not name.isidentifier():
         raise FieldError("terms", repr(name), "a term needs a name of letters, digits and _: Term(.., name='..')")
     weight, number = term.weight, isinstance(term.weight, (int, float)) and not isinstance(term.weight, bool)
     if not callable(weight) and not (number and 0 <= weight <= _MOST_WEIGHT):

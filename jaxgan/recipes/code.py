@@ -97,7 +97,7 @@ def load_module(name: str) -> ModuleType:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise FieldError("recipe", repr(name), "there is no such module", link=": ") from error
+            raise FieldError("recipe", repr(name), "there is no such module, and no file of that name", link=": ") from error
         raise UserCodeError(name, error) from error
     except KeyboardInterrupt:
         raise

@@ -60,8 +60,11 @@ def nearest_word(word: str, known: Iterable[str]) -> str | None:
 
 
 def kind_of(value: Any) -> str:
-    """Returns what a value is, in words: `a str`, `the class Adam`."""
-    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+    """Returns what a value is, in words: `a str`, `an int`, `nothing`, `the class Adam`."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return "nothing" if value is None else f"an {name}" if name[0] in "aeiouAEIO" else f"a {name}"
 
 
 def say(line: str) -> None:

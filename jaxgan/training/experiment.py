@@ -14,6 +14,7 @@ from jaxgan import data
 from jaxgan.core import ada, conditions, fits, penalties, schedules, sweep, weighing
 from jaxgan.core.augment import diff_augment
 from jaxgan.core.gan import make_gan
+from jaxgan.core.terms import l1, l2
 from jaxgan.core.types import (
     GAN,
     Adaptive,
@@ -262,7 +263,8 @@ def _check_holds(recipe: Recipe, dataset: Dataset) -> None:
     """Refuses batches larger than the data; of one step that takes several, two may hold the same sample."""
     if dataset.size is not None and recipe.batch_size > dataset.size:
         kind = "images" if len(dataset.shape) == 3 else "samples"
-        raise FieldError("batch_size", recipe.batch_size, f"{dataset.name}/{dataset.split} holds {dataset.size} {kind}")
+        allowed = f"{dataset.name}/{dataset.split} holds {dataset.size} {kind}, so it must be at most {dataset.size}"
+        raise FieldError("batch_size", recipe.batch_size, allowed)
 
 
 def metrics_of(asked: Sequence[str | Metric]) -> list[str | Metric]:
@@ -444,6 +446,9 @@ def _check_term(term: Term, g: Network, d: Network, sample: jax.ShapeDtypeStruct
             batch |= {"real_features": of, "fake_features": of}
         return term.function(images, batch, jax.random.key(0))
 
+    if term.function in (l1, l2) and "condition" not in given:
+        told = "the data have no condition, so it would draw each sample to a real one that has nothing to do with it"
+        raise FieldError("terms", repr(term.label), told)
     values = _user(f"terms.{term.label}", lambda: jax.eval_shape(use, sample, given))
     fits.check_term(term.label, values, sample)
     if term.balanced:
