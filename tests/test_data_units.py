@@ -217,12 +217,13 @@ def test_a_sampler_leaves_in_the_units_that_a_run_leaves_in() -> None:
         assert (left == wanted).all(), units
 
 
-def test_vectors_far_from_the_networks_range_are_told_how_to_come_into_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_vectors_far_from_the_networks_range_are_mapped_and_points_keep_their_place() -> None:
     rows = np.random.default_rng(0).normal(100, 5, (40, 3)).astype(np.float32)
-    assert data.from_array(rows).units.low == ()
-    assert "vectors of numbers up to 11" in caplog.text
-    assert "measure='minmax' maps them" in caplog.text
-    caplog.clear()
-    data.from_array(rows, measure="minmax")
-    data.from_array(rows / 100)
-    assert caplog.text == ""
+    far = data.from_array(rows)
+    assert far.units == Units("float32", tuple(rows.min(0).tolist()), tuple(rows.max(0).tolist()))
+    assert np.abs(np.asarray(far.batches(0, 40)(0)["image"])).max() == pytest.approx(1.0)
+    assert data.from_array(rows.astype(np.uint8)).units.dtype == "uint8"
+    for untouched in (data.from_array(rows / 100), data.from_array(rows, measure="none")):
+        assert untouched.units.low == ()
+    with pytest.raises(ValueError, match="channel 1 of the data is constant, 7, but a range"):
+        data.from_array(np.stack([rows[:, 0], np.full(40, 7.0)], axis=1))

@@ -1,6 +1,5 @@
 """The form and the units of a user's arrays: told, or found from the data by a rule that is recorded."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +8,6 @@ import numpy as np
 from jaxgan.core.units import BYTES, Units
 from jaxgan.system.messages import FieldError
 
-_log = logging.getLogger("jaxgan")
 MEASURES = ("auto", "minmax", "percentiles", "none")
 _FAR = 10.0  # from the networks' range of [-1, 1]
 _TAILS = (0.1, 99.9)  # percent
@@ -134,8 +132,8 @@ def measured(samples: np.ndarray, form: Form) -> Units:
 def units_of(dtype: np.dtype, rank: int, span: Span, form: Form) -> Units:
     """Returns the units of samples.
 
-    Bytes of pictures are 0 to 255; vectors are seen as they are; floats within [0, 1] or [-1, 1] have that range; of any
-    other numbers each channel's least and largest value become -1 and 1.
+    Bytes of pictures are 0 to 255; vectors of numbers up to 10 are seen as they are; floats within [0, 1] or [-1, 1] have that
+    range; of any other numbers each channel's least and largest value become -1 and 1.
 
     Args:
         dtype: of the samples.
@@ -152,10 +150,9 @@ def units_of(dtype: np.dtype, rank: int, span: Span, form: Form) -> Units:
     if form.measure == "none":
         return Units(name)
     if form.measure == "auto":
-        if rank == 2:
-            _warn_of_far_vectors(span)
+        if rank == 2 and not _is_far(span):
             return Units(name)
-        if dtype == np.uint8:
+        if dtype == np.uint8 and rank > 2:
             return BYTES
         least, most = float(span.least.min()), float(span.most.max())
         if dtype.kind == "b" or (dtype.kind == "f" and least >= 0.0 and most <= 1.0):
@@ -172,12 +169,9 @@ def units_of(dtype: np.dtype, rank: int, span: Span, form: Form) -> Units:
     return Units(name, tuple(map(float, low)), tuple(map(float, high)))
 
 
-def _warn_of_far_vectors(span: Span) -> None:
-    """Says how to bring vectors into the networks' range, where they are far out of it."""
-    largest = float(np.maximum(np.abs(span.least), np.abs(span.most)).max())
-    if largest > _FAR:
-        mend = "networks learn best within [-1, 1]: measure='minmax' maps them"
-        _log.warning("vectors of numbers up to %.4g are seen as they are; %s", largest, mend)
+def _is_far(span: Span) -> bool:
+    """Tells vectors that networks cannot learn as they are from points near the origin, which keep their place."""
+    return float(np.maximum(np.abs(span.least), np.abs(span.most)).max()) > _FAR
 
 
 def _given(name: str, span: Span, ends: Sequence[float]) -> Units:
