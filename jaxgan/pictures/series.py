@@ -1,4 +1,4 @@
-"""Curves of a run's log as numbers: the panels there are, their lines, and the equilibrium; every drawing of them uses these."""
+"""Curves of a run's log as numbers: which panels there are, their lines, the equilibrium. Every drawing of them uses these."""
 
 import math
 from collections.abc import Mapping, Sequence
