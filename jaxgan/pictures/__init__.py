@@ -7,6 +7,7 @@ from jaxgan.pictures.curves import curves
 from jaxgan.pictures.grids import columns_for, grid, pairs, pictured, strip, tile, titled, to_uint8
 from jaxgan.pictures.moving import animation, frames, progress
 from jaxgan.pictures.points import plane, scatter
+from jaxgan.pictures.series import series
 from jaxgan.pictures.views import are_pictures, view
 from jaxgan.pictures.writing import check_path, write
 
@@ -23,6 +24,7 @@ __all__ = [
     "plane",
     "progress",
     "scatter",
+    "series",
     "strip",
     "tile",
     "titled",

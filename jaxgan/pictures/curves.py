@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jaxgan.pictures.series import Line, Panel, Series, series
 from jaxgan.pictures.writing import STILL, check_path, rendered, write
 
 if TYPE_CHECKING:
@@ -16,28 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.gridspec import SubplotSpec
 
-_TITLES = {
-    "penalty": "penalty, before its weight",
-    "images_per_second": "images per second",
-    "diversity": "diversity, 1 as real",
-    "duplicates": "share of duplicates",
-    "nearest_real": "distance to the nearest real, 1 as real",
-    "reach": "reach, share of regions visited",
-    "overlap": "overlap of D(x) and D(G(z))",
-    "modes": "modes found",
-    "high_quality": "share of high quality",
-    "reverse_kl": "reverse KL over the modes, nats",
-    "fid": "Fréchet distance",
-    "fid_population": "Fréchet distance, population covariance",
-    "kid": "KID",
-    "inception_score": "Inception score",
-    "vendi": "Vendi score",
-    "vendi_within": "Vendi score within a class",
-    "copied": "share nearer to real than 1 % of unseen",
-    "nearest_ratio": "distance to nearest real over unseen's",
-}
-_SHARES = {_TITLES[name] for name in ("duplicates", "reach", "overlap", "high_quality", "copied")}
-_SHARES |= {"precision", "recall", "coverage", "improved precision", "improved recall", "authenticity"}
 _D, _G, _MARK = "#2166ac", "#d6604d", "#404040"
 
 
@@ -64,64 +42,34 @@ def curves(
     from matplotlib.figure import Figure
 
     path = check_path(path, STILL)
-    if not history:
-        raise ValueError("history: no rows, but curves need at least one")
-    time = "images" if any("images" in row for row in history) else "step"
-    rows = [row for row in history if row.get(time) is not None]
-    x = np.array([float(row[time]) for row in rows])
-    names = {name: None for row in rows for name, value in row.items() if isinstance(value, (int, float))}
-    panels: list[tuple[str, dict[str, str], float | None, str]] = [
-        ("losses", {"d_loss": "D", "g_loss": "G"}, equilibrium, "D"),
-        ("D's verdict, a probability", {"d_real": "D(x), real", "d_fake": "D(G(z)), generated"}, 0.5, ""),
-        ("D's logits", {"real_logits": "real", "fake_logits": "generated"}, None, ""),
-        ("gradient norms", {"d_grad_norm": "D", "g_grad_norm": "G"}, None, ""),
-    ]
-    known = {"images", "step", "seconds"}.union(*(lines for _, lines, _, _ in panels))
-    panels = [panel for panel in panels if any(name in names for name in panel[1])]
-    panels += [(_TITLES.get(name, name.replace("_", " ")), {name: ""}, None, "") for name in names if name not in known]
-    moving = [panel for panel in panels if any(_changes(rows, name) for name in panel[1])]
-    note = [_told(rows, panel[1], panel[0]) for panel in panels if panel not in moving]
-    verdicts = sum(1 for row in rows if row.get("verdict")) > 1
-    if not verdicts and (said := next((row["verdict"] for row in rows if row.get("verdict")), "")):
-        note.insert(0, f"verdict: {said}")
-    count = len(moving) + verdicts
+    found = series(history, equilibrium=equilibrium)
+    x, verdicts = found.x, found.verdicts
+    count = len(found.panels) + verdicts
     wide = min(count, 3) or 1
     tall = math.ceil(count / wide)
-    note = [line for line in note if line] or ([] if count else ["nothing was measured"])
+    note = found.note or (() if count else ("nothing was measured",))
     words = textwrap.fill("; ".join(note), 68 * wide) if count else "\n".join(note)
     below = 0.19 * (words.count("\n") + 1) + 0.1 if words else 0.0
     figure = Figure(figsize=(4.2 * wide, 2.9 * tall + below), dpi=100, layout="constrained")
     places = _places(figure, count, wide, tall)
-    for (title, lines, mark, whose), place in zip(moving, places, strict=False):
-        axes = figure.add_subplot(place, title=title, xlabel="images shown" if time == "images" else time)
+    for panel, place in zip(found.panels, places, strict=False):
+        axes = figure.add_subplot(place, title=panel.title, xlabel=_time(found))
         axes.set_xlim(-0.02 * x.max(initial=1.0), 1.02 * x.max(initial=1.0))
-        for (name, label), colour in zip(lines.items(), (_D, _G), strict=False):
-            present = [name in row for row in rows]
-            error = [_number(row.get("standard_error", {}).get(name, 0.0)) for row in rows if name in row]
-            _line(
-                axes, x[present], np.array([_number(row[name]) for row in rows if name in row]), label, colour, np.array(error)
-            )
-        if mark is not None:
-            axes.axhline(mark, color=_MARK, lw=0.9, ls="--", label=f"{whose} at equilibrium, {mark:.3g}".strip())
-        _finish(axes, title)
+        for line, colour in zip(panel.lines, (_D, _G), strict=False):
+            if line.x.size:
+                _line(axes, line, colour)
+        if panel.mark is not None:
+            axes.axhline(panel.mark.value, color=_MARK, lw=0.9, ls="--", label=panel.mark.label)
+        _finish(axes, panel)
     if verdicts:
-        _verdicts(figure.add_subplot(places[-1]), x, rows, time)
+        _verdicts(figure.add_subplot(places[-1]), found)
     if words:
         figure.supxlabel(words, fontsize=8, color=_MARK)
     write(rendered(figure), path)
 
 
-def _changes(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
-    """Returns whether a quantity has more than one value, of those that are there, or stops being finite."""
-    values = [_number(row[name]) for row in rows if name in row]
-    return len(values) > 1 and len(set(map(str, values))) > 1
-
-
-def _told(rows: Sequence[Mapping[str, Any]], lines: Mapping[str, str], title: str) -> str:
-    """Returns a panel in words where each of its quantities has one value."""
-    values = {label: next((row[name] for row in rows if row.get(name) is not None), None) for name, label in lines.items()}
-    told = [f"{label} {value:.3g}".strip() for label, value in values.items() if value is not None]
-    return f"{title}: {', '.join(told)}" if told else ""
+def _time(found: Series) -> str:
+    return "images shown" if found.time == "images" else found.time
 
 
 def _places(figure: "Figure", count: int, wide: int, tall: int) -> list["SubplotSpec"]:
@@ -137,33 +85,31 @@ def _places(figure: "Figure", count: int, wide: int, tall: int) -> list["Subplot
     return found
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else math.nan
-
-
-def _verdicts(axes: "Axes", x: NDArray[Any], rows: Sequence[Mapping[str, Any]], time: str) -> None:
+def _verdicts(axes: "Axes", found: Series) -> None:
     """Returns what was said and when; of several GANs, the more of them the larger."""
-    said = [row.get("members", {}).get("verdict", [row.get("verdict")]) for row in rows]
+    x = found.x
+    said = [row.get("members", {}).get("verdict", [row.get("verdict")]) for row in found.rows]
     words = ["diverged", "mode collapse", "discriminator wins", "still improving", "converged"]
     for i, word in enumerate(words):
         counts = np.array([each.count(word) for each in said])
         there = counts > 0
         axes.scatter(x[there], np.full(there.sum(), i), s=12 + 6 * (counts[there] - 1), color=_G if i < 3 else _D)
-    axes.set(title="verdict", xlabel="images shown" if time == "images" else time, yticks=range(len(words)))
+    axes.set(title="verdict", xlabel=_time(found), yticks=range(len(words)))
     axes.set_yticklabels([word.replace(" ", "\n") for word in words], fontsize=8)
     axes.set(ylim=(-0.6, len(words) - 0.4), xlim=(-0.02 * x.max(initial=1.0), 1.02 * x.max(initial=1.0)))
-    _finish(axes, "verdict")
+    _finish(axes)
 
 
-def _line(axes: "Axes", x: NDArray[Any], y: NDArray[Any], label: str, colour: str, error: NDArray[Any]) -> None:
+def _line(axes: "Axes", line: Line, colour: str) -> None:
     """One curve: faint as it was and bold as its running mean, where there are many points; dots where there are few.
 
     Its standard error, where it is the mean of several, is a band around it.
     """
+    _, label, x, y, error = line
     there = np.isfinite(y)
     if not there.all():
         axes.axvline(x[~there][0], color=colour, lw=1.2, ls=":", label=f"{label} not finite".strip())
-    x, y, error = x[there], y[there], np.nan_to_num(error[there])
+    x, y, error = x[there], y[there], error[there]
     if error.any():
         axes.fill_between(x, y - error, y + error, color=colour, alpha=0.2, lw=0)
     window = len(y) // 40
@@ -175,18 +121,16 @@ def _line(axes: "Axes", x: NDArray[Any], y: NDArray[Any], label: str, colour: st
         axes.plot(x[window - 1 :], mean, color=colour, label=label, lw=1.5)
 
 
-def _finish(axes: "Axes", title: str) -> None:
+def _finish(axes: "Axes", panel: Panel | None = None) -> None:
     from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.grid(alpha=0.25, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    if "probability" in title:
-        axes.set_ylim(0, 1)
-    elif title in _SHARES:
-        axes.set_ylim(-0.03, 1.03)
-    elif title == "gradient norms" and axes.dataLim.minposy <= axes.dataLim.y0:
+    if panel is not None and panel.limits is not None:
+        axes.set_ylim(*panel.limits)
+    elif panel is not None and panel.logarithmic:
         axes.set_yscale("log")
         decades = math.log10(axes.dataLim.y1 / axes.dataLim.minposy) if axes.dataLim.minposy > 0 else 9.0
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,), numticks=9))
