@@ -92,3 +92,12 @@ def test_relativistic_losses_ignore_a_shift_of_all_logits():
     real, fake = jax.random.normal(jax.random.key(0), (2, 16))
     for loss in (losses.relativistic, losses.relativistic_average, losses.wasserstein):
         np.testing.assert_allclose(loss.d(real + 3.0, fake + 3.0), loss.d(real, fake), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_logit_of_its_own_at_equilibrium_has_d_where_the_loss_is_of_single_logits(name):
+    """D's best constant where samples cannot be told apart; none where the loss does not change with a constant."""
+    loss = ALL[name]
+    slopes = {c: float(jax.grad(lambda c: loss.d(c[None], c[None]).sum())(jnp.float32(c))) for c in (-0.4, 0.0, 0.5, 0.9)}
+    flat = [c for c, slope in slopes.items() if abs(slope) < 1e-6]
+    assert flat == ([loss.logit] if loss.logit is not None else list(slopes))

@@ -10,7 +10,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from jaxgan import pictures
-from jaxgan.pictures import moving
+from jaxgan.core import losses
+from jaxgan.pictures import moving, series
 
 
 @pytest.fixture(scope="module")
@@ -281,6 +282,19 @@ def test_curves_marks_the_equilibrium_it_is_given(tmp_path):
         pictures.curves(rows, tmp_path / f"{i}.png", equilibrium=equilibrium)
         drawn.append((tmp_path / f"{i}.png").read_bytes())
     assert len(set(drawn)) == 3
+
+
+def test_an_equilibrium_is_drawn_only_where_the_loss_has_one():
+    rows = [
+        {"images": i, "d_loss": 0.6, "d_real": 0.5 + i, "d_fake": 0.5, "real_logits": i, "fake_logits": 0.0} for i in (0, 1)
+    ]
+    for loss, told in (
+        (losses.non_saturating, {"D's verdict, a probability": 0.5, "D's logits": 0.0}),
+        (losses.least_squares, {"D's verdict, a probability": 1 / (1 + math.exp(-0.5)), "D's logits": 0.5}),
+        (losses.relativistic, {"sigmoid of D's logits": None, "D's logits": None}),
+    ):
+        panels = series.series(rows, equilibrium=loss.equilibrium, logit=loss.logit).panels
+        assert {panel.title: panel.mark and panel.mark.value for panel in panels} == told
 
 
 def test_no_global_state_of_matplotlib_is_touched():

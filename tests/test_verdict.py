@@ -11,12 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxgan import data
 from jaxgan.commands.sample import sample
 from jaxgan.core import losses
+from jaxgan.core.units import to_user
 from jaxgan.evaluation import verdict
-from jaxgan.recipes import Adam, Recipe
-from jaxgan.training import runs
+from jaxgan.evaluation.trend import trend
+from jaxgan.recipes import Adam, Recipe, preset
+from jaxgan.training import monitor, runs
 from jaxgan.training.endings import Stopped
+from jaxgan.training.experiment import build, open_data
 from jaxgan.training.train import train
 
 RNG = np.random.default_rng(0)
@@ -259,3 +263,94 @@ def test_evidence_names_the_unit_of_each_figure() -> None:
     assert "diversity 0.50 times that of real samples, not within 0.2 of 1" in changing
     readme = (Path(verdict.__file__).parent / "README.md").read_text()
     assert all(f"| {word} " in readme for word in ("reach (1)", "diversity (1)", "nearest real (1)", "duplicates (0)"))
+
+
+# --- trends and overfitting -------------------------------------------------------------------------------------------------
+
+
+def test_a_trend_is_the_line_of_least_squares_and_its_error_that_of_the_regression() -> None:
+    y = np.array([1.0, 1.4, 1.1, 1.9, 1.6, 2.2, 1.9, 2.6])
+    found = trend(list(y))
+    slope, start = np.polyfit(np.arange(8), y, 1)
+    assert (found.first, found.last) == pytest.approx((start, start + 7 * slope))
+    residuals = y - start - slope * np.arange(8)
+    assert residuals[1:] @ residuals[:-1] < 0  # so that nothing is added for correlation
+    textbook = 7 * np.sqrt(residuals @ residuals / 6 / np.square(np.arange(8) - 3.5).sum())
+    assert found.error == pytest.approx(textbook)
+    with_gap = trend([*y[:4], math.nan, *y[4:]])
+    assert with_gap == found
+    assert math.isnan(trend([1.0, 2.0, 3.0]).error)
+
+
+def test_the_error_of_a_trend_covers_chance_of_values_that_follow_each_other() -> None:
+    """Of 400 walks without a trend, 5 % or fewer move by more than 3 errors; by the textbook's error it is more than 8 %."""
+    rng, far, naive = np.random.default_rng(0), 0, 0
+    for _ in range(400):
+        noise, y = rng.normal(size=40), np.zeros(40)
+        for i in range(1, 40):
+            y[i] = 0.6 * y[i - 1] + noise[i]
+        found, t = trend(list(y)), np.linspace(-0.5, 0.5, 40)
+        residuals = y - y.mean() - found.change * t
+        far += abs(found.change) > 3.0 * found.error
+        naive += abs(found.change) > 3.0 * np.sqrt(residuals @ residuals / 38 / (t @ t))
+    assert far <= 20
+    assert naive > 32
+
+
+@pytest.mark.parametrize(
+    ("figures", "told"),
+    [
+        ({"d_loss": [1.38, 1.0]}, "D's loss 1.17 -> 1, away from 1.386 at equilibrium"),
+        ({"d_loss": [0.9, 1.38]}, "D's loss 1.16 -> 1.38, towards 1.386 at equilibrium"),
+        ({"overlap": [0.7, 0.2]}, "overlap 0.427 -> 0.2 of the logits"),
+        ({"g_loss": [0.7, 1.2]}, "G's loss 0.973 -> 1.2"),
+    ],
+)
+def test_a_run_whose_losses_or_overlap_move_has_not_converged(figures: dict, told: str) -> None:
+    found = verdict.judge(history(**figures), **LOGISTIC)
+    assert found.word == "still improving"
+    assert any(line.startswith(told) for line in found.evidence), found.evidence
+
+
+def test_noise_without_a_trend_is_steady_and_swings_are_not() -> None:
+    rng = np.random.default_rng(2)
+    rows = [
+        row | {"d_loss": 1.3 + 0.1 * rng.normal(), "overlap": 0.6 + 0.05 * rng.normal(), "g_loss": 0.8 + 0.1 * rng.normal()}
+        for row in history(24)
+    ]
+    assert verdict.judge(rows, **LOGISTIC).word == "converged"
+    swinging = [row | {"diversity": 1.0 + 0.3 * (-1) ** i} for i, row in enumerate(rows)]
+    found = verdict.judge(swinging, **LOGISTIC)
+    assert found.word == "still improving"
+    assert found.evidence[0] == "diversity between 0.7 and 1.3 times that of real samples"
+
+
+def test_a_discriminator_that_takes_unseen_samples_for_generated_ones_overfits() -> None:
+    rng = np.random.default_rng(3)
+    real, fake = rng.normal(2.0, 1.0, 500), rng.normal(-2.0, 1.0, 500)
+    for share in (0.0, 0.5, 1.0):
+        unseen = rng.normal(2.0 - 4.0 * share, 1.0, 400)
+        assert verdict.overfitting(real, unseen, fake) == pytest.approx(share, abs=0.06)  # 3 errors of a difference
+    assert math.isnan(verdict.overfitting(real, real, rng.normal(1.9, 1.0, 500)))  # D hardly tells them apart
+    assert math.isnan(verdict.overfitting(real, np.array([np.inf]), fake))
+    found = verdict.judge(history(overfitting=0.7), **LOGISTIC)
+    assert found.word == "discriminator overfits"
+    assert found.evidence[0].startswith("unseen real samples lie 0.70 of the way from training samples to generated ones")
+    for fine in (0.3, math.nan):
+        assert verdict.judge(history(overfitting=fine), **LOGISTIC).word == "converged"
+    assert verdict.judge(history(overfitting=0.9, reach=0.5), **LOGISTIC).word == "mode collapse"
+
+
+def test_samples_of_the_split_for_tests_are_compared_where_there_is_one() -> None:
+    wanted = dataclasses.replace(preset("table"), batch_size=8)
+    experiment = build(wanted, dataset=open_data(wanted))
+    unseen = monitor._unseen(experiment)
+    assert unseen is not None
+    assert unseen.images.shape == (88, 11)
+    table = data.load("table", split="test", measure="minmax")
+    (rows,) = np.asarray(table.batches(wanted.seed, 88)(0)["image"])
+    ours, theirs = experiment.dataset.units, table.units
+    assert ours != theirs  # measured of other rows: the samples are in the units of training
+    np.testing.assert_allclose(to_user(unseen.images, ours), to_user(rows, theirs), rtol=1e-4, atol=1e-4)
+    digits = preset("digits")
+    assert monitor._unseen(build(digits, dataset=open_data(digits))) is None

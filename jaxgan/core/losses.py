@@ -128,11 +128,13 @@ def _wasserstein_d(real_logits: Logits, fake_logits: Logits) -> jax.Array:
 
 _LARGEST = 100.0  # chosen on runs made to fail and on good ones (tests/verdict_quality.py)
 
-# Equilibria are two terms of log 2, or one of a difference of logits that is 0; the other losses have none.
-minimax = Loss(_cross_entropy_d, _minimax_g, equilibrium=2.0 * math.log(2.0), largest=_LARGEST)
-non_saturating = Loss(_cross_entropy_d, _non_saturating_g, equilibrium=2.0 * math.log(2.0), largest=_LARGEST)
+# Equilibria are two terms of log 2, or one of a difference of logits that is 0; the other losses have none. A logit of its own
+# at equilibrium has D only where the loss is of single logits, not of their differences: 0, half way between the targets 0 and
+# 1, or for the hinge anywhere from -1 to 1.
+minimax = Loss(_cross_entropy_d, _minimax_g, equilibrium=2.0 * math.log(2.0), largest=_LARGEST, logit=0.0)
+non_saturating = Loss(_cross_entropy_d, _non_saturating_g, equilibrium=2.0 * math.log(2.0), largest=_LARGEST, logit=0.0)
 relativistic = Loss(_relativistic_d, _relativistic_g, equilibrium=math.log(2.0), largest=_LARGEST)
 relativistic_average = Loss(_relativistic_average_d, _relativistic_average_g, equilibrium=2.0 * math.log(2.0), largest=_LARGEST)
 hinge = Loss(_hinge_d, _raise_logit_g, largest=_LARGEST)
-least_squares = Loss(_least_squares_d, _least_squares_g, largest=_LARGEST)
+least_squares = Loss(_least_squares_d, _least_squares_g, largest=_LARGEST, logit=0.5)
 wasserstein = Loss(_wasserstein_d, _raise_logit_g)  # the critic's values have no scale

@@ -98,12 +98,14 @@ class Network(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """An objective: a loss for each player, and two facts about D's that judge a training run."""
+    """An objective: a loss for each player, and what is known of D's, by which a training run is judged."""
 
     d: LossFunction
     g: LossFunction
     equilibrium: float | None = None  # D's loss where p_g = p_data and D cannot tell them apart; None: not known
     largest: float | None = None  # a loss above this in absolute value counts as diverged; None: losses have no scale
+    # D's logit there; None: not known, or none, as where a constant added to D changes nothing (relativistic losses).
+    logit: float | None = None
 
     @property
     def relativistic(self) -> bool:

@@ -90,6 +90,32 @@ def overlap(real_logits: np.ndarray, fake_logits: np.ndarray, *, bins: int = 20)
     return float(np.minimum(*shares).sum())
 
 
+def overfitting(real_logits: np.ndarray, unseen_logits: np.ndarray, fake_logits: np.ndarray) -> float:
+    r"""Computes how far D takes unseen real samples for generated ones.
+
+    $$r_v = \frac{E\, D(x_{train}) - E\, D(x_{unseen})}{E\, D(x_{train}) - E\, D(G(z))}$$
+
+    Args:
+        real_logits: D's logits of training samples, `[n]`.
+        unseen_logits: D's logits of real samples that it was not trained on, `[m]`.
+        fake_logits: D's logits of generated samples, `[k]`.
+
+    Returns:
+        About 0 where D treats unseen samples as training samples, 1 where it treats them as generated ones: then it knows its
+        training samples by heart. NaN where D tells training samples from generated ones by less than six standard errors,
+        so that the quotient would be noise, and where a logit is not finite.
+
+    References:
+        Karras et al. 2020, Training generative adversarial networks with limited data (StyleGAN2-ADA), equation 1.
+    """
+    real, unseen, fake = (np.asarray(x, np.float64) for x in (real_logits, unseen_logits, fake_logits))
+    if not all(np.isfinite(x).all() for x in (real, unseen, fake)):
+        return float("nan")
+    apart = real.mean() - fake.mean()
+    error = np.sqrt(real.var() / len(real) + fake.var() / len(fake))
+    return float((real.mean() - unseen.mean()) / apart) if apart > 6.0 * error else float("nan")
+
+
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Returns the Euclidean distances of all pairs, `[len(a), len(b)]`."""
     origin = a.mean(axis=0)  # the nearer to zero, the less cancels in x^2 + y^2 - 2 x y

@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jaxgan.evaluation.metric import Better, Shown
-from jaxgan.evaluation.resemblance import FEWEST, SAMPLES, Figures, figures, overlap
+from jaxgan.evaluation.resemblance import FEWEST, SAMPLES, Figures, figures, overfitting, overlap
+from jaxgan.evaluation.trend import Trend, trend
 
 __all__ = [
     "FEWEST",
@@ -21,11 +22,12 @@ __all__ = [
     "figures",
     "judge",
     "of_member",
+    "overfitting",
     "overlap",
 ]
 
 
-WORDS = ("converged", "still improving", "discriminator wins", "mode collapse", "diverged")
+WORDS = ("converged", "still improving", "discriminator overfits", "discriminator wins", "mode collapse", "diverged")
 
 
 LEAST = 6  # rows with figures before a verdict is given
@@ -36,7 +38,10 @@ _LIMITS = {  # on medians; chosen on runs made to fail and on good ones (tests/v
     "diversity": 0.25,
     "duplicates": 0.5,
     "reach": 0.8,
+    "overfitting": 0.5,
     "steady": 0.05,  # a change below this share is none
+    "sure": 3.0,  # standard errors of a change that is more than chance
+    "scatter": 0.15,  # of a figure about its trend, from which on it is not steady
 }
 
 
@@ -103,9 +108,13 @@ def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, la
         discriminator wins   D's loss is below a tenth of its equilibrium value; where it has none, the histograms of
                              D(x) and D(G(z)) share less than 0.1
         mode collapse        parts of the data are not visited: reach is below 0.8, and was higher or does not rise
-        converged            diversity, reach and the distance to the nearest real one no longer change by 5 %; reach is at
-                             least 0.9, diversity within 0.2 of 1, that distance at most twice the real one, and D's loss
-                             at least half of its equilibrium value
+        discriminator        real samples that D never saw lie more than half of the way from training samples to generated
+          overfits           ones, by D's logits (ADA's r_v)
+        converged            no figure has a trend: over the last half of the rows the straight lines through diversity, reach,
+                             the distance to the nearest real one, overlap and both losses change by less than 5 % (overlap
+                             by less than 0.1) or three standard errors, `trend`; reach is at least 0.9, diversity within 0.2
+                             of 1, that distance at most twice the real one, and D's loss at least half of its equilibrium
+                             value
         still improving      otherwise; the evidence names the changes and the shortcomings
 
     Args:
@@ -135,18 +144,20 @@ def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, la
         ("mode collapse", _alike(now, before)),
         ("discriminator wins", _beaten(now, equilibrium)),
         ("mode collapse", _unvisited(now, before, best, scatter)),
+        ("discriminator overfits", _overfits(now)),
     ):
         if evidence:
             return Verdict(word, evidence)
-    changing = _changes(now, before)
+    recent = checks[-max(LEAST, len(checks) // 2) :]
+    changing = _changes(recent, equilibrium)
     lacking = _lacks(now, equilibrium)
     if changing or lacking:
         return Verdict("still improving", (*changing, *lacking))
-    return Verdict("converged", (*_shown(now, equilibrium), f"steady over the last {2 * size} looks"))
+    return Verdict("converged", (*_shown(now, equilibrium), f"no trend over the last {len(recent)} looks"))
 
 
 _NUMBERS = ("d_loss", "g_loss", "d_grad_norm", "g_grad_norm", "penalty", "diversity", "reach")
-_FIGURES = (*Figures._fields, "overlap", "d_loss", "g_loss", "d_grad_norm", "g_grad_norm")
+_FIGURES = (*Figures._fields, "overlap", "overfitting", "d_loss", "g_loss", "d_grad_norm", "g_grad_norm")
 
 
 # Figures with their units, as evidence names them; the README beside has them one by one.
@@ -156,6 +167,9 @@ _UNITS = {
     "nearest_real": "nearest real sample at {} times the distance between real ones",
     "duplicates": "duplicates {} of the samples",
     "overlap": "overlap {} of the logits D(x) and D(G(z))",
+    "overfitting": "unseen real samples lie {} of the way from training samples to generated ones, by D's logits (r_v)",
+    "d_loss": "D's loss {}",
+    "g_loss": "G's loss {}",
 }
 
 
@@ -210,14 +224,44 @@ def _unvisited(now: dict[str, float], before: dict[str, float], best: float, sca
     return ()
 
 
-def _changes(now: dict[str, float], before: dict[str, float]) -> tuple[str, ...]:
+def _overfits(now: dict[str, float]) -> tuple[str, ...]:
+    if now.get("overfitting", 0.0) <= _LIMITS["overfitting"]:
+        return ()
+    mend = "augmentation (--augment), more data or a larger penalty (--penalty.gamma) mends it"
+    return (f"{_said('overfitting', now)}, above {_LIMITS['overfitting']}; {mend}",)
+
+
+def _changes(rows: Sequence[Mapping[str, Any]], equilibrium: float | None) -> tuple[str, ...]:
+    """Returns the trends of the figures over some rows in words, and figures that swing."""
+    # The scale of which a change is a share. Overlap is a share itself, and twice as noisy. Losses are compared with the loss
+    # at equilibrium; where there is none, G's may hold any constant that is added to D, and tells nothing.
+    scales: dict[str, float | None] = {"diversity": None, "reach": None, "nearest_real": None, "overlap": 2.0}
+    scales |= {"d_loss": None} if equilibrium is None else {"d_loss": equilibrium, "g_loss": equilibrium}
     changes = []
-    # Nearer to the data than the data are to each other is no better: what happens below 1 is chance, or memory.
-    for name, least in (("diversity", 1e-12), ("nearest_real", 1.0), ("reach", 1e-12)):
-        was, became = max(before[name], least), max(now[name], least)
-        if abs(became - was) > _LIMITS["steady"] * was:
-            changes.append(_said(name, now, f"{before[name]:.3g} -> {now[name]:.3g}"))
+    for name, scale in scales.items():
+        values = [row[name] for row in rows if _is_finite(row.get(name))]
+        if name == "nearest_real":  # nearer to the data than the data are to each other is no better: it is chance, or memory
+            values = [max(value, 1.0) for value in values]
+        if len(values) < 3:
+            continue
+        found = trend(values)
+        of = max(float(np.median(np.abs(values))), 1e-12) if scale is None else scale
+        if abs(found.change) > max(_LIMITS["steady"] * of, _LIMITS["sure"] * np.nan_to_num(found.error)):
+            changes.append(_told(name, found, equilibrium))
+        elif name in Figures._fields and np.std(values) > _LIMITS["scatter"] * of:
+            changes.append(_said(name, {}, f"between {min(values):.3g} and {max(values):.3g}"))
     return tuple(changes)
+
+
+def _told(name: str, found: Trend, equilibrium: float | None) -> str:
+    ends = [found.first, found.last]
+    if name in ("reach", "overlap"):
+        ends = [min(max(end, 0.0), 1.0) for end in ends]
+    words = _said(name, {}, f"{ends[0]:.3g} -> {ends[1]:.3g}")
+    if name == "d_loss" and equilibrium is not None:
+        away = abs(found.last - equilibrium) > abs(found.first - equilibrium)
+        words += f", {'away from' if away else 'towards'} {equilibrium:.3f} at equilibrium"
+    return words
 
 
 def _lacks(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]:

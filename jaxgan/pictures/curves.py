@@ -20,7 +20,11 @@ _D, _G, _MARK = "#2166ac", "#d6604d", "#404040"
 
 
 def curves(
-    history: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], *, equilibrium: float | None = 2 * math.log(2)
+    history: Sequence[Mapping[str, Any]],
+    path: str | os.PathLike[str],
+    *,
+    equilibrium: float | None = 2 * math.log(2),
+    logit: float | None = 0.0,
 ) -> None:
     """Draws a run's log: losses, D(x) and D(G(z)), gradient norms, penalty and whatever else was measured.
 
@@ -31,6 +35,8 @@ def curves(
         path: the file, `.png`, `.webp` or `.gif`.
         equilibrium: D's loss where it cannot tell real from generated: 2 log 2 for the minimax and the
             non-saturating game, log 2 for the relativistic one; None draws no line.
+        logit: D's logit there, `Loss.logit`: 0 for the minimax and the non-saturating game, none for the relativistic one,
+            where a constant added to D changes nothing; None draws no line.
 
     Raises:
         ValueError: when there is no row, or the suffix is not one of these.
@@ -42,7 +48,7 @@ def curves(
     from matplotlib.figure import Figure
 
     path = check_path(path, STILL)
-    found = series(history, equilibrium=equilibrium)
+    found = series(history, equilibrium=equilibrium, logit=logit)
     x, verdicts = found.x, found.verdicts
     count = len(found.panels) + verdicts
     wide = min(count, 3) or 1
@@ -89,11 +95,11 @@ def _verdicts(axes: "Axes", found: Series) -> None:
     """Returns what was said and when; of several GANs, the more of them the larger."""
     x = found.x
     said = [row.get("members", {}).get("verdict", [row.get("verdict")]) for row in found.rows]
-    words = ["diverged", "mode collapse", "discriminator wins", "still improving", "converged"]
+    words = ["diverged", "mode collapse", "discriminator wins", "discriminator overfits", "still improving", "converged"]
     for i, word in enumerate(words):
         counts = np.array([each.count(word) for each in said])
         there = counts > 0
-        axes.scatter(x[there], np.full(there.sum(), i), s=12 + 6 * (counts[there] - 1), color=_G if i < 3 else _D)
+        axes.scatter(x[there], np.full(there.sum(), i), s=12 + 6 * (counts[there] - 1), color=_G if i < 4 else _D)
     axes.set(title="verdict", xlabel=_time(found), yticks=range(len(words)))
     axes.set_yticklabels([word.replace(" ", "\n") for word in words], fontsize=8)
     axes.set(ylim=(-0.6, len(words) - 0.4), xlim=(-0.02 * x.max(initial=1.0), 1.02 * x.max(initial=1.0)))

@@ -15,6 +15,7 @@ _TITLES = {
     "nearest_real": "distance to the nearest real, 1 as real",
     "reach": "reach, share of regions visited",
     "overlap": "overlap of D(x) and D(G(z))",
+    "overfitting": "overfitting of D, r_v",
     "modes": "modes found",
     "high_quality": "share of high quality",
     "reverse_kl": "reverse KL over the modes, nats",
@@ -29,7 +30,9 @@ _TITLES = {
 }
 _SHARES = {_TITLES[name] for name in ("duplicates", "reach", "overlap", "high_quality", "copied")}
 _SHARES |= {"precision", "recall", "coverage", "improved precision", "improved recall", "authenticity"}
-_PROBABILITY, _NORMS = "D's verdict, a probability", "gradient norms"
+_LOSSES, _NORMS, _LOGITS = "losses", "gradient norms", "D's logits"
+# Where a constant added to D changes nothing, the sigmoid of its logit is no probability.
+_PROBABILITY, _SIGMOID = "D's verdict, a probability", "sigmoid of D's logits"
 
 
 class Line(NamedTuple):
@@ -70,12 +73,13 @@ class Series(NamedTuple):
     verdicts: bool  # more than one row holds a verdict
 
 
-def series(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None) -> Series:
+def series(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None = None, logit: float | None = None) -> Series:
     """Returns the panels of a run's log: losses, D(x) and D(G(z)), gradient norms, penalty and whatever else was measured.
 
     Args:
         history: rows of `metrics.jsonl`, in order; any may lack any value, or hold None or NaN.
-        equilibrium: D's loss where it cannot tell real from generated; None where it is not known.
+        equilibrium: D's loss where it cannot tell real from generated, `Loss.equilibrium`; None where it is not known.
+        logit: D's logit there, `Loss.logit`; None where it has none of its own.
 
     Returns:
         `Series`; what has one value throughout, or was measured once, is in its note.
@@ -89,9 +93,9 @@ def series(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None) -
     rows = tuple(row for row in history if row.get(time) is not None)
     names = {name: None for row in rows for name, value in row.items() if isinstance(value, (int, float))}
     groups: list[tuple[str, dict[str, str]]] = [
-        ("losses", {"d_loss": "D", "g_loss": "G"}),
-        (_PROBABILITY, {"d_real": "D(x), real", "d_fake": "D(G(z)), generated"}),
-        ("D's logits", {"real_logits": "real", "fake_logits": "generated"}),
+        (_LOSSES, {"d_loss": "D", "g_loss": "G"}),
+        (_SIGMOID if logit is None else _PROBABILITY, {"d_real": "D(x), real", "d_fake": "D(G(z)), generated"}),
+        (_LOGITS, {"real_logits": "real", "fake_logits": "generated"}),
         (_NORMS, {"d_grad_norm": "D", "g_grad_norm": "G"}),
     ]
     known = {"images", "step", "seconds"}.union(*(lines for _, lines in groups))
@@ -102,25 +106,27 @@ def series(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None) -
     verdicts = sum(1 for row in rows if row.get("verdict")) > 1
     if not verdicts and (said := next((row["verdict"] for row in rows if row.get("verdict")), "")):
         note.insert(0, f"verdict: {said}")
-    panels = tuple(_panel(title, lines, rows, time, equilibrium) for title, lines in moving)
+    marks = _marks(equilibrium, logit)
+    panels = tuple(_panel(title, lines, rows, time, marks.get(title)) for title, lines in moving)
     x = np.array([float(row[time]) for row in rows])
     return Series(time, x, rows, panels, tuple(line for line in note if line), verdicts)
 
 
-def _mark(title: str, equilibrium: float | None) -> Mark | None:
-    """Returns the value at equilibrium that is drawn into a panel."""
-    if title == "losses" and equilibrium is not None:
-        return Mark(equilibrium, f"D at equilibrium, {equilibrium:.3g}")
-    return Mark(0.5, "at equilibrium, 0.5") if title == _PROBABILITY else None
+def _marks(equilibrium: float | None, logit: float | None) -> dict[str, Mark]:
+    """Returns the values at equilibrium that are drawn, by the title of the panel; only those that the loss has."""
+    found = {} if equilibrium is None else {_LOSSES: Mark(equilibrium, f"D at equilibrium, {equilibrium:.3g}")}
+    if logit is None:
+        return found
+    half = 1.0 / (1.0 + math.exp(-logit))
+    marks = {_LOGITS: Mark(logit, f"at equilibrium, {logit:.3g}"), _PROBABILITY: Mark(half, f"at equilibrium, {half:.3g}")}
+    return found | marks
 
 
-def _panel(
-    title: str, lines: Mapping[str, str], rows: Sequence[Mapping[str, Any]], time: str, equilibrium: float | None
-) -> Panel:
+def _panel(title: str, lines: Mapping[str, str], rows: Sequence[Mapping[str, Any]], time: str, mark: Mark | None) -> Panel:
     found = tuple(_line(rows, time, name, label) for name, label in lines.items())
-    limits = (0.0, 1.0) if title == _PROBABILITY else (-0.03, 1.03) if title in _SHARES else None
+    limits = (0.0, 1.0) if title in (_PROBABILITY, _SIGMOID) else (-0.03, 1.03) if title in _SHARES else None
     lowest = np.concatenate([(line.y - line.error)[np.isfinite(line.y)] for line in found])
-    return Panel(title, found, _mark(title, equilibrium), limits, title == _NORMS and bool(lowest.size and lowest.min() > 0.0))
+    return Panel(title, found, mark, limits, title == _NORMS and bool(lowest.size and lowest.min() > 0.0))
 
 
 def _line(rows: Sequence[Mapping[str, Any]], time: str, name: str, label: str) -> Line:

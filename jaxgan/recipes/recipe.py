@@ -24,12 +24,13 @@ LOOKED_AT = ("reach", "nearest_real", "overlap", "modes", "high_quality", "rever
 COLUMNS = (
     "step", "images", "seconds", "verdict", "evidence", "definitions", "real", "members", "standard_error", "d_loss", "g_loss",
     "d_real", "d_fake", "real_logits", "fake_logits", "real_sign", "penalty", "path_length", "augment_strength",
-    "d_grad_norm", "g_grad_norm", "diversity", "duplicates", *LOOKED_AT,
+    "d_grad_norm", "g_grad_norm", "diversity", "duplicates", "overfitting", *LOOKED_AT,
 )  # fmt: skip
 STOP_WORDS = {
     "collapse": "mode collapse",
     "diverged": "diverged",
     "discriminator": "discriminator wins",
+    "overfitting": "discriminator overfits",
     "converged": "converged",
 }
 
@@ -147,7 +148,7 @@ class Recipe:
     eval_n: Annotated[int | None, Within(2, 10_000_000)] = None
     """Images measured each time; by default 10,000 or as many as there are real ones."""
     stop_on: str = ""
-    """Verdicts to stop at, with commas between: collapse, diverged, discriminator, converged."""
+    """Verdicts to stop at, with commas between: collapse, diverged, discriminator, overfitting, converged."""
     on_nan: Literal["stop", "rollback"] = "stop"
     """Response to a loss or gradient that is not finite: stop, or go back to the last good checkpoint and on from there with
     smaller learning rates and another seed."""

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from jaxgan import pictures, toy
+from jaxgan import data, pictures, toy
 from jaxgan.core import conditions
 from jaxgan.core.logits import mean as mean_logit
 from jaxgan.core.types import Dataset, GANState, PyTree, Weights
+from jaxgan.core.units import to_trained, to_user
 from jaxgan.evaluation import quality, settings, verdict, watching
 from jaxgan.evaluation.features import real
 from jaxgan.evaluation.features.real import Real
@@ -129,16 +130,17 @@ def _scattered(experiment: Experiment, state: GANState, points: list[np.ndarray]
 def _figures(
     experiment: Experiment, fixed: _Fixed, sample: Callable[..., jax.Array]
 ) -> Callable[[GANState], list[dict[str, float]]]:
-    gan, critic, density = experiment.one, experiment.discriminator, experiment.density
+    gan, critic, density, unseen = experiment.one, experiment.discriminator, experiment.density, _unseen(experiment)
 
     @jax.jit
-    def logits(state: GANState) -> tuple[jax.Array, jax.Array]:
+    def logits(state: GANState) -> tuple[jax.Array, ...]:
         fake = gan.sample(Weights(state.g.params, state.g.stats), jax.random.fold_in(fixed.key, 2**32 - 2), fixed.given)
 
-        def judged(x: jax.Array) -> jax.Array:
-            return mean_logit(critic.apply(state.d.params, state.d.stats, x, fixed.given, fixed.key, train=True)[0])
+        def judged(x: jax.Array, given: PyTree = fixed.given) -> jax.Array:
+            return mean_logit(critic.apply(state.d.params, state.d.stats, x, given, fixed.key, train=True)[0])
 
-        return judged(jnp.asarray(fixed.real)), judged(fake)
+        others = () if unseen is None else (judged(jnp.asarray(unseen.images), unseen.given),)
+        return judged(jnp.asarray(fixed.real)), judged(fake), *others
 
     def figures(state: GANState) -> list[dict[str, float]]:
         found: list[dict[str, float]] = []
@@ -146,8 +148,13 @@ def _figures(
             return [{} for _ in experiment.members]
         for each in experiment.apart(state):
             row = dict(verdict.figures(fixed.real, np.asarray(sample(each.ema, fixed.key, fixed.given)))._asdict())
-            real_logits, fake_logits = map(np.asarray, logits(each))
-            row["overlap"] = verdict.overlap(*_centred(real_logits, fake_logits, np.asarray(fixed.labels)))
+            real_logits, fake_logits, *others = map(np.asarray, logits(each))
+            middle = _middle(real_logits, fake_logits, fixed.labels, max(experiment.shape.classes, 1))
+            real_logits, fake_logits = (x - middle[_of_packs(fixed.labels, x)] for x in (real_logits, fake_logits))
+            row["overlap"] = verdict.overlap(real_logits, fake_logits)
+            if unseen is not None:
+                new = others[0] - middle[_of_packs(unseen.labels, others[0])]
+                row["overfitting"] = verdict.overfitting(real_logits, new, fake_logits)
             if density is not None:
                 seen = toy.coverage(np.asarray(sample(each.ema, fixed.key, fixed.shown)), density)
                 row |= {"modes": seen.modes, "high_quality": seen.high_quality, "reverse_kl": seen.reverse_kl}
@@ -207,12 +214,12 @@ def real_samples(recipe: Recipe, dataset: Dataset | None) -> Real:
     Raises:
         FieldError, FileNotFoundError: when the data are not at hand.
     """
-    data = recipe.data
-    if not isinstance(data, Data) or data.name == "given":
+    asked = recipe.data
+    if not isinstance(asked, Data) or asked.name == "given":
         return real.given(open_data(recipe) if dataset is None else dataset)
-    wanted = replace(data, mirror=False, conditional=False)
-    loaded = open_data(replace(recipe, data=wanted)) if data.mirror or dataset is None else dataset
-    return real.named(loaded, data.name, split=data.split, image_size=data.image_size, channels=data.channels)
+    wanted = replace(asked, mirror=False, conditional=False)
+    loaded = open_data(replace(recipe, data=wanted)) if asked.mirror or dataset is None else dataset
+    return real.named(loaded, asked.name, split=asked.split, image_size=asked.image_size, channels=asked.channels)
 
 
 def _told(what: str, count: int) -> Callable[[int], object]:
@@ -220,13 +227,52 @@ def _told(what: str, count: int) -> Callable[[int], object]:
     return lambda _: None
 
 
-def _centred(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Logits less their mean within the class: D judges within it, and what it thinks of a class says nothing."""
-    labels = labels[:: len(labels) // len(real)]  # packs are of no class
-    if (np.bincount(labels)[labels] < 16).any():
-        return real, fake  # too few of a class to know its mean
-    mean = np.bincount(labels, weights=0.5 * (real + fake)) / np.maximum(np.bincount(labels), 1)
-    return real - mean[labels], fake - mean[labels]
+class _Unseen(NamedTuple):
+    """Real samples that D is not trained on."""
+
+    images: np.ndarray
+    labels: jax.Array
+    given: PyTree  # labels or conditions
+
+
+def _unseen(experiment: Experiment) -> _Unseen | None:
+    """Returns samples of the split that the data keep for tests; None where there is none."""
+    recipe, wanted, trained = experiment.recipe, experiment.recipe.data, experiment.dataset
+    if not isinstance(wanted, Data) or wanted.name == "given" or experiment.density is not None or trained is None:
+        return None
+    sides = {"image_size": wanted.image_size, "channels": wanted.channels}
+    if (split := real.held_out_split(wanted.name, split=wanted.split, **sides)) is None:
+        return None
+    try:
+        found = data.load(wanted.name, **wanted.how() | {"split": split}, stream=True)
+    except (ValueError, OSError):  # such as a range that was given for the other split
+        return None
+    count = min(verdict.SAMPLES, found.size or 0)
+    count -= count % recipe.pack
+    if found.shape != trained.shape or found.class_names != trained.class_names or count < verdict.FEWEST:
+        return None
+    batch = jax.tree.map(lambda x: np.asarray(x[0]), found.batches(recipe.seed, count)(0))
+    images = batch["image"]
+    if found.units != trained.units and found.units is not None and trained.units is not None:
+        images = to_trained(to_user(images, found.units), trained.units)
+    labels = jnp.asarray(batch["label"] if experiment.shape.classes else np.zeros(count, np.int32))
+    given = labels if experiment.shape.condition is None else jax.tree.map(jnp.asarray, batch["condition"])
+    return _Unseen(images, labels, given)
+
+
+def _of_packs(labels: jax.Array, logits: np.ndarray) -> np.ndarray:
+    """Returns the label of each logit; that of a pack is its first sample's."""
+    return np.asarray(labels)[:: len(labels) // len(logits)]
+
+
+def _middle(real: np.ndarray, fake: np.ndarray, labels: jax.Array, classes: int) -> np.ndarray:
+    """Returns the mean logit of each class: D judges within it, and what D thinks of a class says nothing."""
+    own = _of_packs(labels, real)
+    counts = np.bincount(own, minlength=classes)
+    if (counts[own] < 16).any():
+        return np.zeros(classes)  # too few of a class to know its mean
+    found: np.ndarray = np.bincount(own, weights=0.5 * (real + fake), minlength=classes) / np.maximum(counts, 1)
+    return found
 
 
 def _name(member: Recipe, recipe: Recipe) -> str:

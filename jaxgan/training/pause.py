@@ -51,26 +51,26 @@ def pause(
         rows.append({"step": event.step})
     decided = Decision(*map(int, hosts.told(made or Decision(0, 0, 0, -1, 0))))
     if decided.diverged:
-        hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss.equilibrium))
+        hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss))
         name, value = next((name, mean) for name, mean in event.means.items() if not np.isfinite(mean).any())
         raise Diverged(endings.last_words(event.step, name, np.ravel(value)[0], saver.steps()))
     diary.best[:] = [decided.best] if decided.best >= 0 else []
     over = bool(event.stop or decided.ending or decided.failed)
     if event.save or over or (event.row and decided.best == event.step):
         if (array := finite.unfit(event.state, several=diary.experiment.several)) is not None:
-            hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss.equilibrium))
+            hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss))
             raise Diverged(endings.last_words(event.step, array, "not finite", saver.steps()))
         saver.save(event.state, must=over or event.step == recipe.steps)
     if not over:
         return False
     if decided.failed:
-        hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss.equilibrium))
+        hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss))
         _raise(failed, event.step)
     if decided.good:
         converged = bool(rows) and rows[-1].get("verdict") == "converged"
         log.info("stopped at step %d and saved: %s", event.step, "converged" if converged else "a callback asked to")
         return True
-    hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss.equilibrium))
+    hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss))
     if event.stop:
         raise Interrupted(event.stop, event.step)
     raise Stopped(

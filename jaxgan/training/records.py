@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxgan import pictures, recipes
 from jaxgan.core import sweep
-from jaxgan.core.types import GANState
+from jaxgan.core.types import GANState, Loss
 from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe
@@ -116,16 +116,16 @@ def _picture(what: str) -> Iterator[None]:
         log.warning("%s was not written: %s", what, error)
 
 
-def finish(run: runs.Run, equilibrium: float | None) -> None:
+def finish(run: runs.Run, loss: Loss) -> None:
     """The pictures of the whole run: made when it ends or stops."""
     with _picture("curves.png or progress.webp"):
-        _draw_whole(run, equilibrium)
+        _draw_whole(run, loss)
 
 
-def _draw_whole(run: runs.Run, equilibrium: float | None) -> None:
+def _draw_whole(run: runs.Run, loss: Loss) -> None:
     rows = runs.history(run)
     if rows:
-        pictures.curves(rows, run.path / "curves.png", equilibrium=equilibrium)
+        pictures.curves(rows, run.path / "curves.png", equilibrium=loss.equilibrium, logit=loss.logit)
     frames = pictures.frames(sorted(run.samples.glob("[0-9]*.png")))
     if frames:  # points are drawn with the step over them
         pictures.progress(frames, run.path / "progress.webp", titles=len(run.shape.sample) > 1)

@@ -182,7 +182,7 @@ def _train(
                 seen = records.seen_by_all(state, recipe)
                 hosts.on_main_process(lambda: records.draw(diary, seen))
             _loop(prepared, state, diary, saver)
-    hosts.on_main_process(lambda: records.finish(run, experiment.loss.equilibrium))
+    hosts.on_main_process(lambda: records.finish(run, experiment.loss))
 
 
 def _loop(prepared: loop.Prepared, state: GANState, diary: Diary, saver: saving.Saver) -> None:
