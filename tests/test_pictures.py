@@ -11,7 +11,8 @@ from sklearn.datasets import load_digits
 
 from jaxgan import pictures
 from jaxgan.core import losses
-from jaxgan.pictures import moving, series
+from jaxgan.pictures import moving
+from jaxgan.pictures.series import series
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +294,7 @@ def test_an_equilibrium_is_drawn_only_where_the_loss_has_one():
         (losses.least_squares, {"D's verdict, a probability": 1 / (1 + math.exp(-0.5)), "D's logits": 0.5}),
         (losses.relativistic, {"sigmoid of D's logits": None, "D's logits": None}),
     ):
-        panels = series.series(rows, equilibrium=loss.equilibrium, logit=loss.logit).panels
+        panels = series(rows, equilibrium=loss.equilibrium, logit=loss.logit).panels
         assert {panel.title: panel.mark and panel.mark.value for panel in panels} == told
 
 
