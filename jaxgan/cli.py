@@ -98,8 +98,8 @@ def convert(arguments: of.Convert) -> Path:
     from jaxgan.commands.convert import convert
 
     _check_platform()
-    a = arguments
-    return convert(a.file, a.kind, a.out, discriminator=a.discriminator, data=a.data, overwrite=a.overwrite)
+    options = _options(arguments)
+    return convert(options.pop("file"), options.pop("kind"), options.pop("out"), **options)
 
 
 def prepare(arguments: of.Prepare) -> Path:

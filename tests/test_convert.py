@@ -14,6 +14,7 @@ from jaxgan.commands.convert import convert
 from jaxgan.commands.sample import interpolate, sample
 from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
 from jaxgan.training import runs
+from jaxgan.weights import torch_file
 from jaxgan.weights.names import dcgan as dcgan_names
 from jaxgan.weights.names import r3gan as r3gan_names
 from jaxgan.weights.names import sngan as sngan_names
@@ -155,3 +156,30 @@ def test_a_converted_run_cannot_be_trained_on_without_data(tmp_path):
 
     with pytest.raises(ValueError, match=r"data\.name: none, but a run without data can only be drawn from"):
         open_data(runs.read(run).recipe)
+
+
+def test_what_tensors_do_not_tell_is_assumed_aloud_or_told(tmp_path, caplog):
+    g, d = tensors_of("stylegan2", 0), tensors_of("stylegan2", 1)
+    file = stored(tmp_path / "both.safetensors", netG=g, discriminator=d)
+    run = convert(file, "stylegan2", tmp_path / "run")
+    assert "the bound of the activations is not told by tensors: none is assumed (--clamp" in caplog.text
+    assert "4 are assumed (--group)" in caplog.text
+    kept = json.loads((run / "recipe.json").read_text())
+    assert kept["converted"]["training"] == "not known"
+    assert len(kept["converted"]["assumed"]) == 2
+    caplog.clear()
+    told = convert(file, "stylegan2", tmp_path / "told", clamp=256.0, group=8)
+    recipe = runs.read(told).recipe
+    assert (recipe.generator.clamp, recipe.discriminator.clamp, recipe.discriminator.group) == (256.0, 256.0, 8)
+    assert "assumed" not in caplog.text
+    assert json.loads((told / "recipe.json").read_text())["converted"]["assumed"] == []
+    with pytest.raises(ValueError, match="group: 8, but it is of stylegan2, not of dcgan"):
+        convert(file, "dcgan", tmp_path / "none", group=8)
+
+
+def test_a_file_of_other_networks_says_what_it_holds(tmp_path, monkeypatch):
+    parts = {"encoder": {"w": np.zeros((2, 3), np.float32)}, "decoder": {"w": np.zeros(4, np.float32)}}
+    monkeypatch.setattr(torch_file, "read", lambda _: parts)
+    with pytest.raises(ValueError, match=r"holds encoder \(1 tensors: w \(2, 3\)\), decoder .*, but a run needs a generator"):
+        convert(tmp_path / "two.pth", "stylegan2", tmp_path / "run")
+    assert not (tmp_path / "run").exists()

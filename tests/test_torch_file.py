@@ -499,7 +499,24 @@ MODEL = Record("Model", {"_parameters": {"w": A, "none": None}, "_buffers": {"b"
         ({"w": A, "step": 3, "note": "x"}, {"": ["w"]}),
         ({"G": {"w": A}, "D": {"b": B}, "step": 3}, {"G": ["w"], "D": ["b"]}),
         ({"G": {"module.w": A}, "D": MODEL, "G_ema": MODEL}, {"G": ["w"], "D": ["w", "b"], "G_ema": ["w", "b"]}),
-        ({"netG": {"state_dict": {"w": A}}, "epoch": 1}, {"netG": ["w"]}),
+        ({"netG": {"state_dict": {"w": A}}, "epoch": 1}, {"G": ["w"]}),
+        ({"netG": {"w": A}, "netD": {"b": B}, "optimizerG": {"state": {}}, "epoch": 3}, {"G": ["w"], "D": ["b"]}),
+        (
+            {"generator": {"w": A}, "discriminator": {"b": B}, "classifier": {"c": A}},
+            {"G": ["w"], "D": ["b"], "classifier": ["c"]},
+        ),
+        ({"g_ema": {"w": A}, "g": {"w": A}, "d": {"b": B}, "args": 3}, {"G_ema": ["w"], "G": ["w"], "D": ["b"]}),
+        ({"G_state_dict": {"w": A}, "D_state_dict": {"b": B}}, {"G": ["w"], "D": ["b"]}),
+        ({"model": {"w": A}, "epoch": 3}, {"": ["w"]}),
+        ({"model": {"w": A}, "ema": {"b": B}}, {"model": ["w"], "G_ema": ["b"]}),
+        ({"model": {"state_dict": {"module.w": A}}}, {"": ["w"]}),
+        ({"state_dict": {"generator.w": A, "discriminator.b": B}, "pytorch-lightning_version": "2"}, {"G": ["w"], "D": ["b"]}),
+        ({"state_dict": {"model.netG.w": A, "model.netD.b": B}}, {"G": ["w"], "D": ["b"]}),
+        ({"_orig_mod.w": A, "_orig_mod.b": B}, {"": ["w", "b"]}),
+        ({"netG": {"module._orig_mod.w": A}}, {"G": ["w"]}),
+        ({"_orig_mod.module.G.w": A, "_orig_mod.module.D.w": A}, {"G": ["w"], "D": ["w"]}),
+        ({"my_generator_v2": {"w": A}, "step": 3}, {"": ["w"]}),
+        ({"encoder": {"w": A}, "decoder": {"w": A}}, {"encoder": ["w"], "decoder": ["w"]}),
         ({"state_dict": {"w": A}, "epoch": 1}, {"": ["w"]}),
         (
             {
@@ -527,7 +544,7 @@ def test_state_dicts(structure: Any, names: dict[str, list[str]]) -> None:
     "structure", [None, 3, [A], {}, {"a": 1}, {"G": {}}, Record("Empty"), Record("Odd", {"_modules": 3}), A]
 )
 def test_no_tensors(structure: Any) -> None:
-    with pytest.raises(ValueError, match="weights: there are no tensors with names"):
+    with pytest.raises(ValueError, match="weights: there are no tensors with names in the file; it holds "):
         state_dicts(structure)
     assert init_kwargs(structure) == {}
 

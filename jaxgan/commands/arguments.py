@@ -193,6 +193,10 @@ class Convert:
     """File with the state dict of D, where it is not in the same."""
     data: str = "none"
     """Data that the weights were trained on, as a recipe names them; needed to evaluate."""
+    clamp: float | None = None
+    """Bound of StyleGAN2's activations, 0 for none; 256 for the published networks. By default what the file tells."""
+    group: int | None = None
+    """Images whose deviation StyleGAN2's D sees together, 0 for the whole batch. By default what the file tells."""
     overwrite: bool = False
     """Delete the run that is there and begin anew."""
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +55,23 @@ def convert(
     *,
     discriminator: str | Path | None = None,
     data: str = "none",
+    clamp: float | None = None,
+    group: int | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Turns weights from PyTorch into a run, to sample, interpolate, evaluate and export; nothing in the file is executed.
 
     Args:
         file: `.safetensors`, `.pth`, `.pt` or `.pkl` with the state dict of a generator, or with those of several networks:
-            G_ema, or else G, becomes the averaged generator, and D the discriminator.
+            G_ema, or else G, becomes the averaged generator, and D the discriminator; names such as netG, generator, g_ema,
+            D_state_dict stand for these (`torch_file.state_dicts`).
         kind: the architecture, one of `KINDS`; its sizes follow from the names and shapes.
         out: the run directory.
         discriminator: a file with the state dict of D, where `file` holds none.
         data: what the weights were trained on, as a recipe has it; needed to evaluate or to train on.
+        clamp: bound of StyleGAN2's activations, 0 for none; where the file does not tell, no bound is assumed, with a warning.
+        group: images whose deviation StyleGAN2's D sees together, 0 for the whole batch; where the file does not tell, 4 is
+            assumed, with a warning.
         overwrite: start anew where a run is.
 
     Returns:
@@ -77,9 +83,11 @@ def convert(
     """
     if kind not in KINDS:
         raise not_one_of("as", kind, KINDS)
-    networks = _networks(file, kind)
+    told = _told(kind, clamp, group)
+    networks, assumed = _networks(file, kind, told)
     if discriminator is not None:
-        others = _networks(discriminator, kind)
+        others, also = _networks(discriminator, kind, told)
+        assumed |= also
         if "D" not in others:
             raise FieldError("discriminator", discriminator, "it holds none; name a file that does, or leave it out")
         networks |= {"D": others["D"]}
@@ -91,6 +99,8 @@ def convert(
     assert now is not None
     if average[0] != now[0]:
         raise ValueError(f"file: {file} holds a G and a G_ema of different sizes: {now[0]}; {average[0]}")
+    for line in assumed.values():
+        _log.warning("%s: %s", file, line)
     recipe, shape = _described(kind, average, d, data)
     _check_pair(shape, d, str(discriminator or file))
 
@@ -108,35 +118,77 @@ def convert(
         state = state._replace(d=state.d._replace(params=_as(d[1], state.d.params), stats=_as(d[2], state.d.stats)))
     with contextlib.ExitStack() as holding:
         run = runs.start(out, experiment, runs.Wish(overwrite), holding)
+        runs.note(
+            run, {"converted": {"file": Path(file).name, "as": kind, "training": "not known", "assumed": [*assumed.values()]}}
+        )
         with checkpoint.open_checkpoints(run.checkpoints) as checkpoints:
             checkpoints.save(state, wait=True)
     return run.path
 
 
-def _networks(file: str | Path, kind: str) -> dict[str, Net]:
-    """Returns the networks of a file by player: G, D, G_ema."""
+def _networks(file: str | Path, kind: str, told: dict[str, Any]) -> tuple[dict[str, Net], dict[str, str]]:
+    """Returns the networks of a file by player, G, D, G_ema, and what was assumed of them: a line for each setting."""
     structure = torch_file.read(file)
-    settings, found = torch_file.init_kwargs(structure), {}
-    for name, tensors in torch_file.state_dicts(structure).items():
+    settings, found, assumed = torch_file.init_kwargs(structure), dict[str, Net](), dict[str, str]()
+    parts = torch_file.state_dicts(structure)
+    for name, tensors in parts.items():
         if name not in ("", "G", "D", "G_ema"):
             continue  # a classifier's, an optimizer's
+        known = _settings(kind, settings.get(name, {})) | told
         try:
-            network = KINDS[kind](tensors, **_settings(kind, settings.get(name, {})))
+            network = KINDS[kind](tensors, **known)
         except ValueError as error:
             of = f", {name}" if name else ""
             raise ValueError(f"file: {file}{of}, as {kind}: {str(error).removeprefix('tensors: ')}") from error
-        found[name or ("G" if isinstance(network[0], _GENERATORS) else "D")] = network
-    return found
+        player = name or ("G" if isinstance(network[0], _GENERATORS) else "D")
+        found[player] = network
+        assumed |= _assumed(kind, player, known)
+    if not found:
+        raise FieldError(
+            "file", f"{file} holds {', '.join(map(_shown, parts.items()))}", "a run needs a generator, named G or netG"
+        )
+    return found, assumed
+
+
+def _shown(part: tuple[str, Mapping[str, Any]]) -> str:
+    """Returns a network in words, with the first of its tensors."""
+    name, tensors = part
+    first = [f"{each} {tuple(x.shape)}" for each, x in list(tensors.items())[:3]]
+    return f"{name} ({len(tensors)} tensors: {', '.join(first)}{', ..' * (len(tensors) > 3)})"
+
+
+def _told(kind: str, clamp: float | None, group: int | None) -> dict[str, Any]:
+    """Returns the settings that the user told, checked."""
+    for name, value in (("clamp", clamp), ("group", group)):
+        if value is not None and kind != "stylegan2":
+            raise FieldError(name, value, f"it is of stylegan2, not of {kind}")
+        if value is not None and not 0 <= value < 1e9:
+            raise FieldError(name, value, "it must be from 0 to 1e9")
+    settings = {} if clamp is None else {"conv_clamp": clamp or None}
+    return settings | ({} if group is None else {"mbstd_group": group or None})
 
 
 def _settings(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Returns what a network was made with that its tensors do not tell."""
-    if kind != "stylegan2":
+    """Returns what a network was made with that its tensors do not tell, where the file holds it."""
+    if kind != "stylegan2" or not arguments:
         return {}
     inner = {**arguments.get("synthesis_kwargs", {}), **arguments}
-    settings = {"conv_clamp": inner.get("conv_clamp")}
     group = arguments.get("epilogue_kwargs", {})
-    return settings | ({"mbstd_group": group["mbstd_group_size"]} if "mbstd_group_size" in group else {})
+    return {"conv_clamp": inner.get("conv_clamp"), "mbstd_group": group.get("mbstd_group_size", 4)}
+
+
+def _assumed(kind: str, player: str, known: dict[str, Any]) -> dict[str, str]:
+    """Returns a line for each setting that neither the file nor the user told."""
+    if kind != "stylegan2":
+        return {}
+    lines = {}
+    if "conv_clamp" not in known:
+        lines["clamp"] = (
+            "the bound of the activations is not told by tensors: none is assumed (--clamp; the published networks have 256)"
+        )
+    if "mbstd_group" not in known and player == "D":
+        lines["group"] = "the images whose deviation D sees together are not told by tensors: 4 are assumed (--group)"
+    return lines
 
 
 def _described(kind: str, g: Net, d: Net | None, data: str) -> tuple[Recipe, Shape]:

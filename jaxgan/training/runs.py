@@ -641,6 +641,12 @@ def _write_shown(run: Run, experiment: Experiment) -> None:
         arrays.write_npz(run.path / SHOWN, conditions.named(dataset.shown))
 
 
+def note(run: Run, facts: dict[str, Any]) -> None:
+    """Adds facts about a new run to its recipe.json, which nothing else reads."""
+    file = run.path / "recipe.json"
+    files.write_json(file, record.read(run.path).content | facts)
+
+
 def _write(run: Run, content: dict[str, Any]) -> None:
     """Writes recipe.json, and copies of the code that it names."""
     file = run.path / "recipe.json"

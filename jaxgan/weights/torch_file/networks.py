@@ -1,5 +1,6 @@
 """The networks in a file of weights, each with its tensors by name."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,8 +10,22 @@ from jaxgan.weights.torch_file.names import Record
 
 Tensors = dict[str, np.ndarray]
 
-_WRAPPERS = ("state_dict", "model_state_dict")
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weights", "params")
 _NETWORKS = ("G_ema", "G", "D")
+# Names of networks among the dicts of a checkpoint, and before those of tensors; capitals and underscores do not matter, nor a
+# _state_dict at the end.
+_CALLED = {
+    "G": ("g", "netg", "gen", "generator", "modelg"),
+    "D": ("d", "netd", "dis", "disc", "discriminator", "modeld"),
+    "G_ema": (
+        "gema", "netgema", "genema", "generatorema", "ema", "emag", "emagenerator", "modelema", "paramsema", "netema", "gavg",
+        "netgavg", "avgg", "averagedgenerator", "generatoravg",
+    ),
+}  # fmt: skip
+_PLAYER = {alias: player for player, aliases in _CALLED.items() for alias in aliases}
+# Put before every name by parallel training, compilation and Lightning; "model" where G and D come after it.
+_PREFIXES = ("module", "_orig_mod", "model")
+_WRAPPED, _SHOWN = 4, 8  # wrappers around each other, and names in a message
 _MOST, _DEEPEST = 100_000, 100  # modules of a network, and modules in each other; a damaged one may contain itself
 
 
@@ -18,16 +33,17 @@ def state_dicts(structure: Any) -> dict[str, Tensors]:
     """The tensors of each network in what `read` returned.
 
     Args:
-        structure: a state dict; a network; a dict of either, by name; or any of these in a checkpoint, as its `state_dict`
-            or `model_state_dict`.
+        structure: a state dict; a network; a dict of either, by name; or any of these in a checkpoint, as its `state_dict`,
+            `model_state_dict` or `model`.
 
     Returns:
-        By the network's name, "" for a single one that has none, its tensors by theirs, as its state dict has them. Names that
-        all begin with `G.`, `D.` or `G_ema.` (or with `/` for the dot) are those of several networks; the `module.` that
-        parallel training puts before every name is left out.
+        By the network, `G`, `D` or `G_ema` where it is called so or as people call these (`netG`, `generator`, `g_ema`,
+        `G_state_dict`), its own name for any other, "" for a single one that has none: its tensors by name, as its state dict
+        has them. Names that all begin with those of networks and a dot or `/` are those of several networks; what parallel
+        training (`module.`) and compilation (`_orig_mod.`) put before every name is left out.
 
     Raises:
-        ValueError: when there are no tensors with names.
+        ValueError: when there are no tensors with names; it says what is there.
     """
     structure = _unwrapped(structure)
     if tensors := _tensors(structure):
@@ -35,8 +51,8 @@ def state_dicts(structure: Any) -> dict[str, Tensors]:
     parts = structure.items() if isinstance(structure, dict) else ()
     found = {str(name): _alone(tensors) for name, part in parts if (tensors := _tensors(_unwrapped(part)))}
     if not found:
-        raise ValueError("weights: there are no tensors with names in the file")
-    return found
+        raise ValueError(f"weights: there are no tensors with names in the file; it holds {_held(structure)}")
+    return found if not any(map(_player, found)) and len(found) > 1 else _called(found)
 
 
 def init_kwargs(structure: Any) -> dict[str, dict[str, Any]]:
@@ -46,13 +62,53 @@ def init_kwargs(structure: Any) -> dict[str, dict[str, Any]]:
     """
     structure = _unwrapped(structure)
     parts = structure if isinstance(structure, dict) else {"": structure}
-    kept = {str(name): part.state.get("_init_kwargs") for name, part in parts.items() if isinstance(part, Record)}
+    kept = {
+        _player(name) or str(name): part.state.get("_init_kwargs") for name, part in parts.items() if isinstance(part, Record)
+    }
     return {name: kwargs for name, kwargs in kept.items() if isinstance(kwargs, dict)}
 
 
+def _player(name: Any) -> str | None:
+    """Returns G, D or G_ema for a name by which people call one of these; None for any other."""
+    plain = str(name).lower().removesuffix("_state_dict").removesuffix("_state")
+    return _PLAYER.get(plain.replace("_", "").replace("-", ""))
+
+
+def _called(found: dict[str, Tensors]) -> dict[str, Tensors]:
+    """Returns networks under the names that they have here; of two that would have one name, the first."""
+    if len(found) == 1:
+        ((name, tensors),) = found.items()
+        return {_player(name) or "": tensors}
+    named: dict[str, Tensors] = {}
+    for name, tensors in found.items():
+        named.setdefault(_player(name) or name, tensors)
+    return named
+
+
+def _held(structure: Any) -> str:
+    """Returns the content of a file in words, for a message."""
+    if not isinstance(structure, dict):
+        return f"a {structure.name if isinstance(structure, Record) else type(structure).__name__}"
+    told = [f"{name} ({type(value).__name__})" for name, value in structure.items()]
+    return ", ".join(told[:_SHOWN] + ["..."] * (len(told) > _SHOWN)) or "an empty dict"
+
+
 def _unwrapped(structure: Any) -> Any:
-    inner = [structure[name] for name in _WRAPPERS if name in structure] if isinstance(structure, dict) else []
-    return inner[0] if inner else structure
+    """Returns what a checkpoint wraps, however often; where networks stand beside a wrapper, the whole."""
+    for _ in range(_WRAPPED):
+        if not isinstance(structure, dict) or any(_player(name) and _is_network(x) for name, x in structure.items()):
+            return structure
+        inner = [structure[name] for name in _WRAPPERS if isinstance(structure.get(name), (dict, Record))]
+        if not inner:
+            return structure
+        structure = inner[0]
+    return structure
+
+
+def _is_network(value: Any) -> bool:
+    return isinstance(value, Record) or (
+        isinstance(value, dict) and any(isinstance(x, (np.ndarray, dict)) for x in value.values())
+    )
 
 
 def _tensors(structure: Any) -> Tensors:
@@ -84,17 +140,22 @@ def _items(module: Record, kind: str) -> Iterable[tuple[Any, Any]]:
 
 
 def _split(tensors: Tensors) -> dict[str, Tensors]:
+    """Returns the networks of a flat state dict, "" for one alone."""
     tensors = _alone(tensors)
     found: dict[str, Tensors] = {}
     for name, x in tensors.items():
-        network = next((each for each in _NETWORKS if name.startswith((f"{each}.", f"{each}/"))), None)
+        network = next((player for mark in "./" if (player := _player(name.split(mark)[0])) and mark in name), None)
         if network is None:
             return {"": tensors}
-        found.setdefault(network, {})[name[len(network) + 1 :]] = x
+        found.setdefault(network, {})[re.split(r"[./]", name, maxsplit=1)[1]] = x
     return {network: _alone(each) for network, each in found.items()}
 
 
 def _alone(tensors: Tensors) -> Tensors:
-    if all(name.startswith("module.") for name in tensors):
-        return {name.removeprefix("module."): x for name, x in tensors.items()}
+    """Returns tensors without what training puts before every name."""
+    for _ in range(_WRAPPED):
+        prefix = next((f"{each}." for each in _PREFIXES if all(name.startswith(f"{each}.") for name in tensors)), None)
+        if prefix is None or not tensors:
+            break
+        tensors = {name.removeprefix(prefix): x for name, x in tensors.items()}
     return tensors
