@@ -1,5 +1,6 @@
 """The command line. Recipes and tyro load at once; everything heavier loads when a command runs."""
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -8,7 +9,7 @@ import sys
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
@@ -42,10 +43,32 @@ def train(arguments: of.Train, found: sources.Found) -> Path:
     run = arguments.run or found.run or Path("runs", found.name)
     names = ("overwrite", "change", "accept_code", "strict", "tensorboard")
     wishes = {name: getattr(arguments, name) for name in names}
-    trained = train(recipe, run, writers=found.writers, callbacks=found.callbacks, **wishes)
+    with _reporting(arguments, run):
+        trained = train(recipe, run, writers=found.writers, callbacks=found.callbacks, **wishes)
     if hosts.is_first():
         _tell_next(trained)
     return trained.path
+
+
+@contextlib.contextmanager
+def _reporting(arguments: of.Train, run: Path) -> Iterator[None]:
+    """Writes a report after a training that came to an end, also to a bad one, where it is asked for."""
+    from jaxgan.system import hosts
+    from jaxgan.training.endings import Diverged, Stopped
+
+    def report_() -> None:
+        from jaxgan.commands.report import report
+
+        if arguments.report and hosts.is_first():
+            made = report(run, code=arguments.code, trust_run_code=arguments.trust_run_code)
+            logging.getLogger("jaxgan").info("report: %s", made)
+
+    try:
+        yield
+    except (Diverged, Stopped):
+        report_()
+        raise
+    report_()
 
 
 def _tell_next(run: Any) -> None:
@@ -92,6 +115,13 @@ def export(arguments: of.Export) -> Path:
 
     _check_platform()
     return export(arguments.run, **_options(arguments))
+
+
+def report(arguments: of.Report) -> Path:
+    from jaxgan.commands.report import report
+
+    _check_platform()
+    return report(arguments.run, **_options(arguments))
 
 
 def convert(arguments: of.Convert) -> Path:
@@ -157,6 +187,7 @@ COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "interpolate": (of.Interpolate, interpolate),
     "evaluate": (of.Evaluate, evaluate),
     "export": (of.Export, export),
+    "report": (of.Report, report),
     "convert": (of.Convert, convert),
     "plan": (of.Plan, plan),
     "bench": (of.Bench, bench),

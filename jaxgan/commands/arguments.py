@@ -34,6 +34,8 @@ class Train:
     """Refuse a damaged checkpoint rather than fall back to the one before."""
     tensorboard: bool = False
     """Also write tensorboard/; needs the tensorboard extra."""
+    report: bool = False
+    """Write report.html into the run at the end, see jaxgan report."""
     distributed: bool = False
     """Train with other processes that are given the same command: one on each host, found through the cluster (Slurm, Open MPI,
     Kubernetes, Cloud TPU) or by the three options below."""
@@ -167,6 +169,26 @@ class Export:
     """.safetensors: weights, the recipe in it and beside it; .jaxgan: a program that needs jax, numpy and flatbuffers."""
     member: int = 0
     """Number of the GAN to take, in a run of several."""
+    best: bool = False
+    """Take the checkpoint that keep-best keeps rather than the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Writes one HTML file about a run: curves, samples over training, an interpolation, figures, recipe; no network needed."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory."""
+    out: Path | None = None
+    """.html; report.html in the run by default."""
     best: bool = False
     """Take the checkpoint that keep-best keeps rather than the last."""
     strict: bool = False

@@ -32,6 +32,11 @@ _SHARES |= {"precision", "recall", "coverage", "improved precision", "improved r
 _PROBABILITY, _NORMS = "D's verdict, a probability", "gradient norms"
 
 
+def title(name: str) -> str:
+    """Returns the heading of a figure that a row, or an evaluation, names."""
+    return _TITLES.get(name, name.replace("_", " "))
+
+
 class Line(NamedTuple):
     """One quantity over time."""
 
@@ -96,7 +101,7 @@ def series(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None) -
     ]
     known = {"images", "step", "seconds"}.union(*(lines for _, lines in groups))
     groups = [group for group in groups if any(name in names for name in group[1])]
-    groups += [(_TITLES.get(name, name.replace("_", " ")), {name: ""}) for name in names if name not in known]
+    groups += [(title(name), {name: ""}) for name in names if name not in known]
     moving = [group for group in groups if any(_changes(rows, name) for name in group[1])]
     note = [_told(rows, lines, title) for title, lines in groups if (title, lines) not in moving]
     verdicts = sum(1 for row in rows if row.get("verdict")) > 1
@@ -107,11 +112,11 @@ def series(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None) -
     return Series(time, x, rows, panels, tuple(line for line in note if line), verdicts)
 
 
-def _mark(title: str, equilibrium: float | None) -> Mark | None:
+def _mark(heading: str, equilibrium: float | None) -> Mark | None:
     """Returns the value at equilibrium that is drawn into a panel."""
-    if title == "losses" and equilibrium is not None:
+    if heading == "losses" and equilibrium is not None:
         return Mark(equilibrium, f"D at equilibrium, {equilibrium:.3g}")
-    return Mark(0.5, "at equilibrium, 0.5") if title == _PROBABILITY else None
+    return Mark(0.5, "at equilibrium, 0.5") if heading == _PROBABILITY else None
 
 
 def _panel(

@@ -45,6 +45,7 @@ _OURS = (
     "tensorboard",
     "evaluation.json",
     "evaluation-nearest.png",
+    "report.html",
 )
 _HELD: dict[tuple[Path, int, int | None, int], Sampler] = {}  # of `Run.sample`
 _MOST_HELD = 4
