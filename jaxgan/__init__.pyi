@@ -7,6 +7,7 @@ from . import recipes as recipes
 from . import toy as toy
 from .commands.convert import convert as convert
 from .commands.evaluate import evaluate as evaluate
+from .commands.explore import explore as explore
 from .commands.export import export as export
 from .commands.plan import plan as plan
 from .commands.report import report as report

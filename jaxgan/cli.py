@@ -124,6 +124,14 @@ def report(arguments: of.Report) -> Path:
     return report(arguments.run, **_options(arguments))
 
 
+def explore(arguments: of.Explore) -> None:
+    from jaxgan.commands.explore import explore
+
+    _check_platform()
+    if number := explore(arguments.run, **_options(arguments)):
+        sys.exit(128 + number)
+
+
 def convert(arguments: of.Convert) -> Path:
     from jaxgan.commands.convert import convert
 
@@ -188,6 +196,7 @@ COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "evaluate": (of.Evaluate, evaluate),
     "export": (of.Export, export),
     "report": (of.Report, report),
+    "explore": (of.Explore, explore),
     "convert": (of.Convert, convert),
     "plan": (of.Plan, plan),
     "bench": (of.Bench, bench),

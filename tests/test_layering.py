@@ -39,7 +39,12 @@ ONLY = {
     "orbax": {"training"},
     "tyro": {"commands"},
 }
-LAZILY = {"flax.nnx": "nets/nnx.py", "equinox": "nets/equinox.py"}  # in one file, inside its functions
+LAZILY = {
+    "flax.nnx": "nets/nnx.py",
+    "equinox": "nets/equinox.py",
+    "starlette": "pages/server.py",
+    "uvicorn": "pages/server.py",
+}  # in one file, inside its functions
 NOBODY = ("tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
 PURE = ("core", "nets")
 
@@ -241,7 +246,8 @@ FORMATS = {
     "data/cache.py": {"np.save"},  # into what `files.write` hands over; likewise the next
     "pictures/moving.py": {"frames[0].save"},
     "pictures/writing.py": {"picture.save"},
-    "pages/stills.py": {"kept.save"},  # into memory
+    "pages/stills.py": {"kept.save"},  # into memory, likewise the next
+    "pages/server.py": {"pixels.save", "np.savez"},
     "training/sampler.py": {"picture(samples, density).save"},  # into memory
     "weights/portable.py": {"Path(path).read_bytes"},  # it must run without the rest of the library
     "data/preparation.py": {"Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save"},  # into memory

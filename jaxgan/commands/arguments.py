@@ -202,6 +202,32 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Explore:
+    """Serves a local page on which a generator is explored: seeds, classes, ways between images; Ctrl-C ends it."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory, or a .safetensors or .jaxgan file."""
+    port: int = 8765
+    """Port of the page; 0 for any that is free."""
+    host: str = "127.0.0.1"
+    """Address that the page listens at; any other than 127.0.0.1 lets other machines see the samples."""
+    browser: bool = True
+    """Open the page in a browser, where there is a screen."""
+    member: int = 0
+    """Number of the GAN to take, in a run of several."""
+    best: bool = False
+    """Take the checkpoint that keep-best keeps rather than the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
 class Convert:
     """Turns weights from PyTorch into a run; nothing in the file is executed."""
 

@@ -1,0 +1,54 @@
+"""A local page on which a generator is explored."""
+
+import logging
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from jaxgan.commands.sampler import load_sampler
+from jaxgan.pages import guard, place, server
+from jaxgan.system import environment, files
+
+log = logging.getLogger("jaxgan")
+_BATCH = 8  # samples at a time: programs for 1 and for 8 are compiled
+
+
+@environment.fixed()
+def explore(path: str | Path, *, port: int = 8765, host: str = "127.0.0.1", browser: bool = True, **of_run: Any) -> int:
+    """Serves a page on which a generator is explored, until a signal or Ctrl-C ends it.
+
+    Args:
+        path: a run, or the `.safetensors` or `.jaxgan` file of one.
+        port: that the page listens at; 0 for any that is free.
+        host: address that the page listens at. Any other than 127.0.0.1 lets other machines see the samples.
+        browser: open the page in a browser, where there is a screen.
+        **of_run: `member`, `best`, `strict`, `code`, `trust_run_code`, as for `load_sampler`.
+
+    Returns:
+        The number of the signal that ended it.
+
+    Raises:
+        ValueError, FileNotFoundError: one line, when an argument is not allowed, a library is not installed, or the address
+            is not to be had.
+    """
+    server.check_installed()
+    with server.bound(host, port) as listening:
+        sampler = load_sampler(path, batch=_BATCH, **of_run)
+        place.samples_at(
+            place.parse([("x", "0.5")] if place.mixes(sampler.about) else [], sampler, {}), sampler, {}
+        )  # compiled
+        explored = server.Explored(files.home_expanded(path).absolute().name, sampler, {})
+        address = server.address_of(listening, host)
+        if not guard.is_loopback(host):
+            log.warning("%s: other machines reach this page; nobody is asked for a password", address)
+        print(address, flush=True)
+        log.info("Ctrl-C ends it")
+        if browser and _has_screen():
+            webbrowser.open(address)
+        return server.serve(server.application(explored, host), listening)
+
+
+def _has_screen() -> bool:
+    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
