@@ -24,9 +24,10 @@ FLOORS = {
     "recipes": 4,
     "evaluation": 5,
     "training": 6,
-    "commands": 7,
-    "cli": 8,
-    "__main__": 9,  # `python -m jaxgan`: one call of the command line
+    "latent": 7,
+    "commands": 8,
+    "cli": 9,
+    "__main__": 10,  # `python -m jaxgan`: one call of the command line
 }
 FACADE = "__init__"  # lazy re-exports, on no floor: nobody inside imports it
 
@@ -240,7 +241,6 @@ FORMATS = {
     "data/cache.py": {"np.save"},  # into what `files.write` hands over; likewise the next
     "pictures/moving.py": {"frames[0].save"},
     "pictures/writing.py": {"picture.save"},
-    "training/sampler.py": {"picture(samples, density).save"},  # into memory
     "weights/portable.py": {"Path(path).read_bytes"},  # it must run without the rest of the library
     "data/preparation.py": {"Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save"},  # into memory
     "training/checkpoint.py": {

@@ -8,7 +8,7 @@ from jaxgan.pictures.grids import columns_for, grid, pairs, pictured, strip, til
 from jaxgan.pictures.moving import animation, frames, progress
 from jaxgan.pictures.points import plane, scatter
 from jaxgan.pictures.views import are_pictures, view
-from jaxgan.pictures.writing import check_path, write
+from jaxgan.pictures.writing import check_path, to_png, write
 
 __all__ = [
     "animation",
@@ -26,6 +26,7 @@ __all__ = [
     "strip",
     "tile",
     "titled",
+    "to_png",
     "to_uint8",
     "view",
     "write",
