@@ -100,6 +100,24 @@ def interpolate(arguments: of.Interpolate) -> Path:
     return interpolate(arguments.run, way=options.pop("path"), **options)
 
 
+def project(arguments: of.Project) -> Path | None:
+    from jaxgan.commands.project import project
+
+    if not arguments.images:
+        raise FieldError("IMAGE", "missing", "one or more are required")
+    _check_platform()
+    options = _options(arguments)
+    out, images = options.pop("out"), options.pop("images")
+    found = project(arguments.run, list(images), out=out or _made_of(arguments.run, "projection"), **options)
+    print(found.table())
+    return found.folder
+
+
+def _made_of(run: Path, name: str) -> Path:
+    """Returns the place of what is made of a generator: in a run, or beside a file."""
+    return run.with_name(f"{run.stem}-{name}") if run.suffix else run / name
+
+
 def evaluate(arguments: of.Evaluate) -> Path:
     from jaxgan.commands.evaluate import compare, table
 
@@ -193,6 +211,7 @@ COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "train": (of.Train, train),
     "sample": (of.Sample, sample),
     "interpolate": (of.Interpolate, interpolate),
+    "project": (of.Project, project),
     "evaluate": (of.Evaluate, evaluate),
     "export": (of.Export, export),
     "report": (of.Report, report),

@@ -24,10 +24,11 @@ FLOORS = {
     "recipes": 4,
     "evaluation": 5,
     "training": 6,
-    "pages": 7,
-    "commands": 8,
-    "cli": 9,
-    "__main__": 10,  # `python -m jaxgan`: one call of the command line
+    "latent": 7,
+    "pages": 8,
+    "commands": 9,
+    "cli": 10,
+    "__main__": 11,  # `python -m jaxgan`: one call of the command line
 }
 FACADE = "__init__"  # lazy re-exports, on no floor: nobody inside imports it
 
@@ -248,7 +249,6 @@ FORMATS = {
     "pictures/writing.py": {"picture.save"},
     "pages/stills.py": {"kept.save"},  # into memory, likewise the next
     "pages/server.py": {"pixels.save", "np.savez"},
-    "training/sampler.py": {"picture(samples, density).save"},  # into memory
     "weights/portable.py": {"Path(path).read_bytes"},  # it must run without the rest of the library
     "data/preparation.py": {"Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save"},  # into memory
     "training/checkpoint.py": {

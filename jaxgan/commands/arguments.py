@@ -114,6 +114,44 @@ class Interpolate:
 
 
 @dataclass(frozen=True)
+class Project:
+    """Finds the latents of images, by gradient descent through the averaged generator; what it cannot make is an anomaly."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory, or a .safetensors file."""
+    images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE")]
+    """Pictures, folders of these, or .npz files with an array images. Another size is fitted as the run's data were."""
+    labels: tuple[str, ...] | None = None
+    """A class for all images, or one for each, by number or name; by default every class is tried, and the best kept."""
+    conditions: Path | None = None
+    """.npz of the condition of each image, for a generator that takes one."""
+    space: Literal["z", "w", "w+"] | None = None
+    """Of a generator with a mapping w, one style, or w+, one for each layer; by default w where there is one, else z."""
+    restarts: int = 8
+    """Latents on their way to each image at once, of which the best is kept."""
+    steps: int = 300
+    """Steps of Adam."""
+    seed: int = 0
+    """Seed of the latents to begin with."""
+    features: str | None = None
+    """Features whose distance is told, as for evaluate, or none; by default those that suit the data, where at hand."""
+    out: Path | None = None
+    """Folder for way.png, latents.npz and projection.json; by default projection in the run, or beside the file."""
+    member: int = 0
+    """Number of the GAN to take, in a run of several."""
+    best: bool = False
+    """Take the checkpoint that keep-best keeps rather than the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Measures how good the images of runs or folders are; each figure stands beside that of real images."""
 

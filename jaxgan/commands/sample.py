@@ -78,7 +78,7 @@ def sample(
     of_run: dict[str, Any] = {"member": member, "best": best, "strict": strict, "code": code, "trust_run_code": trust_run_code}
     sampler = load_sampler(path, batch=batch, **of_run)
     points = sampler.about.are_points
-    asked = None if conditions is None else _read_conditions(conditions)
+    asked = None if conditions is None else read_conditions(conditions)
     n = (_POINTS if points else 64) if n is None and asked is None else n
     out = _check_out(out if out is not None else _beside(path, f"sample-{seed}.png"), SAMPLE_SUFFIXES)
     every = sampler.conditions(labels)
@@ -183,7 +183,7 @@ def interpolate(
     return out
 
 
-def _read_conditions(path: str | Path) -> Any:
+def read_conditions(path: str | Path) -> Any:
     """Returns the conditions that a file holds; nothing is unpickled.
 
     Raises:

@@ -9,7 +9,7 @@ from jaxgan.pictures.moving import animation, frames, progress
 from jaxgan.pictures.points import plane, scatter
 from jaxgan.pictures.series import series
 from jaxgan.pictures.views import are_pictures, view
-from jaxgan.pictures.writing import check_path, write
+from jaxgan.pictures.writing import check_path, to_png, write
 
 __all__ = [
     "animation",
@@ -28,6 +28,7 @@ __all__ = [
     "strip",
     "tile",
     "titled",
+    "to_png",
     "to_uint8",
     "view",
     "write",
