@@ -248,7 +248,7 @@ FORMATS = {
     "pictures/moving.py": {"frames[0].save"},
     "pictures/writing.py": {"picture.save"},
     "pages/stills.py": {"kept.save"},  # into memory, likewise the next
-    "pages/server.py": {"pixels.save", "np.savez"},
+    "pages/server.py": {"np.savez"},
     "weights/portable.py": {"Path(path).read_bytes"},  # it must run without the rest of the library
     "data/preparation.py": {"Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save"},  # into memory
     "training/checkpoint.py": {

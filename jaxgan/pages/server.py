@@ -52,9 +52,8 @@ def check_installed() -> None:
     """
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:
-        raise FieldError(
-            "explore", f"{' and '.join(missing)} not installed", "pip install 'jaxgan[explore]'", link=": it needs them, "
-        )
+        words = f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not installed"
+        raise FieldError("explore", words, "pip install 'jaxgan[explore]'", link=": ")
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -115,10 +114,7 @@ def picture(samples: Samples) -> bytes:
     if len(samples) > 1 or not pictures.are_pictures(samples.about.shape, units) or samples.condition is not None:
         assert samples.draw is not None
         return samples.draw(samples)
-    file = io.BytesIO()
-    pixels = pictures.grid(drawable(samples)[0], scale=1, padding=0)
-    pixels.save(file, "PNG")
-    return file.getvalue()
+    return pictures.to_png(pictures.grid(drawable(samples)[0], scale=1, padding=0))
 
 
 def application(explored: Explored, host: str) -> Any:

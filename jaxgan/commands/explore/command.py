@@ -7,6 +7,7 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+from jaxgan.commands.explore.inverting import inverter
 from jaxgan.commands.sampler import load_sampler
 from jaxgan.pages import guard, place, server
 from jaxgan.system import environment, files
@@ -39,7 +40,8 @@ def explore(path: str | Path, *, port: int = 8765, host: str = "127.0.0.1", brow
         place.samples_at(
             place.parse([("x", "0.5")] if place.mixes(sampler.about) else [], sampler, {}), sampler, {}
         )  # compiled
-        explored = server.Explored(files.home_expanded(path).absolute().name, sampler, {})
+        whole = files.home_expanded(path).absolute()
+        explored = server.Explored(whole.name, sampler, {}, inverter(whole, sampler, of_run))
         address = server.address_of(listening, host)
         if not guard.is_loopback(host):
             log.warning("%s: other machines reach this page; nobody is asked for a password", address)
