@@ -18,7 +18,8 @@ from test_cli import run as command
 
 import jaxgan
 from jaxgan import cli, pictures
-from jaxgan.pages import charts, markup, stills, walks
+from jaxgan.commands.sampler import load_sampler
+from jaxgan.pages import charts, markup, place, server, stills, walks
 from jaxgan.recipes import MLP, Data, MLPDiscriminator, Recipe
 
 MOST = 5_000_000
@@ -174,6 +175,11 @@ def test_runs_of_other_samples_have_reports(name: str, tmp_path: Path, monkeypat
     words, films = "".join(page.words), content(text)["films"]
     assert len(films) == (3 if name == "ring" else 2), words  # samples, and the way of each GAN
     assert all(len(film["src"]) == 3 for film in films)
+    drawn = load_sampler(run.path, batch=8)
+    samples, z = place.samples_at(place.parse([("x", "0.5"), ("n", "20")], drawn, {}), drawn, {})
+    assert samples.shape == (20, *run.shape.sample)
+    assert z.shape == (20, 4)
+    assert server.picture(samples).startswith(b"\x89PNG")  # as the local page shows them
     if name == "ring":
         assert "GAN 1 of 2" in words
         assert any(line["error"] for chart in content(text)["charts"] for line in chart["lines"])
