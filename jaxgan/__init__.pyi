@@ -1,11 +1,13 @@
 __version__: str
 
 from . import data as data
+from . import latent as latent
 from . import nets as nets
 from . import pictures as pictures
 from . import recipes as recipes
 from . import toy as toy
 from .commands.convert import convert as convert
+from .commands.directions import directions as directions
 from .commands.evaluate import evaluate as evaluate
 from .commands.explore import explore as explore
 from .commands.export import export as export

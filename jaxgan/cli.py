@@ -113,6 +113,15 @@ def project(arguments: of.Project) -> Path | None:
     return found.folder
 
 
+def directions(arguments: of.Directions) -> Path:
+    from jaxgan.commands.directions import directions
+    from jaxgan.latent import kept
+
+    _check_platform()
+    found = directions(arguments.run, **_options(arguments))
+    return kept.folder_of(arguments.run) / f"{found.name}.npz"
+
+
 def _made_of(run: Path, name: str) -> Path:
     """Returns the place of what is made of a generator: in a run, or beside a file."""
     return run.with_name(f"{run.stem}-{name}") if run.suffix else run / name
@@ -212,6 +221,7 @@ COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "sample": (of.Sample, sample),
     "interpolate": (of.Interpolate, interpolate),
     "project": (of.Project, project),
+    "directions": (of.Directions, directions),
     "evaluate": (of.Evaluate, evaluate),
     "export": (of.Export, export),
     "report": (of.Report, report),

@@ -152,6 +152,42 @@ class Project:
 
 
 @dataclass(frozen=True)
+class Directions:
+    """Finds directions of the latent space along which images change in one respect, and saves them beside the run."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory, or a .safetensors file."""
+    method: Literal["pca", "factorise"] = "pca"
+    """pca: principal directions of w, without w those in which images change most; factorise: of the first weights (SeFa)."""
+    labels: tuple[str, ...] | None = None
+    """Two classes: the direction from the first to the second, of w, or as a classifier reads the images."""
+    function: str | None = None
+    """file.py:NAME of a function of images [B, ...] to a number each: the direction along which the number grows."""
+    count: int | None = None
+    """Directions that a method gives; 8 by default."""
+    name: str | None = None
+    """Name to save them under; by default the method's, A-to-B or the function's."""
+    features: str | None = None
+    """Classifier for --labels, as for evaluate; by default that which suits the data."""
+    seed: int = 0
+    """Seed of the latents."""
+    out: Path | None = None
+    """.png of the sheet, a row for each direction; by default directions/NAME.png in the run, or beside the file."""
+    member: int = 0
+    """Number of the GAN to take, in a run of several."""
+    best: bool = False
+    """Take the checkpoint that keep-best keeps rather than the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Measures how good the images of runs or folders are; each figure stands beside that of real images."""
 

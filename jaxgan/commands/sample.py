@@ -80,7 +80,7 @@ def sample(
     points = sampler.about.are_points
     asked = None if conditions is None else read_conditions(conditions)
     n = (_POINTS if points else 64) if n is None and asked is None else n
-    out = _check_out(out if out is not None else _beside(path, f"sample-{seed}.png"), SAMPLE_SUFFIXES)
+    out = check_out(out if out is not None else _beside(path, f"sample-{seed}.png"), SAMPLE_SUFFIXES)
     every = sampler.conditions(labels)
     many = (0 if asked is None else count_of(asked)) if n is None else n
     if out.suffix == ".png" and many > _MOST_IN_A_GRID and not points:
@@ -152,7 +152,7 @@ def interpolate(
         raise ValueError(f"path: {way!r} is not one of {', '.join(PATHS)}")
     of_run: dict[str, Any] = {"member": member, "best": best, "strict": strict, "code": code, "trust_run_code": trust_run_code}
     sampler = load_sampler(path, **of_run)
-    out = _check_out(out, WALK_SUFFIXES)
+    out = check_out(out, WALK_SUFFIXES)
     moving, points = out.suffix != ".png", len(sampler.about.shape) == 1
     if points and moving:
         raise FieldError("out", out.name, "this run makes points, and the way between them is drawn as .png")
@@ -244,7 +244,7 @@ def _check_seed(name: str, seed: int) -> None:
         raise FieldError(name, seed, f"a seed is from 0 to {2**32 - 1}")
 
 
-def _check_out(out: str | Path, suffixes: tuple[str, ...]) -> Path:
+def check_out(out: str | Path, suffixes: tuple[str, ...]) -> Path:
     out = files.home_expanded(out).absolute()
     if out.suffix not in suffixes:
         raise ValueError(
