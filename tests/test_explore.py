@@ -21,8 +21,10 @@ from test_report import EVIL, Parsed
 
 import jaxgan
 from jaxgan import cli
+from jaxgan.commands.explore import directions
 from jaxgan.commands.explore.inverting import inverter
 from jaxgan.commands.sampler import load_sampler
+from jaxgan.latent import kept
 from jaxgan.pages import guard, place, server
 from jaxgan.system.messages import FieldError
 from jaxgan.weights.portable import About, Sampler
@@ -147,6 +149,21 @@ def test_a_dropped_picture_is_found(explored: server.Explored, sampler: Sampler,
     assert inverter(tmp_path / "x.jaxgan", sampler, {}) is None
     status, _, content = ask(explored._replace(invert=None), "/invert", body=made)
     assert status == 404
+
+
+def test_directions_are_those_kept_beside_the_run(sampler: Sampler, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    vectors = np.eye(8, dtype=np.float32)[:3]
+    for name, space, held in (("pca", "z", vectors), ("styles", "w", vectors), ("other", "z", vectors[:, :4])):
+        kept.write(tmp_path, kept.Directions(name, space, held, np.ones(3), {}))
+    (tmp_path / "directions" / "bad.npz").write_bytes(b"no archive")
+    found = directions(tmp_path, sampler)
+    assert list(found) == ["pca:1", "pca:2", "pca:3"]
+    assert [record.getMessage().split(" ")[1] for record in caplog.records][1:] == ["other", "styles"]
+    assert "bad.npz is damaged" in caplog.text
+    here = place.parse([("seeds", "5"), ("d", "pca:2:-1.5")], sampler, found)
+    assert here.moves == (("pca:2", -1.5),)
+    still = place.latents_at(here._replace(moves=()), sampler, found)
+    np.testing.assert_allclose(place.latents_at(here, sampler, found) - still, -1.5 * vectors[1][None], atol=1e-6)
 
 
 REFUSED: list[tuple[str, Any]] = [

@@ -7,12 +7,19 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from jaxgan.commands.explore.inverting import inverter
 from jaxgan.commands.sampler import load_sampler
+from jaxgan.latent import kept
 from jaxgan.pages import guard, place, server
 from jaxgan.system import environment, files
+from jaxgan.system.messages import FieldError
+from jaxgan.weights.portable import Sampler
 
 log = logging.getLogger("jaxgan")
+_MOST = 8  # directions of one name
 _BATCH = 8  # samples at a time: programs for 1 and for 8 are compiled
 
 
@@ -41,7 +48,7 @@ def explore(path: str | Path, *, port: int = 8765, host: str = "127.0.0.1", brow
             place.parse([("x", "0.5")] if place.mixes(sampler.about) else [], sampler, {}), sampler, {}
         )  # compiled
         whole = files.home_expanded(path).absolute()
-        explored = server.Explored(whole.name, sampler, {}, inverter(whole, sampler, of_run))
+        explored = server.Explored(whole.name, sampler, directions(whole, sampler), inverter(whole, sampler, of_run))
         address = server.address_of(listening, host)
         if not guard.is_loopback(host):
             log.warning("%s: other machines reach this page; nobody is asked for a password", address)
@@ -50,6 +57,24 @@ def explore(path: str | Path, *, port: int = 8765, host: str = "127.0.0.1", brow
         if browser and _has_screen():
             webbrowser.open(address)
         return server.serve(server.application(explored, host), listening)
+
+
+def directions(path: Path, sampler: Sampler) -> dict[str, NDArray[np.float32]]:
+    """Returns the directions of latents that are kept beside a run or file, `[D]` by `NAME:NUMBER`, the first 8 of each name.
+
+    Those of styles are left out, which a sampler does not take, and so is a file that is damaged; a line tells.
+    """
+    found: dict[str, NDArray[np.float32]] = {}
+    for name in kept.names(path):
+        try:
+            held = kept.read(path, name)
+            if held.space != "z" or held.vectors.shape[1] != sampler.about.latent_dim:
+                raise FieldError("direction", name, "it is not one of this generator's z", link=" is left out: ")
+        except FieldError as error:
+            log.warning("%s", error)
+            continue
+        found |= {f"{name}:{i}": vector.astype(np.float32) for i, vector in enumerate(held.vectors[:_MOST], 1)}
+    return found
 
 
 def _has_screen() -> bool:
