@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +267,7 @@ def test_the_page_in_a_browser(tiny_run: Path, tmp_path: Path) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address), process.communicate(timeout=30)
     with browser.page(address) as page:
         _walk_over(page)
+        _drop_and_save(page, tmp_path)
         assert page.errors == []
         assert all(each.startswith((address, f"blob:{address}", "data:", "about:")) for each in page.requests)
     process.send_signal(signal.SIGINT)
@@ -314,3 +316,23 @@ def _walk_over(page: browser.Page) -> None:
     assert page.run("document.getElementById('status').textContent").startswith("n: '900', but")
     # The browser's own line about the answer 400 that was asked for.
     page.errors[:] = [each for each in page.errors if "status of 400" not in each]
+
+
+def _drop_and_save(page: browser.Page, folder: Path) -> None:
+    drop = """(async () => { const made = await (await fetch('picture.png?seeds=5&label=7')).blob();
+        const held = new DataTransfer(); held.items.add(new File([made], 'seven.png', {type: 'image/png'}));
+        const event = new DragEvent('drop', {dataTransfer: held, bubbles: true, cancelable: true});
+        document.getElementById('label').value = '7'; document.dispatchEvent(event); })()"""
+    page.run("document.getElementById('again').click()")
+    page.run(drop)
+    page.wait("document.getElementById('found').textContent.includes('dB')")
+    page.wait("document.body.dataset.shown.includes('z=') && document.body.dataset.shown === location.hash.slice(1)")
+    page.downloads(folder)
+    page.run("document.getElementById('latents').click()")
+    end = time.monotonic() + 20
+    while not (folder / "latents.npz").exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    with np.load(folder / "latents.npz") as held:
+        assert held["z"].shape == (1, 8)
+        assert held["labels"].tolist() == [7]

@@ -21,6 +21,7 @@ from jaxgan import cli, pictures
 from jaxgan.commands.sampler import load_sampler
 from jaxgan.pages import charts, markup, place, server, stills, walks
 from jaxgan.recipes import MLP, Data, MLPDiscriminator, Recipe
+from jaxgan.training import endings
 
 MOST = 5_000_000
 EVIL = "<script>alert(1)</script>"
@@ -231,6 +232,40 @@ def test_train_writes_a_report_where_asked(tiny_run: Path, tmp_path: Path, capsy
     status, out, _ = command(capsys, "train", run, "--report")
     assert (status, out) == (0, str(run))
     checked(run / "report.html")
+
+
+def test_train_writes_a_report_of_a_bad_end(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    shutil.rmtree(run / "checkpoints")
+
+    def ends(*_: object, **options: object) -> None:
+        raise endings.Stopped("mode collapse at step 12")
+
+    monkeypatch.setattr("jaxgan.training.train.train", ends)
+    status, _, told = command(capsys, "train", "digits", "--run", run, "--report")
+    assert (status, told[-1]) == (1, "jaxgan train: mode collapse at step 12")
+    checked(run / "report.html")
+
+
+def contrast(a: str, b: str) -> float:
+    """Returns WCAG's ratio of two colours, `#rrggbb`."""
+    shares = np.array([[int(each[i : i + 2], 16) for i in (1, 3, 5)] for each in (a, b)]) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    low, high = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return float((high + 0.05) / (low + 0.05))
+
+
+def test_colours_are_legible() -> None:
+    style = (Path(jaxgan.__file__).parent / "pages" / "page.css").read_text(encoding="utf-8")
+    schemes = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    assert len(schemes) == 2  # light and dark
+    for scheme in schemes:
+        colours = dict(re.findall(r"--(\w+): (#\w{6});", scheme))
+        for name in colours.keys() - {"paper", "panel", "line"}:
+            assert min(contrast(colours[name], colours[each]) for each in ("paper", "panel")) >= 4.5, name
 
 
 def test_many_large_pictures_and_long_logs_fit(tiny_run: Path, tmp_path: Path) -> None:

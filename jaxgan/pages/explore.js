@@ -123,6 +123,8 @@ async function invert(file) {
     const found = await answer.json();
     z = found.z;
     at("n").value = "1";
+    at("truncate").checked = false;
+    about.directions.forEach((_, i) => { at(`along-${i}`).value = 0; });
     if (found.label !== null) at("label").value = String(found.label);
     at("found").textContent = found.words;
     look();
@@ -156,7 +158,7 @@ function build() {
 function listen() {
   for (const id of ["x", "y", "n", "psi"]) at(id).addEventListener("input", look);
   for (const id of ["label", "truncate", "psi"]) at(id).addEventListener("change", () => { look(); corners(); });
-  CORNERS.forEach((i) => at(`seed-${i}`).addEventListener("change", () => { look(); corners(); }));
+  CORNERS.forEach((i) => at(`seed-${i}`).addEventListener("change", () => { z = ""; look(); corners(); }));
   at("random").addEventListener("click", () => {
     z = "";
     CORNERS.forEach((i) => { at(`seed-${i}`).value = Math.floor(Math.random() * 2 ** 32); });
