@@ -55,7 +55,7 @@ def explore(path: str | Path, *, port: int = 8765, host: str = "127.0.0.1", brow
         print(address, flush=True)
         log.info("Ctrl-C ends it")
         if browser and _has_screen():
-            webbrowser.open(address)
+            webbrowser.open_new_tab(address)
         return server.serve(server.application(explored, host), listening)
 
 
