@@ -175,7 +175,7 @@ def test_runs_of_other_samples_have_reports(name: str, tmp_path: Path, monkeypat
     page, text = checked(jaxgan.report(run))
     words, films = "".join(page.words), content(text)["films"]
     assert len(films) == (3 if name == "ring" else 2), words  # samples, and the way of each GAN
-    assert all(len(film["src"]) == 3 for film in films)
+    assert all(len(film["src"]) == (24 if name == "fields" else 3) for film in films[1:])
     drawn = load_sampler(run.path, batch=8)
     samples, z = place.samples_at(place.parse([("x", "0.5"), ("n", "20")], drawn, {}), drawn, {})
     assert samples.shape == (20, *run.shape.sample)
@@ -248,6 +248,25 @@ def test_train_writes_a_report_of_a_bad_end(
     status, _, told = command(capsys, "train", "digits", "--run", run, "--report")
     assert (status, told[-1]) == (1, "jaxgan train: mode collapse at step 12")
     checked(run / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("row", "mark"),
+    [
+        ({"verdict": "converged"}, "good"),
+        ({"verdict": "still improving"}, "fair"),
+        ({"verdict": "mode collapse"}, "bad"),
+        ({"verdict": "2 converged", "members": {"verdict": ["converged", "converged"]}}, "good"),
+        ({"verdict": "1 converged, 1 still improving", "members": {"verdict": ["converged", "still improving"]}}, "fair"),
+        ({"verdict": "1 converged, 1 diverged", "members": {"verdict": ["converged", "diverged"]}}, "bad"),
+    ],
+)
+def test_a_verdict_is_marked_by_the_worst_of_its_gans(row: dict[str, Any], mark: str, tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_run / "recipe.json", tmp_path)
+    rows = [{"step": 11, "images": 88, "d_loss": 1.0}, {"step": 12, "images": 96, "d_loss": 2.0} | row]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    page, _ = checked(jaxgan.report(tmp_path))
+    assert [each["class"] for each in page.of("strong")] == [f"verdict {mark}"]
 
 
 def contrast(a: str, b: str) -> float:

@@ -12,7 +12,7 @@ from jaxgan.recipes import formats
 
 _MOST = 200  # entries of a list that a page shows
 _BETTER = {"lower": "lower is better", "higher": "higher is better", "as real": "the nearer to real samples the better"}
-_MARKS = {"converged": "good", "still improving": "fair"}  # any other verdict is bad
+_SOUND = ("converged", "still improving")  # verdicts; any other is bad
 
 
 def section(name: str, title: str, *inside: Any) -> Html:
@@ -50,7 +50,7 @@ def verdict(facts: Facts) -> list[Html]:
         told = next((row["evidence"] for row in reversed(facts.rows) if row.get("evidence")), ["no figures were measured"])
         return [tag("p", f"No verdict: {'; '.join(told)}.")]
     last = said[-1]
-    found = [tag("p", tag("strong", last["verdict"], class_=f"verdict {_MARKS.get(last['verdict'], 'bad')}"), _at(last))]
+    found = [tag("p", tag("strong", last["verdict"], class_=f"verdict {_mark(last)}"), _at(last))]
     if last.get("evidence"):
         found.append(tag("ul", [tag("li", each) for each in last["evidence"]]))
     members = last.get("members") or {}
@@ -64,7 +64,7 @@ def verdict(facts: Facts) -> list[Html]:
     turns = [row for i, row in enumerate(said) if not i or row["verdict"] != said[i - 1]["verdict"]]
     if len(turns) > 1:
         items = [tag("li", f"{row['verdict']}", _at(row)) for row in turns[-_MOST:]]
-        found.append(tag("details", tag("summary", f"It changed {len(turns) - 1:,} times"), tag("ol", items)))
+        found.append(tag("details", tag("summary", f"It changed {_times(len(turns) - 1)}"), tag("ol", items)))
     return found
 
 
@@ -198,6 +198,16 @@ def _cut(words: str) -> str:
     return words if len(words) <= 200 else f"{words[:200]} …"
 
 
+def _mark(row: Mapping[str, Any]) -> str:
+    """Returns the class of a verdict: good where all GANs converged, bad where one of them went wrong."""
+    words = {word for word in (row.get("members") or {}).get("verdict", [row["verdict"]]) if word}
+    return "good" if words == {_SOUND[0]} else "fair" if words <= {*_SOUND} else "bad"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
+
+
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
@@ -215,6 +225,8 @@ def _duration(seconds: Any) -> str:
     if not isinstance(seconds, (int, float)):
         return ""
     hours, rest = divmod(round(seconds), 3_600)
+    if not hours and rest < 60:
+        return f"{rest} s"
     return f"{hours:,} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
 
 

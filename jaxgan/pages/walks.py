@@ -58,7 +58,7 @@ def walk(generator: Generator, weights: Weights, shown: conditions.Arrays | None
     rows = np.zeros(count, np.int32) if about.classes and not vectors else np.arange(count, dtype=np.int32)
     labels = [about.numbers[i % about.classes] for i in range(count)] if about.classes else None
     ends = [jnp.asarray(sampler.functions.latents(seed, rows)) for seed in (*seeds, seeds[0])]
-    shares = np.linspace(0.0, 1.0, _FRAMES if flat else _OF_PLOTS, endpoint=False)
+    shares = np.linspace(0.0, 1.0, _FRAMES if len(about.shape) > 2 else _OF_PLOTS, endpoint=False)
     on_the_way = [latents.slerp(a, b, jnp.float32(t)) for a, b in itertools.pairwise(ends) for t in shares]
     made = _made(sampler, np.concatenate(on_the_way), labels, count, seeds[0])
     several = "Every class" if about.classes and about.classes <= count else f"{count:,} samples"
