@@ -209,6 +209,20 @@ def test_runs_that_lack_parts_have_reports(tiny_run: Path, tmp_path: Path) -> No
     assert not (run / "report.html").exists()
 
 
+def test_a_run_whose_code_is_gone_has_a_report(tiny_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    recipe = json.loads((run / "recipe.json").read_text())
+    recipe["recipe"] |= {"generator": {"type": "gone.py:Mine", "width": 3, "latent_dim": 4}}
+    recipe["code"] = {"gone.py": {"path": None, "sha256": "0" * 64}}
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    page, text = checked(jaxgan.report(run))
+    words = "".join(page.words)
+    assert re.search(r"No interpolation: .*gone\.py", words), words[:3000]
+    assert content(text)["charts"][0]["mark"]["value"] == pytest.approx(np.log(2.0), abs=1e-6)  # of a loss of ours
+    assert len(content(text)["films"]) == 1
+
+
 def test_mistakes_cost_a_line(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()

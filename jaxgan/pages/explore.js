@@ -99,7 +99,9 @@ function corners() {
     const one = new URLSearchParams({ seeds: at(`seed-${i}`).value || "0", n: "1" });
     if (at("label").value) one.set("label", at("label").value);
     if (at("truncate").checked) one.set("psi", at("psi").value);
-    at(`corner-${i}`).src = `picture.png?${one}`;
+    const drawn = at(`corner-${i}`) || Object.assign(document.createElement("img"), { id: `corner-${i}`, alt: "" });
+    drawn.src = `picture.png?${one}`;
+    at("pad").prepend(drawn);
   });
 }
 

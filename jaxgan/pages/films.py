@@ -107,7 +107,7 @@ def figure(film: Film, place: int) -> Html:
     said = tag("output", film.labels[first], id=f"said-{place}", for_=f"move-{place}")
     button = tag("button", "Play", type="button", id=f"play-{place}", hidden=True, aria_label=f"Play: {film.name}")
     caption = tag("figcaption", words)
-    return tag("figure", shown, caption, tag("div", slider, said, button, class_="film"), class_="film-of")
+    return tag("figure", shown, tag("div", slider, said, button, class_="film"), caption, class_="film-of")
 
 
 def left_out(film: Film | None, steps: Sequence[int]) -> Html | None:

@@ -61,9 +61,9 @@ def table(caption: str, heads: list[Any], rows: list[list[Any]], *, label: str =
         caption: above the table.
         heads: of the columns.
         rows: of cells, texts or `Html`.
-        label: of the region that scrolls; the caption by default.
+        label: of the part that scrolls; the caption by default.
     """
     head = tag("tr", [tag("th", each, scope="col") for each in heads])
     body = [tag("tr", tag("th", row[0], scope="row"), [tag("td", each) for each in row[1:]]) for row in rows]
     whole = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", body))
-    return tag("div", whole, class_="scroll", role="region", tabindex="0", aria_label=label or caption)
+    return tag("div", whole, class_="scroll", role="group", tabindex="0", aria_label=label or caption)

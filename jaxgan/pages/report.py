@@ -14,7 +14,7 @@ from jaxgan.pages.sections import section
 from jaxgan.pictures.series import Series
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import files
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, tell
 
 MOST = 5_000_000  # bytes of the file
 _REST = 150_000  # of them, for the parts of the page that are not measured beforehand
@@ -47,6 +47,7 @@ def write(
     room = max(MOST - _REST - written, 0) * 3 // 4  # base64 makes four bytes of three
     near = films.nearest(facts.path / "evaluation-nearest.png", min(_NEAREST, room // 8))
     samples, left_out = films.samples(facts.path / "samples", room // 2)
+    tell("report: drawing an interpolation")
     walks, missing = films.of_walks(facts, room * 3 // 8, best=best, strict=strict)
     every = [*([] if samples is None else [samples]), *walks]
     grids = tag("p", "No picture of samples is there.") if samples is None else films.figure(samples, 0)

@@ -15,7 +15,7 @@ from jaxgan.commands.sampler import load_sampler
 from jaxgan.latent import kept
 from jaxgan.pages import guard, place, server
 from jaxgan.system import environment, files
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, tell
 from jaxgan.weights.portable import Sampler
 
 log = logging.getLogger("jaxgan")
@@ -44,9 +44,9 @@ def explore(path: str | Path, *, port: int = 8765, host: str = "127.0.0.1", brow
     server.check_installed()
     with server.bound(host, port) as listening:
         sampler = load_sampler(path, batch=_BATCH, **of_run)
-        place.samples_at(
-            place.parse([("x", "0.5")] if place.mixes(sampler.about) else [], sampler, {}), sampler, {}
-        )  # compiled
+        tell("explore: compiling")
+        halfway = [("x", "0.5")] if place.mixes(sampler.about) else []
+        place.samples_at(place.parse(halfway, sampler, {}), sampler, {})
         whole = files.home_expanded(path).absolute()
         explored = server.Explored(whole.name, sampler, directions(whole, sampler), inverter(whole, sampler, of_run))
         address = server.address_of(listening, host)
