@@ -10,9 +10,9 @@ from .commands.convert import convert as convert
 from .commands.directions import directions as directions
 from .commands.evaluate import evaluate as evaluate
 from .commands.export import export as export
+from .commands.interpolate import interpolate as interpolate
 from .commands.plan import plan as plan
 from .commands.project import project as project
-from .commands.sample import interpolate as interpolate
 from .commands.sample import sample as sample
 from .commands.sampler import load_sampler as load_sampler
 from .core import ada as ada

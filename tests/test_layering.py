@@ -239,7 +239,7 @@ FORMATS = {
     "data/originals.py": {"tarfile.open"},  # of what `files.opened` yields
     "weights/torch_file/containers.py": {"zipfile.ZipFile"},  # of bytes
     "data/cache.py": {"np.save"},  # into what `files.write` hands over; likewise the next
-    "pictures/moving.py": {"frames[0].save"},
+    "pictures/moving.py": {"shown[0].save", "av.open"},
     "pictures/writing.py": {"picture.save"},
     "weights/portable.py": {"Path(path).read_bytes"},  # it must run without the rest of the library
     "data/preparation.py": {"Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save"},  # into memory
