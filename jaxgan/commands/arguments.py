@@ -205,7 +205,7 @@ class Evaluate:
     """Run directories, of several GANs all are measured; or folders or .npz files of images. Several are compared."""
     metrics: tuple[str, ...] = ()
     """Metrics by name, or file.py:NAME of your own; by default modes for ring, grid and stacked_mnist, and for other data
-    fid (not with efficientnet-lite0), kid, prdc, diversity, and more where features are few."""
+    fid (not with efficientnet-lite0), kid, prdc, diversity, and more where features are few. path_length: of the generator."""
     n: int | None = None
     """Samples; by default 10,000 or as many as there are real images, and for modes as many as PacGAN takes."""
     features: str | None = None
