@@ -93,7 +93,7 @@ def sample(arguments: of.Sample) -> Path:
 
 
 def interpolate(arguments: of.Interpolate) -> Path:
-    from jaxgan.commands.sample import interpolate
+    from jaxgan.commands.interpolate import interpolate
 
     _check_platform()
     options = _options(arguments)

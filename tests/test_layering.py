@@ -245,7 +245,7 @@ FORMATS = {
     "data/originals.py": {"tarfile.open"},  # of what `files.opened` yields
     "weights/torch_file/containers.py": {"zipfile.ZipFile"},  # of bytes
     "data/cache.py": {"np.save"},  # into what `files.write` hands over; likewise the next
-    "pictures/moving.py": {"frames[0].save"},
+    "pictures/moving.py": {"shown[0].save", "av.open"},
     "pictures/writing.py": {"picture.save"},
     "pages/stills.py": {"kept.save"},  # into memory, likewise the next
     "pages/server.py": {"np.savez"},

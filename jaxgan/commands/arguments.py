@@ -90,15 +90,27 @@ class Interpolate:
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory, or a .safetensors or .jaxgan file."""
     out: Path
-    """.png: strips; .gif or .webp: an animation that comes back to its beginning."""
+    """.png: strips; .gif, .webp or .mp4 (extra video): an animation that comes back to its beginning."""
     seeds: tuple[int, ...] = (3, 7, 12)
-    """Seeds of the images to pass through."""
+    """Seeds of the images to pass through; four of a sheet."""
     frames: int | None = None
-    """Images from one seed to the next, both included; 9 of a strip, 24 of an animation by default."""
+    """Images from one seed to the next, both included; 9 of a strip, 24 of an animation, 7 of a sheet's side by default."""
     path: Literal["slerp", "lerp"] = "slerp"
     """Along the great circle or the straight line."""
     labels: tuple[str, ...] | None = None
-    """Classes that walk the same way, by number or name; every class by default."""
+    """Classes that walk the same way, by number or name; every class by default. With --morph, those to go through."""
+    loop: bool = False
+    """Go round smoothly, by a periodic spline through the seeds."""
+    sheet: bool = False
+    """A square between four seeds, of one class."""
+    morph: bool = False
+    """Each seed's image goes from class to class of --labels."""
+    mix: bool = False
+    """A table of coarse styles of one seed with fine ones of another; for networks with a mapping."""
+    cut: int | None = None
+    """Layers that the coarse seed of a mixture gives; half by default."""
+    direction: str | None = None
+    """NAME or NAME:3 of those that directions saved: from 3 deviations on one side of the first seed to 3 on the other."""
     member: int = 0
     """Number of the GAN to take, in a run of several."""
     best: bool = False
@@ -195,7 +207,7 @@ class Evaluate:
     """Run directories, of several GANs all are measured; or folders or .npz files of images. Several are compared."""
     metrics: tuple[str, ...] = ()
     """Metrics by name, or file.py:NAME of your own; by default modes for ring, grid and stacked_mnist, and for other data
-    fid (not with efficientnet-lite0), kid, prdc, diversity, and more where features are few."""
+    fid (not with efficientnet-lite0), kid, prdc, diversity, and more where features are few. path_length: of the generator."""
     n: int | None = None
     """Samples; by default 10,000 or as many as there are real images, and for modes as many as PacGAN takes."""
     features: str | None = None

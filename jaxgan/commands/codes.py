@@ -77,6 +77,10 @@ class Codes:
         given = self.given(n) if given is None else given
         return np.asarray(self._codes(self.weights, self.key, self._z(np.arange(n)), given))
 
+    def codes_function(self, weights: Any, z: jax.Array, given: Any) -> jax.Array:
+        """Maps latents to codes; pure, as `image_function`."""
+        return spaces.codes_of(self.generator, self.space, weights, self.key, z, given)
+
     def image_function(self, weights: Any, codes: jax.Array, given: Any) -> Images:
         """Maps codes to images; pure, for a caller to differentiate."""
         return spaces.images_of(self.generator, self.space, weights, self.key, codes, given, self.layers)

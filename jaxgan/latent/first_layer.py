@@ -11,7 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import Jaxpr, Literal
+
+from jaxgan.latent.following import CALLS, called, computed
 
 _PRODUCTS = {"dot_general", "conv_general_dilated"}
 _MOVES = {
@@ -20,7 +22,6 @@ _MOVES = {
     "sharding_constraint",
 }  # fmt: skip
 _SUMS = {"add", "sub", "add_any"}
-_CALLS = {"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2", "custom_jvp_call", "custom_vjp_call"}
 
 
 class _Code:
@@ -74,22 +75,22 @@ def _outputs(eqn: Any, inputs: list[Any], found: list[np.ndarray]) -> list[Any]:
         return lost
     if name == "cond":
         return _of_branches(eqn, inputs, found)
-    if name in _CALLS and any(linear):
-        inner = _jaxpr_of(eqn.params)
+    if name in CALLS and any(linear):
+        inner = called(eqn.params)
         return lost if inner is None else _follow(inner.jaxpr, inner.consts, inputs, found)
     if any(each is _LOST for each in inputs):
         return lost
     if not any(linear):
-        return _bound(eqn, inputs)
+        return computed(eqn, inputs)
     plain = [each.value if isinstance(each, _Code) else each for each in inputs]
     if name in _PRODUCTS:
         if sum(linear) == 1:
-            found.append(np.asarray(_bound(eqn, plain)[0], np.float32))
+            found.append(np.asarray(computed(eqn, plain)[0], np.float32))
         return lost
     kept = (
         name in _MOVES or name in _SUMS or (name == "mul" and sum(linear) == 1) or (name == "div" and linear == [True, False])
     )
-    return [_Code(out) for out in _bound(eqn, plain)] if kept else lost
+    return [_Code(out) for out in computed(eqn, plain)] if kept else lost
 
 
 def _of_branches(eqn: Any, inputs: list[Any], found: list[np.ndarray]) -> list[Any]:
@@ -100,18 +101,3 @@ def _of_branches(eqn: Any, inputs: list[Any], found: list[np.ndarray]) -> list[A
         return [_LOST] * len(eqn.outvars)
     taken = branches[-1 if index is _LOST else int(np.clip(index, 0, len(branches) - 1))]
     return _follow(taken.jaxpr, taken.consts, rest, found)
-
-
-def _jaxpr_of(params: dict[str, Any]) -> ClosedJaxpr | None:
-    for name in ("call_jaxpr", "jaxpr", "fun_jaxpr"):
-        inner = params.get(name)
-        if isinstance(inner, ClosedJaxpr):
-            return inner
-        if isinstance(inner, Jaxpr):
-            return ClosedJaxpr(inner, ())
-    return None
-
-
-def _bound(eqn: Any, inputs: list[Any]) -> list[Any]:
-    out = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
-    return list(out) if eqn.primitive.multiple_results else [out]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STILL = (".png", ".webp", ".gif")
-MOVING = (".webp", ".gif")
+MOVING = (".webp", ".gif", ".mp4")
 
 
 def write(picture: Image.Image, path: str | os.PathLike[str]) -> None:

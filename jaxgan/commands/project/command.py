@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxgan.commands.features import distances, extractor_for
 from jaxgan.commands.project import written
-from jaxgan.commands.project.distances import distances, extractor_for
 from jaxgan.commands.project.search import Given, programs, search
 from jaxgan.commands.project.written import Projection
 from jaxgan.core import conditions as forms
@@ -79,7 +79,7 @@ def project(
     folder = None if out is None else written.checked(out)
     wanted = targets.read(images, draws.about.shape, found.generator.units, found.fit)
     given = _given(draws, labels, conditions, len(wanted.names))
-    by = extractor_for(features, found)
+    by = extractor_for(features, found.data, draws.about.shape, found.generator.units)
     began = time.perf_counter()
     tell(f"project: {len(wanted.names)} images, {given.places.shape[1]} classes each, {restarts} restarts, {steps} steps")
     of = programs(found, space, given, restarts=restarts, seed=seed)
