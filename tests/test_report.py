@@ -1,11 +1,13 @@
 """`jaxgan report`: one valid file without network, whatever the run holds; in a browser its sliders move."""
 
 import contextlib
+import functools
 import itertools
 import json
 import re
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,10 @@ from test_cli import run as command
 import jaxgan
 from jaxgan import cli, pictures
 from jaxgan.commands.sampler import load_sampler
-from jaxgan.pages import charts, markup, place, server, stills, walks
+from jaxgan.pages import charts, facts, markup, place, sections, server, stills, walks
 from jaxgan.recipes import MLP, Data, MLPDiscriminator, Recipe
+from jaxgan.recipes.record import Allowed
+from jaxgan.system.messages import FieldError
 from jaxgan.training import endings
 
 MOST = 5_000_000
@@ -221,6 +225,38 @@ def test_a_run_whose_code_is_gone_has_a_report(tiny_run: Path, tmp_path: Path) -
     assert re.search(r"No interpolation: .*gone\.py", words), words[:3000]
     assert content(text)["charts"][0]["mark"]["value"] == pytest.approx(np.log(2.0), abs=1e-6)  # of a loss of ours
     assert len(content(text)["films"]) == 1
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Goes through the places of a JSON value, whole ones too."""
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, each in items:
+        yield from leaves(each, (*path, key))
+
+
+def test_whatever_files_hold_is_told_or_refused_in_a_line(evil: Path, tmp_path: Path) -> None:
+    shutil.copytree(evil, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints", "*.html"))
+    told, refused = 0, list[str]()
+    for name in ("recipe.json", "evaluation.json"):
+        file = tmp_path / "run" / name
+        text = file.read_text()
+        for path in leaves({key: each for key, each in json.loads(text).items() if key != "recipe"}):
+            for other in (None, 5, "x", [[]], {"x": 1}):
+                content_ = json.loads(text)
+                place_ = functools.reduce(lambda held, key: held[key], path[:-1], content_)
+                place_[path[-1]] = other
+                file.write_text(json.dumps(content_))
+                try:
+                    facts_ = facts.read(tmp_path / "run", Allowed())
+                    told += bool(sections.told(facts_))
+                except FieldError as error:
+                    refused.append(str(error))
+        file.write_text(text)
+    assert told > 100
+    assert len(refused) > 20
+    assert not [line for line in refused if "\n" in line]
 
 
 def test_mistakes_cost_a_line(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

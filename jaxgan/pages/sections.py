@@ -9,6 +9,8 @@ from jaxgan.pages.markup import Html, joined, tag
 from jaxgan.pages.markup import table as table_of
 from jaxgan.pictures.series import title
 from jaxgan.recipes import formats
+from jaxgan.system import files
+from jaxgan.system.messages import FieldError
 
 _MOST = 200  # entries of a list that a page shows
 _BETTER = {"lower": "lower is better", "higher": "higher is better", "as real": "the nearer to real samples the better"}
@@ -21,9 +23,20 @@ def section(name: str, title: str, *inside: Any) -> Html:
 
 
 def told(facts: Facts) -> dict[str, Html]:
-    """Returns the content of each section that is words alone, by its name."""
+    """Returns the content of each section that is words alone, by its name.
+
+    Raises:
+        FieldError: when a file of the run holds something else than what was written into it.
+    """
     of = (summary, verdict, evaluation, recipe, data, changes, versions)
-    return {make.__name__: joined(make(facts)) for make in of}
+    found = {}
+    for make in of:
+        try:
+            found[make.__name__] = joined(make(facts))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            words = f"its {make.__name__} cannot be told: {files.told(error)}"
+            raise FieldError("run", f"{facts.path} is damaged or of another version", words, link=": ") from error
+    return found
 
 
 def summary(facts: Facts) -> Html:
