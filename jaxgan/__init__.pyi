@@ -1,15 +1,20 @@
 __version__: str
 
 from . import data as data
+from . import latent as latent
 from . import nets as nets
 from . import pictures as pictures
 from . import recipes as recipes
 from . import toy as toy
 from .commands.convert import convert as convert
+from .commands.directions import directions as directions
 from .commands.evaluate import evaluate as evaluate
+from .commands.explore import explore as explore
 from .commands.export import export as export
+from .commands.interpolate import interpolate as interpolate
 from .commands.plan import plan as plan
-from .commands.sample import interpolate as interpolate
+from .commands.project import project as project
+from .commands.report import report as report
 from .commands.sample import sample as sample
 from .commands.sampler import load_sampler as load_sampler
 from .core import ada as ada

@@ -1,5 +1,6 @@
 """The command line. Recipes and tyro load at once; everything heavier loads when a command runs."""
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -8,7 +9,7 @@ import sys
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
@@ -42,10 +43,32 @@ def train(arguments: of.Train, found: sources.Found) -> Path:
     run = arguments.run or found.run or Path("runs", found.name)
     names = ("overwrite", "change", "accept_code", "strict", "tensorboard")
     wishes = {name: getattr(arguments, name) for name in names}
-    trained = train(recipe, run, writers=found.writers, callbacks=found.callbacks, **wishes)
+    with _reporting(arguments, run):
+        trained = train(recipe, run, writers=found.writers, callbacks=found.callbacks, **wishes)
     if hosts.is_first():
         _tell_next(trained)
     return trained.path
+
+
+@contextlib.contextmanager
+def _reporting(arguments: of.Train, run: Path) -> Iterator[None]:
+    """Writes a report after a training that came to an end, also to a bad one, where it is asked for."""
+    from jaxgan.system import hosts
+    from jaxgan.training.endings import Diverged, Stopped
+
+    def report_() -> None:
+        from jaxgan.commands.report import report
+
+        if arguments.report and hosts.is_first():
+            made = report(run, code=arguments.code, trust_run_code=arguments.trust_run_code)
+            logging.getLogger("jaxgan").info("report: %s", made)
+
+    try:
+        yield
+    except (Diverged, Stopped):
+        report_()
+        raise
+    report_()
 
 
 def _tell_next(run: Any) -> None:
@@ -70,11 +93,38 @@ def sample(arguments: of.Sample) -> Path:
 
 
 def interpolate(arguments: of.Interpolate) -> Path:
-    from jaxgan.commands.sample import interpolate
+    from jaxgan.commands.interpolate import interpolate
 
     _check_platform()
     options = _options(arguments)
     return interpolate(arguments.run, way=options.pop("path"), **options)
+
+
+def project(arguments: of.Project) -> Path | None:
+    from jaxgan.commands.project import project
+
+    if not arguments.images:
+        raise FieldError("IMAGE", "missing", "one or more are required")
+    _check_platform()
+    options = _options(arguments)
+    out, images = options.pop("out"), options.pop("images")
+    found = project(arguments.run, list(images), out=out or _made_of(arguments.run, "projection"), **options)
+    print(found.table())
+    return found.folder
+
+
+def directions(arguments: of.Directions) -> Path:
+    from jaxgan.commands.directions import directions
+    from jaxgan.latent import kept
+
+    _check_platform()
+    found = directions(arguments.run, **_options(arguments))
+    return kept.folder_of(arguments.run) / f"{found.name}.npz"
+
+
+def _made_of(run: Path, name: str) -> Path:
+    """Returns the place of what is made of a generator: in a run, or beside a file."""
+    return run.with_name(f"{run.stem}-{name}") if run.suffix else run / name
 
 
 def evaluate(arguments: of.Evaluate) -> Path:
@@ -92,6 +142,21 @@ def export(arguments: of.Export) -> Path:
 
     _check_platform()
     return export(arguments.run, **_options(arguments))
+
+
+def report(arguments: of.Report) -> Path:
+    from jaxgan.commands.report import report
+
+    _check_platform()
+    return report(arguments.run, **_options(arguments))
+
+
+def explore(arguments: of.Explore) -> None:
+    from jaxgan.commands.explore import explore
+
+    _check_platform()
+    if number := explore(arguments.run, **_options(arguments)):
+        sys.exit(128 + number)
 
 
 def convert(arguments: of.Convert) -> Path:
@@ -155,8 +220,12 @@ COMMANDS: dict[str, tuple[type, Callable[..., Path | None]]] = {
     "train": (of.Train, train),
     "sample": (of.Sample, sample),
     "interpolate": (of.Interpolate, interpolate),
+    "project": (of.Project, project),
+    "directions": (of.Directions, directions),
     "evaluate": (of.Evaluate, evaluate),
     "export": (of.Export, export),
+    "report": (of.Report, report),
+    "explore": (of.Explore, explore),
     "convert": (of.Convert, convert),
     "plan": (of.Plan, plan),
     "bench": (of.Bench, bench),

@@ -51,7 +51,7 @@ _WORDS = """
     devices hosts resume r3gan notebooks open_house protocol sweep train cli options evaluate_images evaluate theory
     mixtures typing convert bench portable stylegan2 stylegan2_reference sngan dcgan layers bridges features
     data_processes data_units extractors docs_build life endings files fuzz gan plan augment data_truth checkpoint
-    readme_commands inception verdict conditions terms generated resnet whitened efficientnet_lite
+    readme_commands report explore inception verdict conditions terms generated resnet whitened efficientnet_lite
 """
 _LONG = set(_WORDS.split())
 

@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 
 from jaxgan import cli
 from jaxgan.commands.convert import convert
-from jaxgan.commands.sample import interpolate, sample
+from jaxgan.commands.interpolate import interpolate
+from jaxgan.commands.sample import sample
 from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
 from jaxgan.training import runs
 from jaxgan.weights import torch_file

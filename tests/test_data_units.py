@@ -14,7 +14,8 @@ from PIL import Image
 import jaxgan
 from jaxgan import data, pictures
 from jaxgan.commands.evaluate import evaluate
-from jaxgan.commands.sample import interpolate, sample
+from jaxgan.commands.interpolate import interpolate
+from jaxgan.commands.sample import sample
 from jaxgan.core.units import BYTES, Units, to_trained, to_user
 from jaxgan.evaluation.features.inputs import in_units
 from jaxgan.recipes import MLP, Data, MLPDiscriminator, Recipe

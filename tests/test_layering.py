@@ -24,9 +24,11 @@ FLOORS = {
     "recipes": 4,
     "evaluation": 5,
     "training": 6,
-    "commands": 7,
-    "cli": 8,
-    "__main__": 9,  # `python -m jaxgan`: one call of the command line
+    "latent": 7,
+    "pages": 8,
+    "commands": 9,
+    "cli": 10,
+    "__main__": 11,  # `python -m jaxgan`: one call of the command line
 }
 FACADE = "__init__"  # lazy re-exports, on no floor: nobody inside imports it
 
@@ -38,7 +40,12 @@ ONLY = {
     "orbax": {"training"},
     "tyro": {"commands"},
 }
-LAZILY = {"flax.nnx": "nets/nnx.py", "equinox": "nets/equinox.py"}  # in one file, inside its functions
+LAZILY = {
+    "flax.nnx": "nets/nnx.py",
+    "equinox": "nets/equinox.py",
+    "starlette": "pages/server.py",
+    "uvicorn": "pages/server.py",
+}  # in one file, inside its functions
 NOBODY = ("tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
 PURE = ("core", "nets")
 
@@ -238,9 +245,10 @@ FORMATS = {
     "data/originals.py": {"tarfile.open"},  # of what `files.opened` yields
     "weights/torch_file/containers.py": {"zipfile.ZipFile"},  # of bytes
     "data/cache.py": {"np.save"},  # into what `files.write` hands over; likewise the next
-    "pictures/moving.py": {"frames[0].save"},
+    "pictures/moving.py": {"shown[0].save", "av.open"},
     "pictures/writing.py": {"picture.save"},
-    "training/sampler.py": {"picture(samples, density).save"},  # into memory
+    "pages/stills.py": {"kept.save"},  # into memory, likewise the next
+    "pages/server.py": {"np.savez"},
     "weights/portable.py": {"Path(path).read_bytes"},  # it must run without the rest of the library
     "data/preparation.py": {"Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save"},  # into memory
     "training/checkpoint.py": {

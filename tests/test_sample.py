@@ -10,7 +10,8 @@ from PIL import Image
 
 import jaxgan
 from jaxgan import pictures
-from jaxgan.commands.sample import interpolate, sample
+from jaxgan.commands.interpolate import interpolate
+from jaxgan.commands.sample import sample
 from jaxgan.core import latents
 from jaxgan.core.types import GAN, Weights
 from jaxgan.training import runs

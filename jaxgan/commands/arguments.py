@@ -34,6 +34,8 @@ class Train:
     """Refuse a damaged checkpoint rather than fall back to the one before."""
     tensorboard: bool = False
     """Also write tensorboard/; needs the tensorboard extra."""
+    report: bool = False
+    """Write report.html into the run at the end, see jaxgan report."""
     distributed: bool = False
     """Train with other processes that are given the same command: one on each host, found through the cluster (Slurm, Open MPI,
     Kubernetes, Cloud TPU) or by the three options below."""
@@ -88,15 +90,101 @@ class Interpolate:
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory, or a .safetensors or .jaxgan file."""
     out: Path
-    """.png: strips; .gif or .webp: an animation that comes back to its beginning."""
+    """.png: strips; .gif, .webp or .mp4 (extra video): an animation that comes back to its beginning."""
     seeds: tuple[int, ...] = (3, 7, 12)
-    """Seeds of the images to pass through."""
+    """Seeds of the images to pass through; four of a sheet."""
     frames: int | None = None
-    """Images from one seed to the next, both included; 9 of a strip, 24 of an animation by default."""
+    """Images from one seed to the next, both included; 9 of a strip, 24 of an animation, 7 of a sheet's side by default."""
     path: Literal["slerp", "lerp"] = "slerp"
     """Along the great circle or the straight line."""
     labels: tuple[str, ...] | None = None
-    """Classes that walk the same way, by number or name; every class by default."""
+    """Classes that walk the same way, by number or name; every class by default. With --morph, those to go through."""
+    loop: bool = False
+    """Go round smoothly, by a periodic spline through the seeds."""
+    sheet: bool = False
+    """A square between four seeds, of one class."""
+    morph: bool = False
+    """Each seed's image goes from class to class of --labels."""
+    mix: bool = False
+    """A table of coarse styles of one seed with fine ones of another; for networks with a mapping."""
+    cut: int | None = None
+    """Layers that the coarse seed of a mixture gives; half by default."""
+    direction: str | None = None
+    """NAME or NAME:3 of those that directions saved: from 3 deviations on one side of the first seed to 3 on the other."""
+    member: int = 0
+    """Number of the GAN to take, in a run of several."""
+    best: bool = False
+    """Take the checkpoint that keep-best keeps rather than the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """Finds the latents of images, by gradient descent through the averaged generator; what it cannot make is an anomaly."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory, or a .safetensors file."""
+    images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE")]
+    """Pictures, folders of these, or .npz files with an array images. Another size is fitted as the run's data were."""
+    labels: tuple[str, ...] | None = None
+    """A class for all images, or one for each, by number or name; by default every class is tried, and the best kept."""
+    conditions: Path | None = None
+    """.npz of the condition of each image, for a generator that takes one."""
+    space: Literal["z", "w", "w+"] | None = None
+    """Of a generator with a mapping w, one style, or w+, one for each layer; by default w where there is one, else z."""
+    restarts: int = 8
+    """Latents on their way to each image at once, of which the best is kept."""
+    steps: int = 300
+    """Steps of Adam."""
+    seed: int = 0
+    """Seed of the latents to begin with."""
+    features: str | None = None
+    """Features whose distance is told, as for evaluate, or none; by default those that suit the data, where at hand."""
+    out: Path | None = None
+    """Folder for way.png, latents.npz and projection.json; by default projection in the run, or beside the file."""
+    member: int = 0
+    """Number of the GAN to take, in a run of several."""
+    best: bool = False
+    """Take the checkpoint that keep-best keeps rather than the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Finds directions of the latent space along which images change in one respect, and saves them beside the run."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory, or a .safetensors file."""
+    method: Literal["pca", "factorise"] = "pca"
+    """pca: principal directions of w, without w those in which images change most; factorise: of the first weights (SeFa)."""
+    labels: tuple[str, ...] | None = None
+    """Two classes: the direction from the first to the second, of w, or as a classifier reads the images."""
+    function: str | None = None
+    """file.py:NAME of a function of images [B, ...] to a number each: the direction along which the number grows."""
+    count: int | None = None
+    """Directions that a method gives; 8 by default."""
+    name: str | None = None
+    """Name to save them under; by default the method's, A-to-B or the function's."""
+    features: str | None = None
+    """Classifier for --labels, as for evaluate; by default that which suits the data."""
+    seed: int = 0
+    """Seed of the latents."""
+    out: Path | None = None
+    """.png of the sheet, a row for each direction; by default directions/NAME.png in the run, or beside the file."""
     member: int = 0
     """Number of the GAN to take, in a run of several."""
     best: bool = False
@@ -119,7 +207,7 @@ class Evaluate:
     """Run directories, of several GANs all are measured; or folders or .npz files of images. Several are compared."""
     metrics: tuple[str, ...] = ()
     """Metrics by name, or file.py:NAME of your own; by default modes for ring, grid and stacked_mnist, and for other data
-    fid (not with efficientnet-lite0), kid, prdc, diversity, and more where features are few."""
+    fid (not with efficientnet-lite0), kid, prdc, diversity, and more where features are few. path_length: of the generator."""
     n: int | None = None
     """Samples; by default 10,000 or as many as there are real images, and for modes as many as PacGAN takes."""
     features: str | None = None
@@ -165,6 +253,52 @@ class Export:
     """Run directory."""
     out: Path
     """.safetensors: weights, the recipe in it and beside it; .jaxgan: a program that needs jax, numpy and flatbuffers."""
+    member: int = 0
+    """Number of the GAN to take, in a run of several."""
+    best: bool = False
+    """Take the checkpoint that keep-best keeps rather than the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Writes one HTML file about a run: curves, samples over training, an interpolation, figures, recipe; no network needed."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory."""
+    out: Path | None = None
+    """.html; report.html in the run by default."""
+    best: bool = False
+    """Take the checkpoint that keep-best keeps rather than the last."""
+    strict: bool = False
+    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Path | None = None
+    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
+    trust_run_code: bool = False
+    """Execute the copy of its code that the run carries."""
+    compile_cache: bool = True
+    """Keep compiled programs on disk, so that the next start is quick."""
+
+
+@dataclass(frozen=True)
+class Explore:
+    """Serves a local page on which a generator is explored: seeds, classes, ways between images; Ctrl-C ends it."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory, or a .safetensors or .jaxgan file."""
+    port: int = 8765
+    """Port of the page; 0 for any that is free."""
+    host: str = "127.0.0.1"
+    """Address that the page listens at; any other than 127.0.0.1 lets other machines see the samples."""
+    browser: bool = True
+    """Open the page in a browser, where there is a screen."""
     member: int = 0
     """Number of the GAN to take, in a run of several."""
     best: bool = False

@@ -1,31 +1,22 @@
-"""New images from a generator: D is dropped, z is drawn, G(z) is the image; and the way from one z to another."""
+"""New images from a generator: D is dropped, z is drawn, G(z) is the image."""
 
-import dataclasses
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
-import numpy as np
-
 from jaxgan import pictures
 from jaxgan.commands.sampler import IN_ONE_FILE, load_sampler
-from jaxgan.core import latents
-from jaxgan.core.conditions import as_arrays, count_of, named, of_names, take
+from jaxgan.core.conditions import as_arrays, count_of, named, of_names
 from jaxgan.system import files
 from jaxgan.system.arrays import npz, write_npz
 from jaxgan.system.messages import FieldError
 from jaxgan.training.sampler import drawable
-from jaxgan.weights.portable import Sampler, Samples
+from jaxgan.weights.portable import Samples
 
 Labels = Sequence[int | str] | int | str | None
 SAMPLE_SUFFIXES = (".png", ".npz", "")  # "" is a folder
-WALK_SUFFIXES = (".png", ".gif", ".webp")
-PATHS = {"slerp": latents.slerp, "lerp": latents.lerp}
 _MOST_IN_A_GRID = 10_000
 _POINTS = 2_500  # PacGAN's protocol
-_LEGIBLE = 96  # pixels of a side of an image that moves
 
 
 def sample(
@@ -72,15 +63,15 @@ def sample(
         ValueError, FileNotFoundError: when an argument is not allowed; nothing is written then.
     """
     _check_count("batch", batch, 1_048_576)
-    _check_seed("seed", seed)
+    check_seed("seed", seed)
     if n is not None:
         _check_count("n", n, 10_000_000)
     of_run: dict[str, Any] = {"member": member, "best": best, "strict": strict, "code": code, "trust_run_code": trust_run_code}
     sampler = load_sampler(path, batch=batch, **of_run)
     points = sampler.about.are_points
-    asked = None if conditions is None else _read_conditions(conditions)
+    asked = None if conditions is None else read_conditions(conditions)
     n = (_POINTS if points else 64) if n is None and asked is None else n
-    out = _check_out(out if out is not None else _beside(path, f"sample-{seed}.png"), SAMPLE_SUFFIXES)
+    out = check_out(out if out is not None else _beside(path, f"sample-{seed}.png"), SAMPLE_SUFFIXES)
     every = sampler.conditions(labels)
     many = (0 if asked is None else count_of(asked)) if n is None else n
     if out.suffix == ".png" and many > _MOST_IN_A_GRID and not points:
@@ -95,7 +86,7 @@ def sample(
         arrays = {"images": samples.images, "labels": samples.labels} | of_condition
         write_npz(out, arrays)
     elif out.suffix == ".png":
-        _write_png(samples, out)
+        write_png(samples, out)
     else:
         out.mkdir(exist_ok=True)
         images, units = drawable(samples)
@@ -106,84 +97,7 @@ def sample(
     return out
 
 
-def interpolate(
-    path: str | Path,
-    *,
-    out: str | Path,
-    seeds: Sequence[int] = (3, 7, 12),
-    frames: int | None = None,
-    way: str = "slerp",
-    labels: Labels = None,
-    member: int = 0,
-    best: bool = False,
-    strict: bool = False,
-    code: str | Path | None = None,
-    trust_run_code: bool = False,
-) -> Path:
-    """Walks through latent space from the images of one seed to those of the next, and writes the way.
-
-    Args:
-        path: the run directory, or the `.safetensors` or `.jaxgan` file of one.
-        out: `.png` for strips, a row for each walk; `.gif` or `.webp` for an animation that comes back to its beginning.
-        seeds: two or more; the images of seed s are those of `sample --seed s` with the same labels.
-        frames: images from one seed to the next, both included; by default 9 of a strip, 24 of an animation.
-        way: "slerp" along the great circle, "lerp" along the straight line.
-        labels: classes that walk the same way, by number or name; by default every class, the first 16 of more. Without
-            classes the first 4 samples of each seed walk, each to its own of the next.
-        member: of a run of several GANs, the one to take.
-        best: of the checkpoint that `keep_best` keeps rather than of the last.
-        strict: refuse a damaged checkpoint rather than fall back to the one before.
-        code: folder in which the run's own code is looked for first.
-        trust_run_code: execute the copy of its code that the run carries.
-
-    Returns:
-        Where it is.
-
-    Raises:
-        ValueError, FileNotFoundError: when an argument is not allowed; nothing is written then.
-    """
-    if len(seeds) < 2:
-        raise ValueError(f"seeds: {len(seeds)} given, but a way needs at least 2")
-    for seed in seeds:
-        _check_seed("seeds", seed)
-    if frames is not None and not 2 <= frames <= 1_000:
-        raise FieldError("frames", frames, "it must be from 2 to 1,000")
-    if way not in PATHS:
-        raise ValueError(f"path: {way!r} is not one of {', '.join(PATHS)}")
-    of_run: dict[str, Any] = {"member": member, "best": best, "strict": strict, "code": code, "trust_run_code": trust_run_code}
-    sampler = load_sampler(path, **of_run)
-    out = _check_out(out, WALK_SUFFIXES)
-    moving, points = out.suffix != ".png", len(sampler.about.shape) == 1
-    if points and moving:
-        raise FieldError("out", out.name, "this run makes points, and the way between them is drawn as .png")
-    if not np.issubdtype(sampler.about.latent_dtype, np.floating):
-        raise FieldError("generator.latent", f"it draws {sampler.about.latent_dtype}", "between whole numbers there is no way")
-    rows = _walks(sampler, labels)
-
-    frames = (24 if moving else 9) if frames is None else frames
-    walks = [_walk(sampler, [*seeds, *seeds[:moving]], index, label, frames, PATHS[way]) for index, label in rows]
-    images = np.stack([drawable(each)[0][: -1 if moving else None] for each in walks])  # [walks, frames, ..]
-    names, units = [each.names[0] for each in walks], drawable(walks[0])[1]
-    if points:
-        _write_png(dataclasses.replace(walks[0], images=np.concatenate([each.images for each in walks])), out)
-    elif not pictures.are_pictures(sampler.about.shape, units):
-        if moving:
-            drawn = [pictures.view(frame, units) for frame in images.swapaxes(0, 1)]
-            pictures.animation(drawn, out, milliseconds=60)
-        else:
-            pictures.write(pictures.view(np.concatenate(images), units, columns=images.shape[1]), out)
-    elif moving:
-        scale = math.ceil(_LEGIBLE / max(sampler.about.shape[:2]))
-        columns = pictures.columns_for(len(rows))
-        drawn = [pictures.grid(frame, columns=columns, scale=scale, captions=names) for frame in images.swapaxes(0, 1)]
-        pictures.animation(drawn, out, milliseconds=60)
-    else:
-        words = [word for name in names for word in (name, *[""] * (images.shape[1] - 1))]
-        pictures.write(pictures.grid(np.concatenate(images), columns=images.shape[1], captions=words), out)
-    return out
-
-
-def _read_conditions(path: str | Path) -> Any:
+def read_conditions(path: str | Path) -> Any:
     """Returns the conditions that a file holds; nothing is unpickled.
 
     Raises:
@@ -201,28 +115,7 @@ def _read_conditions(path: str | Path) -> Any:
         raise FieldError("conditions", path, str(error), link=": ") from error
 
 
-def _walks(sampler: Sampler, labels: Labels) -> list[tuple[int, int]]:
-    """Returns index and class of each walk, the class by the number that it is asked for by."""
-    if sampler.about.classes or labels:
-        return [(0, sampler.about.numbers[place]) for place in sampler.conditions(labels)[: None if labels else 16]]
-    return [(i, 0) for i in range(1 if len(sampler.about.shape) == 1 else 4)]
-
-
-def _walk(sampler: Sampler, seeds: Sequence[int], index: int, label: int, frames: int, path: latents.Path) -> Samples:
-    """Returns the samples on the way between those of the same index of several seeds."""
-    draw, at = sampler.functions.latents, np.full(1, index, np.int32)
-    ends = jnp.concatenate([jnp.asarray(draw(seed, at)) for seed in seeds])
-    if sampler.about.condition is not None:
-        if sampler.shown is None:
-            told = "it has no conditions to walk with; a run has those of its pictures"
-            raise FieldError("run", "the generator takes a condition", told, link=", and ")
-        one = take(sampler.shown, np.full(1, index))
-        return sampler(seed=seeds[0], z=latents.walk(ends, frames, path=path), condition=one)
-    condition = label if sampler.about.classes else None
-    return sampler(seed=seeds[0], labels=condition, z=latents.walk(ends, frames, path=path))
-
-
-def _write_png(samples: Samples, out: Path) -> None:
+def write_png(samples: Samples, out: Path) -> None:
     assert samples.draw is not None
     content = samples.draw(samples)
     files.write(out, lambda file: file.write(content))
@@ -239,12 +132,12 @@ def _check_count(name: str, value: int, most: int) -> None:
         raise FieldError(name, value, f"it must be from 1 to {most:,}")
 
 
-def _check_seed(name: str, seed: int) -> None:
+def check_seed(name: str, seed: int) -> None:
     if not 0 <= seed < 2**32:
         raise FieldError(name, seed, f"a seed is from 0 to {2**32 - 1}")
 
 
-def _check_out(out: str | Path, suffixes: tuple[str, ...]) -> Path:
+def check_out(out: str | Path, suffixes: tuple[str, ...]) -> Path:
     out = files.home_expanded(out).absolute()
     if out.suffix not in suffixes:
         raise ValueError(

@@ -5,8 +5,10 @@ import logging
 import math
 import os
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
@@ -14,6 +16,7 @@ from PIL import Image
 from jaxgan.pictures.grids import titled
 from jaxgan.pictures.writing import MOVING, check_path, format_of
 from jaxgan.system import files, images
+from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
 _LARGEST = 8_192  # pixels of a frame's side; WebP has room for 16,383, and no screen for so many
@@ -39,8 +42,8 @@ def animation(frames: Iterable[Image.Image], path: str | os.PathLike[str], *, mi
 
     Args:
         frames: pictures of one size; larger ones than 8,192 pixels are made smaller.
-        path: the file, `.webp` or `.gif`. A GIF has 256 colours, here the same ones in all frames: with a palette
-            for each, colours flicker.
+        path: the file, `.webp`, `.gif` or `.mp4`. A GIF has 256 colours, here the same ones in all frames: with a palette
+            for each, colours flicker. MP4 (H.264, for the package `av`) has one time for all frames, and ends.
         milliseconds: time of a frame, or of each; a GIF knows only tens of them.
 
     Raises:
@@ -50,17 +53,46 @@ def animation(frames: Iterable[Image.Image], path: str | os.PathLike[str], *, mi
     path, frames = check_path(path, MOVING), list(frames)
     if not frames or len({frame.size for frame in frames}) > 1:
         raise ValueError(f"frames: {len(frames)} of sizes {sorted({f.size for f in frames})}, but one size and one or more")
-    frames = [_within(frame) for frame in frames]
-    times = [milliseconds] * len(frames) if isinstance(milliseconds, int) else list(milliseconds)
-    if min(times) < 1 or len(times) != len(frames):
-        raise ValueError(f"milliseconds: {milliseconds}, but it must be at least 1, for each of {len(frames)} frames")
+    shown = [_within(frame) for frame in frames]
+    times = [milliseconds] * len(shown) if isinstance(milliseconds, int) else list(milliseconds)
+    if min(times) < 1 or len(times) != len(shown):
+        raise ValueError(f"milliseconds: {milliseconds}, but it must be at least 1, for each of {len(shown)} frames")
+    if path.suffix.lower() == ".mp4":
+        check_video(path)
+        files.write(path, lambda file: _video(shown, file, times[0]))
+        return
     options: dict[str, Any] = {"save_all": True, "duration": times, "loop": 0}
-    grey = all(frame.mode == "L" for frame in frames)
+    grey = all(frame.mode == "L" for frame in shown)
     if path.suffix.lower() == ".gif":
-        frames = frames if grey else _share_palette([frame.convert("RGB") for frame in frames])
+        shown = shown if grey else _share_palette([frame.convert("RGB") for frame in shown])
     else:
         options |= {"lossless": True, "method": 2} if grey else {"quality": 90, "method": 4}
-    files.write(path, lambda file: frames[0].save(file, format_of(path), append_images=frames[1:], **options))
+    files.write(path, lambda file: shown[0].save(file, format_of(path), append_images=shown[1:], **options))
+
+
+def check_video(path: str | os.PathLike[str]) -> None:
+    """Refuses a file of video where the package that writes one is not installed.
+
+    Raises:
+        FieldError: with the command that installs it.
+    """
+    if find_spec("av") is None:
+        raise FieldError("out", Path(path).name, "video needs the package av: pip install 'jaxgan[video]'", link=": ")
+
+
+def _video(frames: Sequence[Image.Image], file: IO[bytes], milliseconds: int) -> None:
+    """Writes an MP4 that every browser plays: H.264 with half the colours' resolution, for which sides are even."""
+    import av
+
+    width, height = (side + side % 2 for side in frames[0].size)
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(1_000, milliseconds), options={"crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in frames:
+            canvas = Image.new("RGB", (width, height), "white")
+            canvas.paste(frame.convert("RGB"), (0, 0))
+            container.mux(stream.encode(av.VideoFrame.from_image(canvas)))
+        container.mux(stream.encode())
 
 
 def _within(frame: Image.Image) -> Image.Image:

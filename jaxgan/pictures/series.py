@@ -35,6 +35,11 @@ _LOSSES, _NORMS, _LOGITS = "losses", "gradient norms", "D's logits"
 _PROBABILITY, _SIGMOID = "D's verdict, a probability", "sigmoid of D's logits"
 
 
+def title(name: str) -> str:
+    """Returns the heading of a figure that a row, or an evaluation, names."""
+    return _TITLES.get(name, name.replace("_", " "))
+
+
 class Line(NamedTuple):
     """One quantity over time."""
 
@@ -100,14 +105,14 @@ def series(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None = 
     ]
     known = {"images", "step", "seconds"}.union(*(lines for _, lines in groups))
     groups = [group for group in groups if any(name in names for name in group[1])]
-    groups += [(_TITLES.get(name, name.replace("_", " ")), {name: ""}) for name in names if name not in known]
+    groups += [(title(name), {name: ""}) for name in names if name not in known]
     moving = [group for group in groups if any(_changes(rows, name) for name in group[1])]
-    note = [_told(rows, lines, title) for title, lines in groups if (title, lines) not in moving]
+    note = [_told(rows, lines, heading) for heading, lines in groups if (heading, lines) not in moving]
     verdicts = sum(1 for row in rows if row.get("verdict")) > 1
     if not verdicts and (said := next((row["verdict"] for row in rows if row.get("verdict")), "")):
         note.insert(0, f"verdict: {said}")
     marks = _marks(equilibrium, logit)
-    panels = tuple(_panel(title, lines, rows, time, marks.get(title)) for title, lines in moving)
+    panels = tuple(_panel(heading, lines, rows, time, marks.get(heading)) for heading, lines in moving)
     x = np.array([float(row[time]) for row in rows])
     return Series(time, x, rows, panels, tuple(line for line in note if line), verdicts)
 
@@ -122,11 +127,11 @@ def _marks(equilibrium: float | None, logit: float | None) -> dict[str, Mark]:
     return found | marks
 
 
-def _panel(title: str, lines: Mapping[str, str], rows: Sequence[Mapping[str, Any]], time: str, mark: Mark | None) -> Panel:
+def _panel(heading: str, lines: Mapping[str, str], rows: Sequence[Mapping[str, Any]], time: str, mark: Mark | None) -> Panel:
     found = tuple(_line(rows, time, name, label) for name, label in lines.items())
-    limits = (0.0, 1.0) if title in (_PROBABILITY, _SIGMOID) else (-0.03, 1.03) if title in _SHARES else None
+    limits = (0.0, 1.0) if heading in (_PROBABILITY, _SIGMOID) else (-0.03, 1.03) if heading in _SHARES else None
     lowest = np.concatenate([(line.y - line.error)[np.isfinite(line.y)] for line in found])
-    return Panel(title, found, mark, limits, title == _NORMS and bool(lowest.size and lowest.min() > 0.0))
+    return Panel(heading, found, mark, limits, heading == _NORMS and bool(lowest.size and lowest.min() > 0.0))
 
 
 def _line(rows: Sequence[Mapping[str, Any]], time: str, name: str, label: str) -> Line:

@@ -1,5 +1,6 @@
 """Pictures as files: whole or not at all."""
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STILL = (".png", ".webp", ".gif")
-MOVING = (".webp", ".gif")
+MOVING = (".webp", ".gif", ".mp4")
 
 
 def write(picture: Image.Image, path: str | os.PathLike[str]) -> None:
@@ -32,6 +33,13 @@ def write(picture: Image.Image, path: str | os.PathLike[str]) -> None:
     files.write(
         path, lambda file: picture.save(file, format_of(path), **({"lossless": True} if format_of(path) == "WEBP" else {}))
     )
+
+
+def to_png(picture: Image.Image) -> bytes:
+    """Returns a picture as the bytes of a PNG file."""
+    held = io.BytesIO()
+    picture.save(held, "PNG")
+    return held.getvalue()
 
 
 def check_path(path: str | os.PathLike[str], suffixes: Sequence[str] = STILL) -> Path:

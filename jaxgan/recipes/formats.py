@@ -292,10 +292,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, free: tuple[s
 
 def told(found: Mapping[str, tuple[Any, Any]]) -> list[str]:
     """Returns differences as lines: `batch_size: 128 -> 64`."""
-    return [f"{path}: {_words(was)} -> {_words(now)}" for path, (was, now) in found.items()]
+    return [f"{path}: {words(was)} -> {words(now)}" for path, (was, now) in found.items()]
 
 
-def _words(value: Any) -> str:
+def words(value: Any) -> str:
+    """Returns the value of a field in words."""
     return " ".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else str(value)
 
 

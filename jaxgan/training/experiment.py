@@ -166,7 +166,7 @@ def build(
         raise FieldError("pack", recipe.pack, f"a pack has no label of its own, and the data have {shape.classes} classes")
     if recipe.pack > 1 and shape.condition is not None:
         raise FieldError("pack", recipe.pack, "a pack has no condition of its own; set --data.no-conditional")
-    loss = _loss(recipe)
+    loss = loss_of(recipe)
     if dataset is not None:
         _check_holds(recipe, dataset)
         dataset = dataset if shape.condition is not None else data.without_condition(dataset)
@@ -311,7 +311,12 @@ def _value(field: str, value: Any, names: dict[str, str]) -> Any:
     return code.named(value, field) if code.is_reference(value) and value not in names else find(names, field, value)
 
 
-def _loss(recipe: Recipe) -> Loss:
+def loss_of(recipe: Recipe) -> Loss:
+    """Returns the loss that a recipe names.
+
+    Raises:
+        FieldError: when it is none.
+    """
     loss = _value("loss", recipe.loss, LOSSES)
     if not isinstance(loss, Loss):
         raise FieldError("loss", f"a {type(loss).__name__}", "it must be a jaxgan.Loss(d=.., g=..)")

@@ -45,6 +45,9 @@ _OURS = (
     "tensorboard",
     "evaluation.json",
     "evaluation-nearest.png",
+    "report.html",
+    "projection",  # of this generator's latents, as the directions are
+    "directions",
 )
 _HELD: dict[tuple[Path, int, int | None, int], Sampler] = {}  # of `Run.sample`
 _MOST_HELD = 4

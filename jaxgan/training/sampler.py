@@ -1,7 +1,6 @@
 """The averaged generator of a recipe as a `Sampler`: no discriminator and no optimizer is built."""
 
 import functools
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -107,9 +106,7 @@ def sampler(generator: Generator, weights: Weights, *, batch: int = SIZES[-1], s
 
 def as_png(samples: Samples, density: Density | None = None) -> bytes:
     """Returns `picture` as the bytes of a PNG file."""
-    file = io.BytesIO()
-    picture(samples, density).save(file, "PNG")
-    return file.getvalue()
+    return pictures.to_png(picture(samples, density))
 
 
 def picture(samples: Samples, density: Density | None = None) -> Image.Image:

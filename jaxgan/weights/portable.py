@@ -101,6 +101,11 @@ class Samples(np.lib.mixins.NDArrayOperatorsMixin):
         names = dict(zip(self.about.numbers, self.about.class_names, strict=False))
         return [names.get(int(label), "") for label in self.labels]
 
+    def part(self, index: Any) -> "Samples":
+        """Returns some of the samples, by a slice or their numbers."""
+        given = None if self.condition is None else _parts(self.condition, index)
+        return Samples(self.images[index], self.labels[index], self.about, self.draw, given)
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -323,6 +328,13 @@ def _taken(condition: Any, index: np.ndarray) -> Any:
     if isinstance(condition, dict):
         return {name: _taken(each, index) for name, each in condition.items()}
     return condition[index % len(condition)]
+
+
+def _parts(condition: Any, index: Any) -> Any:
+    """Returns entries by a slice or their numbers."""
+    if isinstance(condition, dict):
+        return {name: _parts(each, index) for name, each in condition.items()}
+    return condition[index]
 
 
 def _count(condition: Any) -> int:

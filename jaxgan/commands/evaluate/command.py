@@ -12,10 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxgan import recipes
-from jaxgan.commands.evaluate import coverage
+from jaxgan.commands.evaluate import coverage, smoothness
 from jaxgan.commands.evaluate.given import fitted, labelled
 from jaxgan.commands.evaluate.made import Made
-from jaxgan.commands.evaluate.targets import Asked, Target, check, file_for, modes_n, sized, target_of
+from jaxgan.commands.evaluate.targets import OF_RUNS, Asked, Target, check, compares, file_for, modes_n, sized, target_of
 from jaxgan.core import conditions
 from jaxgan.core.types import Dataset
 from jaxgan.data import as_dataset
@@ -83,7 +83,8 @@ def compare(
             the same latents.
         metrics: names, or a `jaxgan.Metric` each. By default `modes` for mixtures and stacked_mnist; for other
             data those of `settings.usual`.
-        n: samples; by default 10,000 or as many as there are images, and for `modes` as many as PacGAN takes.
+        n: samples; by default 10,000 or as many as there are images, and for `modes` as many as PacGAN takes;
+            for `path_length` 2,000 paths.
         features: an extractor, one of `features.NAMES`, or a function, samples `[B, ...]` as the data have them to `[B, F]`;
             by default that which suits the data.
         weights: file of a published network's weights, where it is not in the cache.
@@ -121,7 +122,7 @@ def compare(
             modes_n(target, asked)
     if dataset is not None and (data is not None or split is not None):
         raise FieldError("dataset", f"a {type(dataset).__name__}", "data and split name others; give one of them")
-    against = _against([target for target in targets if set(target.metrics) != {"modes"}], asked, dataset)
+    against = _against([target for target in targets if compares(target)], asked, dataset)
     results = []
     for i, target in enumerate(targets):
         beside = out.with_name(f"{out.stem}{'' if len(targets) == 1 else f'-{i}'}-nearest.png")
@@ -155,7 +156,7 @@ def _against(targets: Sequence[Target], asked: Asked, dataset: Any) -> Compariso
     _recommend(first, real_.dataset)
     return comparison.comparison(
         real_,
-        [name for name in first.metrics if name != "modes"],
+        [name for name in first.metrics if name not in OF_RUNS],
         n=asked.n,
         given=[len(target.images) for target in targets if target.images is not None],
         features=first.features,
@@ -228,7 +229,9 @@ def _of_run(target: Target, against: Comparison | None, asked: Asked, beside: Pa
     warnings: tuple[str, ...] = ()
     if "modes" in target.metrics:
         values |= coverage.of_run(made, modes_n(target, asked))
-    if set(target.metrics) != {"modes"}:
+    if smoothness.NAME in target.metrics:
+        values |= smoothness.of_run(made, asked.n, target.features)
+    if compares(target):
         assert against is not None
         found = _compared(made, against, beside)
         values, headline, warnings = values | found.values, (*headline, *found.headline), found.warnings

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxgan import data
-from jaxgan.commands.evaluate import coverage
+from jaxgan.commands.evaluate import coverage, smoothness
 from jaxgan.evaluation import settings
 from jaxgan.evaluation.features import NAMES as FEATURES
 from jaxgan.evaluation.metric import Metric
@@ -22,7 +22,8 @@ from jaxgan.training import runs
 from jaxgan.training.experiment import Experiment, metrics_of, own_metrics
 from jaxgan.training.generate import truncating
 
-METRICS = (*NAMES, "modes")
+OF_RUNS = ("modes", smoothness.NAME)  # figures of a run itself, not of samples beside real ones
+METRICS = (*NAMES, *OF_RUNS)
 
 
 class Asked(NamedTuple):
@@ -86,8 +87,8 @@ def target_of(path: Path, asked: Asked) -> Target:
     if asked.data is None:
         told = "compare with --data NAME, such as cifar10, or with a folder of real images, --data folder:DIR"
         raise FieldError("data", None, f"{path} is no run, so the real images are not known: {told}")
-    if "modes" in asked.metrics:
-        raise FieldError("metrics", "modes", f"{path} is no run")
+    if of_run := [each for each in asked.metrics if each in OF_RUNS]:
+        raise FieldError("metrics", of_run[0], f"{path} is no run")
     try:
         images, labels, names = data.arrays(
             f"npz:{path}" if path.suffix == ".npz" else f"folder:{path}",
@@ -133,7 +134,7 @@ def _check_labels(asked: Sequence[str | Metric], classes: int, name: str) -> Non
     Raises:
         FieldError: with the metric.
     """
-    found = [find(each) for each in asked if each != "modes"]
+    found = [find(each) for each in asked if each not in OF_RUNS]
     if classes < 2 and (needy := [each.name for each in found if "labels" in each.needs]):
         raise FieldError("metrics", needy[0], f"the samples of {name} have no labels of several classes, which it needs")
 
@@ -163,6 +164,8 @@ def _target_of_run(path: Path, asked: Asked) -> Target:
     _check_labels(chosen, run.shape.classes, path.name)
     if not chosen and isinstance(wanted, Data) and wanted.name in coverage.KNOWN:
         chosen = ("modes", *own)
+    if smoothness.NAME in chosen:
+        smoothness.check(run, experiment)
     truncating(experiment, asked.truncation)
     own_features = run.recipe.eval_features
     if own_features in FEATURES:  # one of ours is a choice for training alone
@@ -201,6 +204,11 @@ def file_for(out: str | Path | None, targets: Sequence[Target]) -> Path:
     if out.suffix != ".json" or not out.parent.is_dir():
         raise FieldError("out", out, "it must be a .json file in a folder that exists")
     return out
+
+
+def compares(target: Target) -> bool:
+    """Tells whether any of the figures is of samples beside real ones."""
+    return not target.metrics or any(each not in OF_RUNS for each in target.metrics)
 
 
 def modes_n(target: Target, asked: Asked) -> int:

@@ -19,7 +19,7 @@
 # Everything that the library does for its own parts it does for yours: checkpoints, resume, verdict, grids, evaluation. This
 # notebook trains a GAN on data made in a cell, with networks, a loss and a figure of merit made in cells, and then moves them
 # into a file, where any notebook and the command line find them. A minute and a half on two idle CPU cores.
-# [Open in Colab](https://colab.research.google.com/github/jaxgan/jaxgan/blob/main/notebooks/6_your_own.ipynb).
+# [Open in Colab](https://colab.research.google.com/github/jaxgan/jaxgan/blob/main/notebooks/7_your_own.ipynb).
 
 # %%
 try:

@@ -1,0 +1,3 @@
+"""Directions of a latent space: `directions` and the ways of finding them."""
+
+from jaxgan.commands.directions.command import directions as directions

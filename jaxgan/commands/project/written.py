@@ -1,0 +1,118 @@
+"""The result of an inversion, and its files: a picture of the way, the codes, the figures."""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxgan import pictures
+from jaxgan.core.units import Units
+from jaxgan.evaluation.features.extractors import Extractor
+from jaxgan.system import files
+from jaxgan.system.arrays import write_npz
+from jaxgan.system.messages import FieldError
+
+_MOST_ROWS = 32  # images whose way is drawn
+
+
+class Projection(NamedTuple):
+    """The codes of images, with what a generator makes of them."""
+
+    names: tuple[str, ...]
+    space: str  # z, w or w+
+    latents: np.ndarray  # [T, ...] codes of that space
+    labels: np.ndarray  # [T] int32, the numbers by which classes are asked for; zeros where there are none
+    images: np.ndarray  # [T, ...] what the generator makes of the codes, in the units and dtype of the data
+    rmse: np.ndarray  # [T] root mean square of the differences, as a share of the data's range
+    psnr: np.ndarray  # [T] decibels, -20 log10(rmse)
+    features: np.ndarray | None  # [T] Euclidean distance of features, where there are some
+    way: np.ndarray  # [T, frames, ...] as networks see them: the target, the first image, some between, the last
+    how: dict[str, Any]  # entries for JSON that say how the codes were obtained
+    units: Units | None = None
+    folder: Path | None = None
+
+    def content(self) -> dict[str, Any]:
+        """Returns the same for JSON."""
+        return {**self.how, "images": [self._row(i) for i in range(len(self.names))]}
+
+    def picture(self) -> Any:
+        """Returns a picture of the way, a row for each image: target, first, some between, last, error."""
+        return picture(self.way[:_MOST_ROWS], self.units)
+
+    def table(self) -> str:
+        """Returns the figures as a table, the sample that the generator makes worst first."""
+        wide = max(5, *(len(name) for name in self.names))
+        of = self.features is not None
+        lines = [f"{'image':{wide}}  label  PSNR, dB    rmse{'  features' if of else ''}"]
+        for i in np.argsort(-self.rmse, kind="stable")[:_MOST_ROWS]:
+            distance = f"  {self.features[i]:8.4g}" if self.features is not None else ""
+            lines.append(f"{self.names[i]:{wide}}  {self.labels[i]:5}  {self.psnr[i]:8.1f}  {self.rmse[i]:.4f}{distance}")
+        more = len(self.names) - _MOST_ROWS
+        return "\n".join([*lines, *([f"and {more} more in projection.json"] if more > 0 else [])])
+
+    def _row(self, i: int) -> dict[str, Any]:
+        return {
+            "name": self.names[i],
+            "label": int(self.labels[i]),
+            "rmse": float(self.rmse[i]),
+            "psnr": float(self.psnr[i]) if math.isfinite(self.psnr[i]) else None,
+            "features": None if self.features is None else float(self.features[i]),
+            "anomaly": float(self.rmse[i]),
+        }
+
+    def _repr_png_(self) -> bytes | None:
+        """Shows a notebook the picture of the way."""
+        return pictures.to_png(self.picture())
+
+
+def definitions(by: Extractor | None) -> dict[str, Any]:
+    """Returns what the figures mean, for JSON."""
+    of = None if by is None else {"name": by.name, "sha256": by.checksum, "size": by.size}
+    return {
+        "features": of,
+        "definition": {
+            "rmse": "root mean square difference of the image and of what the generator makes of its code, as a share of the "
+            "data's range; of pictures values are cut off at its ends",
+            "psnr": "-20 log10(rmse), decibels",
+            "features": "Euclidean distance of their features",
+            "anomaly": "the rmse: a generator makes what it was trained on, so that what it cannot make is unlike its data",
+        },
+    }
+
+
+def picture(way: np.ndarray, units: Units | None) -> Any:
+    """Draws ways `[T, frames, ...]`, a row each, and at the end how the last differs from the first, which is the target."""
+    shape = way.shape[2:]
+    if not pictures.are_pictures(shape, units):
+        ends = np.stack([way[:, 0], way[:, -1]], axis=1)
+        return pictures.view(ends.reshape(-1, *shape), units, columns=2)
+    off = np.clip(way[:, -1] - way[:, 0], -2.0, 2.0) / 2.0  # grey where nothing differs
+    rows = np.concatenate([way, off[:, None]], axis=1)
+    between = [""] * (way.shape[1] - 3)
+    return pictures.grid(
+        rows.reshape(-1, *shape), columns=rows.shape[1], headings=["target", "first", *between, "last", "error"]
+    )
+
+
+def checked(out: str | Path) -> Path:
+    """Returns the folder to write into.
+
+    Raises:
+        FieldError, FileNotFoundError: when it cannot be one.
+    """
+    folder = files.home_expanded(out).absolute()
+    if folder.suffix or folder.is_file():
+        raise FieldError("out", out, "it must be a folder")
+    if not folder.parent.is_dir():
+        raise FileNotFoundError(f"out: the folder {folder.parent} does not exist")
+    return folder
+
+
+def write(made: Projection, folder: Path) -> None:
+    """Writes `way.png`, `latents.npz` and `projection.json`; the last one last, so that where it is there all are."""
+    folder.mkdir(exist_ok=True)
+    pictures.write(made.picture(), folder / "way.png")
+    arrays = {"latents": made.latents, "labels": made.labels, "images": made.images, "space": np.array(made.space)}
+    write_npz(folder / "latents.npz", arrays)
+    files.write_json(folder / "projection.json", made.content())

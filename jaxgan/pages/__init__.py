@@ -1,0 +1,1 @@
+"""Pages of a run: a report in one file, and a local page to explore its generator."""

@@ -1,0 +1,132 @@
+"""Every kind of walk as a file: loops, sheets, morphs, mixtures, directions; mistakes in one line, nothing written."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import jaxgan
+from jaxgan import cli
+from jaxgan.commands.interpolate import ways
+from jaxgan.commands.interpolate.command import interpolate
+from jaxgan.latent import kept, opened
+from jaxgan.training.train import train
+
+EXAMPLES = Path(__file__).parent / "examples"
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copied = Path(shutil.copytree(tiny_run, tmp_path_factory.mktemp("walks") / "run"))
+    kept.write(copied, kept.Directions("up", "z", np.eye(8, dtype=np.float32)[:2], np.ones(2), {}))
+    kept.write(copied, kept.Directions("other", "z", np.eye(5, dtype=np.float32)[:2], np.ones(2), {}))
+    return copied
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mapped")
+    shutil.copy(EXAMPLES / "mapped.py", folder)
+    path = train(str(folder / "mapped.py"), folder / "run").path
+    kept.write(path, kept.Directions("wide", "w", np.eye(6, dtype=np.float32)[:1], np.ones(1), {}))
+    return path
+
+
+def size(path: Path) -> tuple[int, int, int]:
+    with Image.open(path) as image:
+        return image.width, image.height, getattr(image, "n_frames", 1)
+
+
+def test_loops_and_sheets(run: Path, tmp_path: Path) -> None:
+    strip = size(interpolate(run, out=tmp_path / "loop.png", loop=True, labels=[3, 4], seeds=(1, 2, 3), frames=4))
+    assert strip[0] > 3 * strip[1]  # nine images by two
+    assert size(interpolate(run, out=tmp_path / "loop.gif", loop=True, labels=3, seeds=(1, 2, 3), frames=4))[2] == 9
+    sampler = jaxgan.load_sampler(run)
+    row = ways.Row(0, 3)
+    looped = ways.along(sampler, (1, 2, 3), row, ways.closed(sampler, 3))
+    for number, seed in enumerate((1, 2, 3)):
+        assert (looped.images[3 * number] == sampler(1, seed=seed, labels=3).images[0]).mean() > 0.99
+    width, height, _ = size(interpolate(run, out=tmp_path / "sheet.png", sheet=True, labels=5, seeds=(1, 2, 3, 4), frames=5))
+    assert width == height
+
+
+def test_a_morph_goes_from_class_to_class(run: Path, mapped: Path, tmp_path: Path) -> None:
+    for path in (run, mapped):
+        sampler, found = jaxgan.load_sampler(path), opened.read(path)
+        first, second = ways.morphs(found, sampler, (5, 6), [3, 7, 0], 4)
+        assert len(first) == len(second) == 7
+        assert first.labels.tolist() == [3, 3, 7, 7, 7, 0, 0]
+        for frame, label in ((0, 3), (3, 7), (6, 0)):
+            assert np.abs(first.images[frame].astype(int) - sampler(1, seed=5, labels=label).images[0]).max() <= 1
+        assert (first.images[1] != first.images[0]).any()
+    assert size(interpolate(run, out=tmp_path / "m.webp", morph=True, labels=[3, 7], seeds=(5,), frames=4))[2] == 6
+
+
+def test_styles_are_mixed_and_directions_followed(run: Path, mapped: Path, tmp_path: Path) -> None:
+    table, columns = ways.mixtures(opened.read(mapped), (1, 2, 3), 4, None)
+    assert (len(table), columns) == (16, 4)
+    sampler = jaxgan.load_sampler(mapped)
+    for i, seed in enumerate((1, 2, 3)):
+        own = sampler(1, seed=seed, labels=4).images[0].astype(int)
+        for place in (1 + i, 4 * (1 + i), 4 * (1 + i) + 1 + i):  # above, at the left, and mixed with itself
+            assert np.abs(table.images[place] - own).max() <= 1
+    interpolate(mapped, out=tmp_path / "mix.png", mix=True, labels=4)
+    made = ways.of_direction(lambda: opened.read(mapped), sampler, mapped, "wide", 1, [ways.Row(0, 4)], 5)
+    assert np.abs(made[0].images[2].astype(int) - sampler(1, seed=1, labels=4).images[0]).max() <= 1
+    assert size(interpolate(run, out=tmp_path / "d.gif", direction="up:2", labels=[1], frames=5))[2] == 8  # there and back
+    assert (tmp_path / "mix.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--direction nothing", "direction: nothing, but there are other, up"),
+        ("--direction up:3", "direction: up:3, but it has 1 to 2"),
+        ("--direction other", "direction: other, but its vectors have 5 numbers, and z has 8"),
+        ("--sheet", "seeds: 3 given, but a sheet has four corners: --seeds 1 2 3 4"),
+        ("--sheet --loop", "sheet: asked for with loop, but give one of loop, sheet, morph, mix, direction"),
+        ("--morph", "labels: 0 classes, but a morph goes from class to class: give two or more, --labels 3 7"),
+        ("--morph --labels 3 42", "labels: 42, but the classes are 0 to 9"),
+        ("--mix", "mix: asked for, but this generator has no mapping to styles; only those can be mixed"),
+        ("--cut 2", "cut: 2, but it is for --mix"),
+        ("--loop --seeds 4", "seeds: 1 given, but a way needs at least 2"),
+    ],
+)
+def test_mistakes(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, told: str
+) -> None:
+    monkeypatch.setattr(cli, "_use_compile_cache", lambda: None)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["interpolate", str(run), "--out", str(tmp_path / "x.png"), *words.split()])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"jaxgan interpolate: {told}"
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_stands_still_and_what_needs_the_weights(run: Path, mapped: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"out: x\.gif, but a sheet stands still; write \.png"):
+        interpolate(run, out=tmp_path / "x.gif", sheet=True, seeds=(1, 2, 3, 4))
+    with pytest.raises(ValueError, match="cut: 2, but it must be from 1 to 1, of 2 layers"):
+        interpolate(mapped, out=tmp_path / "x.png", mix=True, cut=2)
+    jaxgan.export(run, out=tmp_path / "g.jaxgan")
+    assert interpolate(tmp_path / "g.jaxgan", out=tmp_path / "loop.png", loop=True, labels=3, frames=3).exists()
+    with pytest.raises(ValueError, match="its programs have no derivatives and no styles"):
+        interpolate(tmp_path / "g.jaxgan", out=tmp_path / "x.png", morph=True, labels=[1, 2])
+
+
+def test_video(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jaxgan.pictures import moving
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moving, "find_spec", lambda name: None)
+        with pytest.raises(ValueError, match=r"^out: x\.mp4: video needs the package av: pip install 'jaxgan\[video\]'$"):
+            interpolate(run, out=tmp_path / "x.mp4")
+    av = pytest.importorskip("av")
+    interpolate(run, out=tmp_path / "x.mp4", loop=True, labels=3, frames=4)
+    with av.open(str(tmp_path / "x.mp4")) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(frames) == 9
+    assert frames[0].shape[0] % 2 == frames[0].shape[1] % 2 == 0
+    assert np.abs(frames[0].astype(int) - frames[4]).max() > 50
