@@ -24,9 +24,10 @@ FLOORS = {
     "recipes": 4,
     "evaluation": 5,
     "training": 6,
-    "commands": 7,
-    "cli": 8,
-    "__main__": 9,  # `python -m jaxgan`: one call of the command line
+    "publishing": 7,
+    "commands": 8,
+    "cli": 9,
+    "__main__": 10,  # `python -m jaxgan`: one call of the command line
 }
 FACADE = "__init__"  # lazy re-exports, on no floor: nobody inside imports it
 
@@ -37,6 +38,9 @@ ONLY = {
     "grain": {"data"},
     "orbax": {"training"},
     "tyro": {"commands"},
+    "onnx": {"publishing"},
+    "onnxruntime": {"publishing"},
+    "huggingface_hub": {"publishing"},
 }
 LAZILY = {"flax.nnx": "nets/nnx.py", "equinox": "nets/equinox.py"}  # in one file, inside its functions
 NOBODY = ("tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
