@@ -252,6 +252,7 @@ FORMATS = {
         "tempfile.TemporaryFile",
         "tempfile.TemporaryDirectory",
     },  # Orbax's
+    "publishing/runtime.py": {"tarfile.open"},  # of bytes
     "training/saving.py": {"tempfile.TemporaryFile"},  # room that is kept
     "system/lock.py": {"os.open"},  # holding it open is the lock
     "system/messages.py": {"os.open"},  # of the null device, in place of a closed stream

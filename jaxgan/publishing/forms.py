@@ -1,22 +1,19 @@
 """The forms in which a generator is published, and what each is asked with: refused before anything is drawn or written."""
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import jax
 
 from jaxgan import recipes
 from jaxgan.core.types import Weights
-from jaxgan.publishing import onnx_file
+from jaxgan.publishing import onnx_file, page
+from jaxgan.publishing.product import Product, Wish, onnx_bytes
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError, not_one_of
 from jaxgan.training import runs
-from jaxgan.training.sampler import Generator
 
-log = logging.getLogger("jaxgan")
 FORMS = ("file", "hub", "page")
 _SUFFIXES = (".safetensors", ".jaxgan", ".onnx")
 _COPIES = 4  # of the weights in memory while they are written
@@ -24,27 +21,6 @@ _ENDINGS = (
     "it must be .safetensors, weights that PyTorch and JAX read, .jaxgan, a program that JAX runs without this library, or "
     ".onnx, which onnxruntime runs; folders are written with --form hub or page, images drawn by jaxgan sample"
 )
-
-
-class Wish(NamedTuple):
-    """What a user asked for besides the run and the path."""
-
-    form: str = "file"
-    precision: str = "float32"
-    license: str | None = None
-    push: str | None = None
-    runtime: Path | None = None
-    overwrite: bool = False
-
-
-class Product(NamedTuple):
-    """A trained generator, and what is known of it."""
-
-    run: runs.Run
-    generator: Generator
-    weights: Weights
-    recipe: dict[str, Any]
-    step: int
 
 
 def checked(out: str | Path, wish: Wish) -> Path:
@@ -98,6 +74,8 @@ def _folder(out: Path, wish: Wish) -> Path:
         )
     if out.exists() and not out.is_dir():
         raise FieldError("out", out, f"it is a file; --form {wish.form} writes a folder")
+    if wish.form == "page":
+        onnx_file.check_installed()
     if out.is_dir() and any(out.iterdir()) and not wish.overwrite:
         raise FieldError("out", out, "it is not empty; --overwrite replaces the files in it that have the names of new ones")
     return out
@@ -123,24 +101,14 @@ def write(run: runs.Run, out: Path, wish: Wish, *, member: int = 0, best: bool =
     generator, weights, step = run.generator(member=member, best=best, strict=strict)
     check_room(weights)
     product = Product(run, generator, weights, recipes.to_dict(recipes.members(run.recipe)[member]), step)
-    written: Callable[[Product, Path, Wish], Path] = onnx_alone
-    return written(product, out, wish)
+    written: dict[str, Callable[[Product, Path, Wish], Path]] = {"file": onnx_alone, "page": page.write}
+    return written[wish.form](product, out, wish)
 
 
 def onnx_alone(product: Product, out: Path, wish: Wish) -> Path:
     """Writes an `.onnx` file once onnxruntime was seen to make the sampler's images of it."""
     files.write(out, onnx_bytes(product, wish))
     return out
-
-
-def onnx_bytes(product: Product, wish: Wish) -> bytes:
-    """Returns the bytes of an `.onnx` file, and says by how much its images differ from the sampler's."""
-    about = {"recipe": product.recipe, "step": product.step}
-    run, precision = product.run, wish.precision
-    content, apart = onnx_file.to_bytes(product.generator, product.weights, about, precision=precision, shown=run.shown)
-    told = "onnx, %s weights, %.1f MB: images differ from the sampler's by %.3f %% of the range in the mean, %.1f %% at most"
-    log.info(told, precision, len(content) / 1e6, 100 * apart.mean, 100 * apart.most)
-    return content
 
 
 def check_room(weights: Weights) -> None:

@@ -22,7 +22,7 @@ from jaxgan.publishing.flatten import Flat, flatten, values_drawn
 from jaxgan.publishing.graph import BATCH, IR_VERSION, OPSET, Graph, Value
 from jaxgan.publishing.operators import translate
 from jaxgan.recipes import UserCodeError
-from jaxgan.system import environment, versions
+from jaxgan.system import environment, files, versions
 from jaxgan.system.messages import FieldError, not_one_of
 from jaxgan.training.experiment import given_of
 from jaxgan.training.sampler import Generator
@@ -79,6 +79,10 @@ def to_bytes(
     flat = _flat(generator, made)
     graph, inputs = _graph(generator.about, flat, names)
     header = {"format": FORMAT, "generator": generator.about._asdict(), "inputs": _described(generator, flat, names)} | about
+    header["noise"] = [
+        {"name": name, "kind": each.kind, "shape": [side if isinstance(side, int) else str(side) for side in each.shape]}
+        for name, each in zip(_noise_names(flat), flat.noise, strict=True)
+    ]
     content = _content(graph, inputs, generator.about, header, precision)
     difference = _compared(content, generator, made, names, flat, shown)
     allowed = LIMITS[precision]
@@ -87,6 +91,19 @@ def to_bytes(
         told = f"its images differ from the sampler's by {difference.mean:.2%} of the range, {difference.most:.1%} at most"
         raise FieldError("out", told, f"with {precision} weights {allowed[0]:.1%} and {allowed[1]:.1%} are allowed")
     return content, difference
+
+
+def about_of(content: bytes) -> dict[str, Any]:
+    """Returns what a file's metadata say of its generator.
+
+    Args:
+        content: of a file that `to_bytes` made.
+    """
+    import onnx
+
+    found = {each.key: each.value for each in onnx.load_from_string(content).metadata_props}
+    told: dict[str, Any] = files.parse_json(found["jaxgan"])
+    return told
 
 
 def check_installed() -> None:

@@ -1,0 +1,43 @@
+"""A trained generator with what is known of it, and the wish of whoever publishes it."""
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxgan.core.types import Weights
+from jaxgan.publishing import onnx_file
+from jaxgan.training import runs
+from jaxgan.training.sampler import Generator
+
+log = logging.getLogger("jaxgan")
+
+
+class Wish(NamedTuple):
+    """What a user asked for besides the run and the path."""
+
+    form: str = "file"
+    precision: str = "float32"
+    license: str | None = None
+    push: str | None = None
+    runtime: Path | None = None
+    overwrite: bool = False
+
+
+class Product(NamedTuple):
+    """A trained generator, and what is known of it."""
+
+    run: runs.Run
+    generator: Generator
+    weights: Weights
+    recipe: dict[str, Any]
+    step: int
+
+
+def onnx_bytes(product: Product, wish: Wish) -> bytes:
+    """Returns the bytes of an `.onnx` file, and says by how much its images differ from the sampler's."""
+    about = {"recipe": product.recipe, "step": product.step}
+    run, precision = product.run, wish.precision
+    content, apart = onnx_file.to_bytes(product.generator, product.weights, about, precision=precision, shown=run.shown)
+    told = "onnx, %s weights, %.1f MB: images differ from the sampler's by %.3f %% of the range in the mean, %.1f %% at most"
+    log.info(told, precision, len(content) / 1e6, 100 * apart.mean, 100 * apart.most)
+    return content
