@@ -12,6 +12,11 @@ PAGE = """<!doctype html><html lang=en><meta charset=utf-8><title>Small</title><
 <script>document.querySelector('#n').oninput = e => document.querySelector('output').value = e.target.value</script>"""
 
 
+def picture(path: Path) -> Image.Image:
+    with Image.open(path) as found:
+        return found.convert("RGB")
+
+
 def test_a_page_runs_is_seen_and_its_errors_are_heard(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(PAGE)
     with browser.files(tmp_path) as url, browser.page(url, width=300, height=200) as page:
@@ -20,12 +25,12 @@ def test_a_page_runs_is_seen_and_its_errors_are_heard(tmp_path: Path) -> None:
         page.run("document.querySelector('#n').focus()")
         page.press("ArrowRight", 39)
         page.wait("document.querySelector('output').value === '4'")
-        light = Image.open(page.screenshot(tmp_path / "light.png")).convert("RGB")
+        light = picture(page.screenshot(tmp_path / "light.png"))
         assert light.size == (300, 200)
         assert light.getpixel((150, 190)) == (200, 0, 0)
         page.dark()
         page.resize(150, 100, phone=True)
-        dark = Image.open(page.screenshot(tmp_path / "dark.png", whole=False)).convert("RGB")
+        dark = picture(page.screenshot(tmp_path / "dark.png", whole=False))
         assert dark.getpixel((dark.width - 10, dark.height - 10)) == (0, 0, 90)
         assert page.errors == []
         assert page.requests == [url]

@@ -86,8 +86,8 @@ def test_the_page_draws_the_samplers_pictures(tiny_run: Path, folder: Path, tmp_
         page.downloads(tmp_path)
         page.run("document.querySelector('#keep').click()")
         page.wait("new Promise(done => setTimeout(() => done(true), 500))")
-        saved = Image.open(tmp_path / "seeds-0-1-100.png").convert("RGB")
-        np.testing.assert_array_equal(np.asarray(saved), end)
+        with Image.open(tmp_path / "seeds-0-1-100.png") as saved:
+            np.testing.assert_array_equal(np.asarray(saved.convert("RGB")), end)
 
         named = "[...document.querySelectorAll('input, select')].every(each => each.labels.length === 1)"
         assert page.run(named)

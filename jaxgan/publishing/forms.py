@@ -8,7 +8,7 @@ import jax
 
 from jaxgan import recipes
 from jaxgan.core.types import Weights
-from jaxgan.publishing import onnx_file, page
+from jaxgan.publishing import hub, onnx_file, page
 from jaxgan.publishing.product import Product, Wish, onnx_bytes
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError, not_one_of
@@ -74,6 +74,8 @@ def _folder(out: Path, wish: Wish) -> Path:
         )
     if out.exists() and not out.is_dir():
         raise FieldError("out", out, f"it is a file; --form {wish.form} writes a folder")
+    if wish.form == "hub":
+        hub.check(wish)
     if wish.form == "page":
         onnx_file.check_installed()
     if out.is_dir() and any(out.iterdir()) and not wish.overwrite:
@@ -100,8 +102,8 @@ def write(run: runs.Run, out: Path, wish: Wish, *, member: int = 0, best: bool =
     """
     generator, weights, step = run.generator(member=member, best=best, strict=strict)
     check_room(weights)
-    product = Product(run, generator, weights, recipes.to_dict(recipes.members(run.recipe)[member]), step)
-    written: dict[str, Callable[[Product, Path, Wish], Path]] = {"file": onnx_alone, "page": page.write}
+    product = Product(run, generator, weights, recipes.members(run.recipe)[member], step)
+    written: dict[str, Callable[[Product, Path, Wish], Path]] = {"file": onnx_alone, "hub": hub.write, "page": page.write}
     return written[wish.form](product, out, wish)
 
 

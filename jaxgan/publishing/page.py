@@ -78,7 +78,7 @@ def _static(name: str) -> str:
 
 
 def _index(product: Product, content: bytes) -> str:
-    generator, data = product.generator, str(product.recipe["data"]["name"])
+    generator = product.generator
     told = onnx_file.about_of(content)
     low, high = (told["generator"]["units"] or [None, [0.0], [255.0]])[1:]
     about: dict[str, Any] = {
@@ -92,7 +92,7 @@ def _index(product: Product, content: bytes) -> str:
         "runtime": runtime.SCRIPT,
     }
     height, width = generator.about.shape[:2]
-    title = f"Generated {Path(data).name}"
+    title = f"Generated {product.data}"
     words = {
         "title": html.escape(title),
         "description": f"A generative adversarial network draws pictures of {height} x {width} pixels, in this browser. "
@@ -101,7 +101,7 @@ def _index(product: Product, content: bytes) -> str:
         # Within a script element only its end must be kept from showing.
         "about": json.dumps(about).replace("<", "\\u003c"),
         "footer": html.escape(
-            f"Trained on {data} for {product.step:,} steps with jaxgan {versions.of('jaxgan')}. "
+            f"Trained on {product.data} for {product.step:,} steps with jaxgan {versions.of('jaxgan')}. "
             "Picture i of a seed is the one that jaxgan sample draws."
         ),
     }

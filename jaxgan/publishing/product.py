@@ -4,8 +4,10 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxgan import recipes
 from jaxgan.core.types import Weights
 from jaxgan.publishing import onnx_file
+from jaxgan.recipes import Recipe
 from jaxgan.training import runs
 from jaxgan.training.sampler import Generator
 
@@ -29,8 +31,18 @@ class Product(NamedTuple):
     run: runs.Run
     generator: Generator
     weights: Weights
-    recipe: dict[str, Any]
+    own_recipe: Recipe  # of this one GAN
     step: int
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe as JSON holds it."""
+        return recipes.to_dict(self.own_recipe)
+
+    @property
+    def data(self) -> str:
+        """The name of the data; of a folder or a file its last part, since paths are the machine's."""
+        return Path(str(self.recipe["data"]["name"])).name
 
 
 def onnx_bytes(product: Product, wish: Wish) -> bytes:
