@@ -1,6 +1,9 @@
 """`.onnx` files: the function (z, labels, noise) -> images, as onnxruntime computes it, is the sampler's."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from jax import lax
 from jaxgan import cli, recipes
 from jaxgan.commands.export import export
 from jaxgan.core.types import Network, Weights
-from jaxgan.publishing import flatten, graph, onnx_file, operators
+from jaxgan.publishing import comparison, flatten, graph, onnx_file, operators
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 from jaxgan.training.experiment import Shape
@@ -46,11 +49,11 @@ def test_each_network_makes_the_samplers_pictures_in_batches_of_any_size(name: s
     z = np.asarray(jax.random.normal(jax.random.key(1), (3, 4)))
     ours = sampler(generator, weights)(z=z)
     inputs = {"z": z, "labels": np.asarray(ours.labels)}
-    made = onnx_file.run(content, inputs)
+    made = comparison.run(content, inputs)
     assert made.dtype == np.uint8
     off = np.abs(made.astype(int) - ours.images.astype(int))
     assert off.max() <= (12 if name == "r3gan" else 1)
-    np.testing.assert_array_equal(onnx_file.run(content, {key: each[1:2] for key, each in inputs.items()}), made[1:2])
+    np.testing.assert_array_equal(comparison.run(content, {key: each[1:2] for key, each in inputs.items()}), made[1:2])
     taken = {each.name for each in onnx.load_from_string(content).graph.input}
     assert taken == ({"z", "labels"} if NETWORKS[name][2] else {"z"})
 
@@ -88,7 +91,7 @@ def test_what_a_generator_draws_is_an_input() -> None:
     z, one = np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32)
     given = {"z": z, "noise_0": one, "noise_1": one / 4, "noise_2": one, "noise_3": 2 * one}
     # Not kept, so -1 of the uniform number; then 0 and 2; the last and the sum of both.
-    np.testing.assert_allclose(onnx_file.run(content, given), np.full((2, 3), 2.0 + (0.0 + 2.0)), atol=1e-5)
+    np.testing.assert_allclose(comparison.run(content, given), np.full((2, 3), 2.0 + (0.0 + 2.0)), atol=1e-5)
     assert not any(each.op_type.startswith("Random") for each in model.graph.node)
 
     def unused(key: jax.Array, z: jax.Array) -> jax.Array:
@@ -124,6 +127,14 @@ def convolved(
     return lax.conv_general_dilated(x, filters, strides, pads, spread, dimension_numbers=(layout, kernel, layout))
 
 
+@jax.custom_vjp
+def with_a_gradient_of_its_own(x: jax.Array) -> jax.Array:
+    return jnp.sin(x) + jnp.cos(x) * jnp.tan(x / 9)
+
+
+with_a_gradient_of_its_own.defvjp(lambda x: (x, x), lambda x, dx: (dx,))
+
+
 FUNCTIONS: list[Callable[[jax.Array], Any]] = [
     lambda x: jnp.log1p(jnp.expm1(jnp.abs(x))) + jnp.exp2(x) - lax.rsqrt(jnp.square(x) + 1.0),
     lambda x: lax.erf(x) * jax.scipy.special.erfc(x) + x**3 + x**-2.0 + jax.nn.sigmoid(x),
@@ -145,6 +156,7 @@ FUNCTIONS: list[Callable[[jax.Array], Any]] = [
     lambda x: convolved(x[..., None], (3, 3, 1, 2), (1, 2), [(2, 1), (1, 1)], (2, 1), "NHWC", "HWIO"),
     lambda x: convolved(x, (2, 3, 4), (1,), [(1, 0)], (1,), "NCW", "WIO"),
     lambda x: jax.checkpoint(lambda y: jax.nn.gelu(y) + jax.nn.softplus(y))(x) + jax.nn.silu(x) + jax.nn.softmax(x, axis=-1),
+    lambda x: with_a_gradient_of_its_own(x) + jax.jit(jnp.sinh)(x),
     lambda x: (x.astype(jnp.bfloat16) @ jnp.ones((4, 4), jnp.bfloat16)).astype(jnp.float32),
     lambda x: lax.scan(lambda c, y: (c + y, c * y), x[:, 0], x.transpose(1, 0, 2), reverse=True)[1],
 ]  # fmt: skip
@@ -173,7 +185,7 @@ def test_operators_compute_what_primitives_do(place: int) -> None:
     for count in (2, 5):
         x = np.asarray(jax.random.normal(jax.random.key(count), (count, 3, 4)))
         wanted = np.asarray(function(jnp.asarray(x)))
-        found = onnx_file.run(model.SerializeToString(), {"x": x})
+        found = comparison.run(model.SerializeToString(), {"x": x})
         assert found.shape == wanted.shape
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=0.05 if flat.widened else 1e-5)
 
@@ -197,10 +209,10 @@ def test_a_run_in_an_onnx_file(tiny_run: Path, tmp_path: Path, monkeypatch: pyte
     ours = run.sampler()(n=20, seed=7)
     z = run.sampler().functions.latents(7, np.arange(20, dtype=np.int32))
     inputs = {"z": np.asarray(z), "labels": np.asarray(ours.labels)}
-    assert (onnx_file.run((tmp_path / "float32.onnx").read_bytes(), inputs) == ours.images).mean() > 0.999
+    assert (comparison.run((tmp_path / "float32.onnx").read_bytes(), inputs) == ours.images).mean() > 0.999
 
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    monkeypatch.setattr(onnx_file, "LIMITS", {"float32": (0.0, 0.0), "float16": (1e-9, 1e-9)})
+    monkeypatch.setattr(comparison, "LIMITS", {"float32": (0.0, 0.0), "float16": (1e-9, 1e-9)})
     with pytest.raises(FieldError, match=r"differ from the sampler's by .* with float16 weights 0.0% and 0.0% are allowed"):
         export(tiny_run, out="float16.onnx", precision="float16")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -226,7 +238,7 @@ def test_a_data_sets_units_and_conditions() -> None:
         np.arange(4, dtype=np.int32),
         rng.normal(size=(4, 3)).astype(np.float32),
     )
-    made = onnx_file.run(content, {"z": z, "condition/a": a, "condition/b": b})
+    made = comparison.run(content, {"z": z, "condition/a": a, "condition/b": b})
     wanted = sampler(given, weights)(z=z, condition={"a": a, "b": b}).images
     assert made.dtype == wanted.dtype == np.int16
     np.testing.assert_array_equal(made, wanted)
@@ -243,3 +255,29 @@ def test_without_the_packages_the_command_is_named(
         "jaxgan export: out: .onnx: it is written with onnx and compared with onnxruntime: pip install 'jaxgan[onnx]'"
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+SCRIPT = """import sys
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+z = np.load(sys.argv[2])
+np.save(sys.argv[3], session.run(None, {"z": z, "labels": np.arange(len(z), dtype=np.int32)})[0])
+"""
+
+
+def test_onnxruntime_and_numpy_are_enough(tiny_run: Path, tmp_path: Path) -> None:
+    out = export(tiny_run, out=tmp_path / "g.onnx", precision="float16")
+    z = np.asarray(jax.random.normal(jax.random.key(5), (3, 8)))
+    np.save(tmp_path / "z.npy", z)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    blocked = str(Path(__file__).parent / "blocked.py")
+    words = [str(tmp_path / name) for name in ("script.py", "g.onnx", "z.npy", "made.npy")]
+    command = [sys.executable, blocked, "onnxruntime,numpy", *words]
+    of = {name: each for name, each in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, env=of, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert out.is_file()
+    off = np.load(tmp_path / "made.npy").astype(int) - runs.read(tiny_run).sampler()(z=z, labels=[0, 1, 2]).images
+    assert np.abs(off).max() <= 3

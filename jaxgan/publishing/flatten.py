@@ -161,7 +161,10 @@ class _Interpreter:
 
     def _scan(self, equation: core.JaxprEqn, inputs: list[Any]) -> list[Any]:
         about, body = equation.params, equation.params["jaxpr"]
-        length, fixed, carried = about["length"], about["num_consts"], about["num_carry"]
+        length, inner = about["length"], body.jaxpr if isinstance(body, core.ClosedJaxpr) else body
+        # JAX's versions say in different ways which are carried: those whose shape is the same within and without.
+        carried = sum(_same_rank(*each) for each in zip(equation.outvars, inner.outvars, strict=True))
+        fixed = sum(_same_rank(*each) for each in zip(equation.invars, inner.invars, strict=True)) - carried
         if not isinstance(length, int) or length > _LONGEST:
             raise FieldError("generator", f"it has a loop of {length} steps", f"up to {_LONGEST} are written out as ONNX")
         held, carry, rows = inputs[:fixed], inputs[fixed : fixed + carried], inputs[fixed + carried :]
@@ -180,6 +183,10 @@ def kind_of(variable: Any) -> Any:
 
 def _of_any_platform(platforms: Sequence[Any]) -> int:
     return next((place for place, each in enumerate(platforms) if each is None), len(platforms) - 1)
+
+
+def _same_rank(one: Any, other: Any) -> bool:
+    return len(kind_of(one).shape) == len(kind_of(other).shape)
 
 
 def _is_key(variable: Any) -> bool:

@@ -9,7 +9,7 @@ numbers inside, which the file's metadata describes. The output is `images [B, .
 import json
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,30 +18,19 @@ import numpy as np
 from jaxgan.core import conditions, gan
 from jaxgan.core.types import Weights
 from jaxgan.publishing import shrinking
-from jaxgan.publishing.flatten import Flat, flatten, values_drawn
+from jaxgan.publishing.comparison import LIMITS, Difference, check_close, compared, forms_of, noise_names
+from jaxgan.publishing.flatten import Flat, flatten
 from jaxgan.publishing.graph import BATCH, IR_VERSION, OPSET, Graph, Value
 from jaxgan.publishing.operators import translate
 from jaxgan.recipes import UserCodeError
 from jaxgan.system import environment, files, versions
 from jaxgan.system.messages import FieldError, not_one_of
-from jaxgan.training.experiment import given_of
 from jaxgan.training.sampler import Generator
-from jaxgan.weights.portable import About, leaving
+from jaxgan.weights.portable import About
 
 FORMAT = 1
-COMPARED = 16  # latents
-# Share of the range of the data by which files may differ from the sampler, in the mean over all values; and at most, in one.
-LIMITS = {"float32": (0.001, 1.1 / 255), "float16": (0.005, 0.1), "int8": (0.02, 0.5)}
-_BFLOAT16 = (0.01, 0.2)  # more, of a generator that computes in bfloat16, as its own rounding is of this order
 _MOST = 2**31 - 2**20  # bytes of an ONNX file
 _MISSING = "it is written with onnx and compared with onnxruntime: pip install 'jaxgan[onnx]'"
-
-
-class Difference(NamedTuple):
-    """Difference of a file's images from the sampler's, as shares of the range of the data."""
-
-    mean: float
-    most: float
 
 
 @environment.fixed()
@@ -81,15 +70,11 @@ def to_bytes(
     header = {"format": FORMAT, "generator": generator.about._asdict(), "inputs": _described(generator, flat, names)} | about
     header["noise"] = [
         {"name": name, "kind": each.kind, "shape": [side if isinstance(side, int) else str(side) for side in each.shape]}
-        for name, each in zip(_noise_names(flat), flat.noise, strict=True)
+        for name, each in zip(noise_names(flat), flat.noise, strict=True)
     ]
     content = _content(graph, inputs, generator.about, header, precision)
-    difference = _compared(content, generator, made, names, flat, shown)
-    allowed = LIMITS[precision]
-    allowed = (allowed[0] + _BFLOAT16[0], allowed[1] + _BFLOAT16[1]) if flat.widened else allowed
-    if not (difference.mean <= allowed[0] and difference.most <= allowed[1]):
-        told = f"its images differ from the sampler's by {difference.mean:.2%} of the range, {difference.most:.1%} at most"
-        raise FieldError("out", told, f"with {precision} weights {allowed[0]:.1%} and {allowed[1]:.1%} are allowed")
+    difference = compared(content, generator, made, names, flat, shown)
+    check_close(difference, precision, widened=flat.widened)
     return content, difference
 
 
@@ -136,19 +121,12 @@ def _condition(names: Sequence[str], given: Sequence[jax.Array]) -> Any:
     return found["labels"] if "labels" in found else conditions.of_names(found)
 
 
-def _forms(generator: Generator, batch: Any) -> list[jax.ShapeDtypeStruct]:
-    z = jax.ShapeDtypeStruct((batch, generator.latent_dim), jnp.dtype(generator.about.latent_dtype))
-    if generator.shape.condition is None and not generator.about.classes:
-        return [z]
-    return [z, *conditions.flat(given_of(generator.shape, batch)).values()]
-
-
 def _flat(generator: Generator, made: Callable[..., jax.Array]) -> Flat:
     from jax import export
 
     (batch,) = export.symbolic_shape(BATCH)
     try:
-        return flatten(made, _forms(generator, batch))
+        return flatten(made, forms_of(generator, batch))
     except (FieldError, UserCodeError):
         raise
     except (TypeError, ValueError, NotImplementedError, jax.errors.JAXTypeError) as error:
@@ -158,16 +136,12 @@ def _flat(generator: Generator, made: Callable[..., jax.Array]) -> Flat:
 
 def _graph(about: About, flat: Flat, names: Sequence[str]) -> tuple[Graph, dict[str, Any]]:
     """The graph, and its inputs with their shapes and dtypes."""
-    every = [*names, *_noise_names(flat)]
+    every = [*names, *noise_names(flat)]
     graph = Graph(first="z")
     images = _in_units(graph, translate(graph, flat, every), about)
     graph.add("Identity", images, name="images")
     graph.drop_unused("images")
     return graph, {name: each.aval for name, each in zip(every, flat.inputs, strict=True)}
-
-
-def _noise_names(flat: Flat) -> list[str]:
-    return ["noise"] if len(flat.noise) == 1 else [f"noise_{i}" for i in range(len(flat.noise))]
 
 
 def _in_units(graph: Graph, x: Value, about: About) -> Value:
@@ -200,7 +174,7 @@ def _described(generator: Generator, flat: Flat, names: Sequence[str]) -> dict[s
     drawn = {"normal": "normal numbers of mean 0 and deviation 1", "uniform": "uniform numbers in [0, 1)"}
     noise = {
         name: f"{drawn[each.kind]}, {list(map(str, each.shape))}"
-        for name, each in zip(_noise_names(flat), flat.noise, strict=True)
+        for name, each in zip(noise_names(flat), flat.noise, strict=True)
     }
     return {name: words.get(name, "of each image, as the data have it") for name in names} | noise
 
@@ -238,67 +212,3 @@ def _content(graph: Graph, inputs: dict[str, Any], about: About, header: dict[st
 
 def _versions() -> dict[str, str]:
     return {name: versions.of(name) for name in ("jaxgan", "jax", "onnx", "onnxruntime")}
-
-
-def run(content: bytes, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """Returns what onnxruntime computes on CPU.
-
-    Args:
-        content: of the file.
-        inputs: by name; what the file does not take is left out.
-
-    Raises:
-        FieldError: when it cannot run the file.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        taken = {each.name for each in session.get_inputs()}
-        return np.asarray(session.run(None, {name: each for name, each in inputs.items() if name in taken})[0])
-    except Exception as error:  # of classes of its own, most of them without a base but this
-        told = " ".join(str(error).split())[:200]
-        raise FieldError("out", f"onnxruntime cannot run the file ({told})", "write .jaxgan instead", link="; ") from error
-
-
-def _compared(
-    content: bytes, generator: Generator, made: Callable[..., jax.Array], names: Sequence[str], flat: Flat, shown: Any
-) -> Difference:
-    key = jax.random.key(0)
-    z = jax.vmap(lambda i: generator.latent(jax.random.fold_in(key, i), (generator.latent_dim,)))(jnp.arange(COMPARED))
-    given = [
-        z,
-        *(
-            _examples(form, generator, shown, name)
-            for form, name in zip(_forms(generator, COMPARED)[1:], names[1:], strict=True)
-        ),
-    ]
-    images = leaving(np.asarray(jax.jit(made)(key, *given), np.float32), generator.about)
-    inputs = {name: np.asarray(each) for name, each in zip(names, given, strict=True)}
-    if flat.noise:
-        inputs |= dict(zip(_noise_names(flat), values_drawn(made, key, given), strict=True))
-    found = run(content, inputs)
-    if found.shape != images.shape or found.dtype != images.dtype:
-        told = f"{found.dtype} {list(found.shape)}"
-        raise FieldError("out", f"onnxruntime makes {told}", f"the sampler makes {images.dtype} {list(images.shape)}")
-    apart = np.abs(found.astype(np.float64) - images.astype(np.float64)) / _range(images, generator.about)
-    return Difference(float(apart.mean()), float(apart.max()))
-
-
-def _range(images: np.ndarray, about: About) -> Any:
-    if about.units is not None and about.units[1]:
-        return np.asarray(about.units[2]) - np.asarray(about.units[1])
-    return 255.0 if images.dtype == np.uint8 else max(float(np.ptp(images)), 1e-12)
-
-
-def _examples(form: jax.ShapeDtypeStruct, generator: Generator, shown: Any, name: str) -> jax.Array:
-    """Labels in turn, or conditions that the run has shown; else noise of their form."""
-    if name == "labels":
-        return jnp.arange(COMPARED, dtype=jnp.int32) % generator.about.classes
-    if shown is not None:
-        return jnp.asarray(conditions.named(conditions.take(shown, np.arange(COMPARED)))[name])
-    if jnp.issubdtype(form.dtype, jnp.floating):
-        return jax.random.uniform(jax.random.key(1), form.shape, form.dtype, -1.0, 1.0)
-    return jnp.zeros(form.shape, form.dtype)

@@ -15,6 +15,7 @@ import jax
 
 from jaxgan.core import latents
 from jaxgan.publishing import folder, onnx_file, runtime
+from jaxgan.publishing.graph import BATCH
 from jaxgan.publishing.product import Product, Wish, log, onnx_bytes
 from jaxgan.system import files, versions
 from jaxgan.system.messages import FieldError
@@ -47,6 +48,7 @@ def write(product: Product, out: Path, wish: Wish) -> Path:
     _check(product.generator)
     found = runtime.of(wish.runtime)
     content = onnx_bytes(product, wish)
+    _check_noise(content)
     contents: dict[str, bytes | str] = {name: _static(name) for name in _STATIC}
     contents |= {f"runtime/{name}": each for name, each in found.contents.items()}
     contents["model.onnx"] = content
@@ -71,6 +73,12 @@ def _check(generator: Generator) -> None:
             "page, of latents of a distribution of your own",
             f"it draws {', '.join(dict.fromkeys(_LATENTS.values()))} ones",
         )
+
+
+def _check_noise(content: bytes) -> None:
+    sides = [side for each in onnx_file.about_of(content)["noise"] for side in each["shape"]]
+    if odd := [side for side in sides if not isinstance(side, int) and side != BATCH]:
+        raise FieldError("form", f"page, of a generator that draws {odd[0]} numbers", "the page draws as many for each picture")
 
 
 def _static(name: str) -> str:
