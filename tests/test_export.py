@@ -116,7 +116,17 @@ def test_a_relative_path(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.Mon
 MISTAKES = [
     ("TINY", "--out: missing"),
     ("nowhere --out x.safetensors", "nowhere is not a run: it has no recipe.json"),
-    ("TINY --out x.onnx", "out: x.onnx ends in '.onnx', but it must be .safetensors, weights that"),
+    ("TINY --out x.pth", "out: x.pth ends in '.pth', but it must be .safetensors, weights that"),
+    ("TINY --out x --form pages", "form: 'pages' is not one of"),
+    ("TINY --out x.jaxgan --precision int8", "precision: int8, but it is for .onnx and --form page"),
+    ("TINY --out x.onnx --precision int4", "precision: 'int4' is not one of"),
+    ("TINY --out x.jaxgan --license mit", "license: mit, but it is for --form hub"),
+    ("TINY --out x.jaxgan --push me/x", "push: me/x, but it is for --form hub"),
+    ("TINY --out x.jaxgan --runtime .", "runtime: ., but it is for --form page"),
+    ("TINY --out x.jaxgan --overwrite", "overwrite: True, but it is for folders"),
+    ("TINY --out x.onnx --form page", "out: x.onnx ends in '.onnx', but --form page writes a folder"),
+    ("TINY --out full --form hub", "it is not empty; --overwrite replaces"),
+    ("TINY --out full/file --form hub", "it is a file; --form hub writes a folder"),
     ("TINY --out x", "out: x ends in '', but it must be .safetensors, weights that"),
     ("TINY --out new/x.jaxgan", "does not exist"),
     ("TINY --out x.jaxgan --member 1", "member: 1, but the run's members are 0 to 0"),
@@ -134,6 +144,8 @@ def test_mistakes_cost_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken.safetensors").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("mine")
     before = files(tmp_path, tiny_run)
     status, out, lines = exported(capsys, *[tiny_run if word == "TINY" else word for word in words.split()])
     assert status == 2

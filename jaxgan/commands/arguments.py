@@ -247,12 +247,24 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Export:
-    """Writes the averaged generator in one file: weights, with D's, or a program that runs without this library."""
+    """Writes the averaged generator: weights, a program that runs without this library, a folder for the hub, a page."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory."""
     out: Path
-    """.safetensors: weights, the recipe in it and beside it; .jaxgan: a program that needs jax, numpy and flatbuffers."""
+    """.safetensors: weights, with D's; .jaxgan: a program that needs jax, numpy and flatbuffers; .onnx; or a folder."""
+    form: Literal["file", "hub", "page"] = "file"
+    """What to write: a file by its ending, a folder for the Hugging Face hub, a web page that samples."""
+    precision: Literal["float32", "float16", "int8"] = "float32"
+    """Of the weights in .onnx and the page: fewer bits make smaller files."""
+    license_id: Annotated[str | None, tyro.conf.arg(name="license")] = None
+    """Of the folder for the hub, such as mit or cc-by-4.0."""
+    push: str | None = None
+    """OWNER/NAME of the hub to upload the folder to; without it nothing is sent."""
+    runtime: Path | None = None
+    """Unpacked npm package onnxruntime-web, for the page; by default npm fetches it."""
+    overwrite: bool = False
+    """Replace the files of a folder that is not empty."""
     member: int = 0
     """Number of the GAN to take, in a run of several."""
     best: bool = False

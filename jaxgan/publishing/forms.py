@@ -1,0 +1,126 @@
+"""The forms in which a generator is published, and what each is asked with: refused before anything is drawn or written."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+
+from jaxgan import recipes
+from jaxgan.core.types import Weights
+from jaxgan.publishing import hub, onnx_file, page
+from jaxgan.publishing.product import Product, Wish, onnx_bytes
+from jaxgan.system import files
+from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.training import runs
+
+FORMS = ("file", "hub", "page")
+_SUFFIXES = (".safetensors", ".jaxgan", ".onnx")
+_COPIES = 4  # of the weights in memory while they are written
+_ENDINGS = (
+    "it must be .safetensors, weights that PyTorch and JAX read, .jaxgan, a program that JAX runs without this library, or "
+    ".onnx, which onnxruntime runs; folders are written with --form hub or page, images drawn by jaxgan sample"
+)
+
+
+def checked(out: str | Path, wish: Wish) -> Path:
+    """Returns the path to write to.
+
+    Raises:
+        FieldError, FileNotFoundError: when it is no place for this form, or an option does not belong to it.
+    """
+    out = files.home_expanded(out).absolute()
+    if wish.form not in FORMS:
+        raise not_one_of("form", wish.form, FORMS)
+    _check_options(out, wish)
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"out: the folder {out.parent} does not exist")
+    place = out if out.is_dir() else out.parent
+    if not os.access(place, os.W_OK):
+        raise FieldError("out", place, "it cannot be written to")
+    return _file(out) if wish.form == "file" else _folder(out, wish)
+
+
+def _check_options(out: Path, wish: Wish) -> None:
+    of_onnx = wish.form == "page" or (wish.form == "file" and out.suffix == ".onnx")
+    belong = {
+        "precision": (wish.precision != "float32", of_onnx, "it is for .onnx and --form page"),
+        "license": (wish.license is not None, wish.form == "hub", "it is for --form hub"),
+        "push": (wish.push is not None, wish.form == "hub", "it is for --form hub"),
+        "runtime": (wish.runtime is not None, wish.form == "page", "it is for --form page"),
+        "overwrite": (wish.overwrite, wish.form != "file", "it is for folders; a file is replaced anyway"),
+    }
+    for name, (given, fits, allowed) in belong.items():
+        if given and not fits:
+            raise FieldError(name, getattr(wish, name), allowed)
+    if wish.precision not in onnx_file.LIMITS:
+        raise not_one_of("precision", wish.precision, onnx_file.LIMITS)
+
+
+def _file(out: Path) -> Path:
+    if out.suffix not in _SUFFIXES:
+        raise FieldError("out", f"{out.name} ends in {out.suffix!r}", _ENDINGS)
+    if out.is_dir():
+        raise FieldError("out", out, "it is a folder; name a file")
+    if out.suffix == ".onnx":
+        onnx_file.check_installed()
+    return out
+
+
+def _folder(out: Path, wish: Wish) -> Path:
+    if out.suffix in _SUFFIXES:
+        raise FieldError(
+            "out", f"{out.name} ends in {out.suffix!r}", f"--form {wish.form} writes a folder; leave the ending out"
+        )
+    if out.exists() and not out.is_dir():
+        raise FieldError("out", out, f"it is a file; --form {wish.form} writes a folder")
+    if wish.form == "hub":
+        hub.check(wish)
+    if wish.form == "page":
+        onnx_file.check_installed()
+    if out.is_dir() and any(out.iterdir()) and not wish.overwrite:
+        raise FieldError("out", out, "it is not empty; --overwrite replaces the files in it that have the names of new ones")
+    return out
+
+
+def write(run: runs.Run, out: Path, wish: Wish, *, member: int = 0, best: bool = False, strict: bool = False) -> Path:
+    """Writes a generator in the form asked for.
+
+    Args:
+        run: to take it from.
+        out: as `checked` returned it.
+        wish: what was asked for.
+        member: of a run of several GANs, the one to take.
+        best: the checkpoint that `keep_best` keeps.
+        strict: refuse a damaged checkpoint.
+
+    Returns:
+        The path.
+
+    Raises:
+        FieldError: in one line, when it cannot be written so; nothing is written then.
+    """
+    generator, weights, step = run.generator(member=member, best=best, strict=strict)
+    check_room(weights)
+    product = Product(run, generator, weights, recipes.members(run.recipe)[member], step)
+    written: dict[str, Callable[[Product, Path, Wish], Path]] = {"file": onnx_alone, "hub": hub.write, "page": page.write}
+    return written[wish.form](product, out, wish)
+
+
+def onnx_alone(product: Product, out: Path, wish: Wish) -> Path:
+    """Writes an `.onnx` file once onnxruntime was seen to make the sampler's images of it."""
+    files.write(out, onnx_bytes(product, wish))
+    return out
+
+
+def check_room(weights: Weights) -> None:
+    """Refuses what does not fit this machine's memory while it is written.
+
+    Raises:
+        FieldError: with the bytes that are needed and those there are.
+    """
+    size = sum(each.size * each.dtype.itemsize for each in jax.tree.leaves(weights))
+    if _COPIES * size > (there := files.memory()):
+        raise FieldError(
+            "out", f"weights of {size:,} bytes", f"writing needs {_COPIES} times that, and the memory is {there:,}"
+        )
