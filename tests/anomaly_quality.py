@@ -1,6 +1,6 @@
 """Trains digits without one class and tells that class by its residuals: does `jaxgan project` score anomalies?
 
-    python tests/anomaly_quality.py [--held-out 0 4 8] [--folder DIR] [--steps 300] [--restarts 8]
+    python tests/anomaly_quality.py [--held-out 4] [--folder DIR] [--steps 200] [--restarts 4]
 
 For each class held out: `jaxgan train digits` on the others' first 1,400 digits, then `jaxgan project`, every class tried, on
 digits that no training saw: all of the held-out class and the last 397 of the others. Their residual, the root mean square
@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits
 import jaxgan
 from jaxgan.latent.residuals import roc_auc
 
-TARGET = 0.7
+TARGET = 0.9
 _TRAINED = 1_400  # of the 1,797 digits, in the data set's order
 
 
@@ -57,10 +57,10 @@ def measure(held_out: int, folder: Path, *, steps: int, restarts: int) -> dict[s
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--held-out", type=int, nargs="+", default=[0, 4, 8])
+    parser.add_argument("--held-out", type=int, nargs="+", default=[4])
     parser.add_argument("--folder", type=Path, help="keep the runs here")
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--restarts", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--restarts", type=int, default=4)
     arguments = parser.parse_args()
     good = True
     with tempfile.TemporaryDirectory() as temporary:

@@ -52,7 +52,7 @@ _WORDS = """
     mixtures typing convert bench portable stylegan2 stylegan2_reference sngan dcgan layers bridges features
     data_processes data_units extractors docs_build life endings files fuzz gan plan augment data_truth checkpoint
     readme_commands report explore inception verdict conditions terms generated resnet whitened efficientnet_lite
-    onnx page hub
+    onnx page hub project interpolate directions_command path_length mixing
 """
 _LONG = set(_WORDS.split())
 

@@ -105,6 +105,38 @@ def test_mistakes(
     assert not list(tmp_path.iterdir())
 
 
+def test_latents_that_were_found_are_walked_between(run: Path, mapped: Path, tmp_path: Path) -> None:
+    sampler = jaxgan.load_sampler(run)
+    z = np.asarray(sampler.functions.latents(0, np.arange(3, dtype=np.int32)))
+    np.savez(tmp_path / "z.npz", latents=z, labels=np.full(3, 6), space="z")
+    given = ways.read(tmp_path / "z.npz", sampler, None)
+    assert (given.label, given.space) == (6, "z")
+    assert size(interpolate(run, out=tmp_path / "a.gif", latents=tmp_path / "z.npz", frames=4))[2] == 9
+    assert size(interpolate(run, out=tmp_path / "b.gif", latents=tmp_path / "z.npz", frames=4, loop=True))[2] == 9
+    found = jaxgan.project(mapped, jaxgan.load_sampler(mapped)(2, seed=4).images, space="w+", steps=20, features="none")
+    np.savez(tmp_path / "w.npz", latents=found.latents, labels=found.labels, space="w+")
+    made = ways.between(
+        lambda: opened.read(mapped),
+        sampler,
+        ways.read(tmp_path / "w.npz", jaxgan.load_sampler(mapped), None),
+        0,
+        lambda ends: ends,
+    )
+    assert np.abs(made.images.astype(int) - found.images).max() <= 1
+    for held, told in (
+        ({"latents": z[:, :5]}, r"^latents: of shape \[3, 5\], but it must be \[K, 8\] with K at least 2$"),
+        ({"latents": z * np.nan}, "^latents: values that are not finite; each must be a number$"),
+        ({"other": z}, r"z\.npz holds other, but it must hold real numbers latents \[K, D\]"),
+        ({"latents": found.latents, "space": "w+"}, "^space: w\\+, but this generator has no mapping to styles"),
+    ):
+        np.savez(tmp_path / "z.npz", **held)
+        with pytest.raises(ValueError, match=told):
+            interpolate(run, out=tmp_path / "x.png", latents=tmp_path / "z.npz")
+    with pytest.raises(FileNotFoundError, match=r"latents: .*none\.npz does not exist"):
+        interpolate(run, out=tmp_path / "x.png", latents=tmp_path / "none.npz")
+    assert not (tmp_path / "x.png").exists()
+
+
 def test_what_stands_still_and_what_needs_the_weights(run: Path, mapped: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"out: x\.gif, but a sheet stands still; write \.png"):
         interpolate(run, out=tmp_path / "x.gif", sheet=True, seeds=(1, 2, 3, 4))

@@ -111,6 +111,8 @@ class Interpolate:
     """Layers that the coarse seed of a mixture gives; half by default."""
     direction: str | None = None
     """NAME or NAME:3 of those that directions saved: from 3 deviations on one side of the first seed to 3 on the other."""
+    latents: Path | None = None
+    """The latents.npz that project wrote, to walk between instead of those of seeds."""
     member: int = 0
     """Number of the GAN to take, in a run of several."""
     best: bool = False

@@ -22,7 +22,7 @@ from jaxgan.training import runs
 from jaxgan.training.experiment import Experiment, metrics_of, own_metrics
 from jaxgan.training.generate import truncating
 
-OF_RUNS = ("modes", smoothness.NAME)  # figures of a run itself, not of samples beside real ones
+OF_RUNS = (smoothness.NAME, "modes")  # figures of a run itself, not of samples beside real ones
 METRICS = (*NAMES, *OF_RUNS)
 
 

@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import pictures
 from jaxgan.commands.interpolate import drawing, ways
 from jaxgan.commands.sample import Labels, check_out, check_seed
 from jaxgan.commands.sampler import load_sampler
-from jaxgan.core import latents
+from jaxgan.core import latents as lines
 from jaxgan.latent import opened, walks
 from jaxgan.system import environment
 from jaxgan.system.messages import FieldError
 from jaxgan.weights.portable import Sampler, Samples
 
 SUFFIXES = (".png", ".gif", ".webp", ".mp4")
-PATHS = {"slerp": latents.slerp, "lerp": latents.lerp}
+PATHS = {"slerp": lines.slerp, "lerp": lines.lerp}
 _SHEET = 7  # images along a side
 
 
@@ -38,6 +39,7 @@ def interpolate(
     mix: bool = False,
     cut: int | None = None,
     direction: str | None = None,
+    latents: str | Path | None = None,
     member: int = 0,
     best: bool = False,
     strict: bool = False,
@@ -64,6 +66,8 @@ def interpolate(
         cut: layers that the coarse seed of a mixture gives; half by default.
         direction: `NAME`, or `NAME:3` for the third, of those that `directions` saved: the first seed's sample from 3
             deviations on one side to 3 on the other.
+        latents: the `latents.npz` that `project` wrote, or any with an array `latents` [K, D], to walk between instead of
+            those of seeds, as a strip or a loop; styles go straight.
         member: of a run of several GANs, the one to take.
         best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
@@ -102,6 +106,11 @@ def interpolate(
         drawing.table(ways.of_codes(sampler, seeds[0], row, codes), side, out)
         return out
     frames = (24 if moving else 9) if frames is None else frames
+    if latents is not None:
+        if kind not in ("strip", "loop"):
+            raise FieldError("latents", "given", f"they are walked between as a strip or with --loop, not with --{kind}")
+        drawing.walks([_between(kind, sampler, read, latents, seeds, labels, frames, way, moving)], out, moving)
+        return out
     drawing.walks(_walks(kind, sampler, read, path, seeds, labels, frames, way, moving, direction), out, moving)
     return out
 
@@ -139,9 +148,32 @@ def _walks(
     legs_ = [*seeds, *seeds[:moving]]
 
     def through(ends: jax.Array) -> jax.Array:
-        return latents.walk(ends, frames, path=PATHS[way])
+        return lines.walk(ends, frames, path=PATHS[way])
 
     return [ways.along(sampler, legs_, row, through).part(slice(0, -1 if moving else None)) for row in rows]
+
+
+def _between(
+    kind: str,
+    sampler: Sampler,
+    read: Any,
+    latents: str | Path,
+    seeds: Sequence[int],
+    labels: Labels,
+    frames: int,
+    way: str,
+    moving: bool,
+) -> Samples:
+    """Returns the samples on the way between the codes of a file."""
+    given = ways.read(latents, sampler, labels)
+    if kind == "loop":
+        return ways.between(read, sampler, given, seeds[0], ways.closed(sampler, max(frames - 1, 1), given.space))
+    path = PATHS[way] if given.space == "z" else lines.lerp
+
+    def through(ends: jax.Array) -> jax.Array:
+        return lines.walk(jnp.concatenate([ends, ends[:1]]) if moving else ends, frames, path=path)
+
+    return ways.between(read, sampler, given, seeds[0], through).part(slice(0, -1 if moving else None))
 
 
 def _kind(**asked: bool) -> str:

@@ -1,6 +1,7 @@
 """Ways through latent space, each as rows of samples: strips, loops, sheets, directions, morphs and mixtures of styles."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from jaxgan.core import gan
 from jaxgan.core.conditions import take
 from jaxgan.latent import kept, law, mixing, walks
 from jaxgan.latent.opened import Opened
+from jaxgan.system import arrays, files
 from jaxgan.system.messages import FieldError
 from jaxgan.weights.portable import Sampler, Samples, leaving
 
@@ -60,8 +62,10 @@ def of_codes(sampler: Sampler, seed: int, row: Row, z: Any) -> Samples:
     return sampler(seed=seed, labels=row.label if sampler.about.classes else None, z=z)
 
 
-def closed(sampler: Sampler, frames: int) -> Z:
-    """Returns the way round: a periodic spline, on the shell where the law of z has one, within its ends."""
+def closed(sampler: Sampler, frames: int, space: str = "z") -> Z:
+    """Returns the way round: a periodic spline, for z on the shell where their law has one and within its ends."""
+    if space != "z":
+        return lambda ends: walks.loop(ends, frames, shell=False)
     drawn = jnp.asarray(sampler.functions.latents(0, np.arange(law.DRAWN, dtype=np.int32)))
     of = law.law_of(drawn)
 
@@ -161,6 +165,68 @@ def mixtures(found: Opened, seeds: Sequence[int], place: int, cut: int | None) -
     rows += [np.concatenate([own[i : i + 1], mixed[i]]) for i in range(count)]
     codes = np.concatenate(rows)
     return here.samples(codes, np.resize(given, len(codes))), count + 1
+
+
+class Given(NamedTuple):
+    """Codes of a file to walk between."""
+
+    codes: np.ndarray  # [K, ...]
+    space: str
+    label: int  # by the number that it is asked for by
+
+
+def read(path: str | Path, sampler: Sampler, labels: Any) -> Given:
+    """Reads the codes of a file that `project` wrote, or any `.npz` with an array `latents [K, D]`.
+
+    Args:
+        path: of the file.
+        sampler: of the generator.
+        labels: one class, or None for that of the first code.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        FieldError: when it holds no codes, fewer than two, of another shape, or not finite; when classes are several.
+    """
+    try:
+        held, names = arrays.npz(files.home_expanded(path), ["latents", "labels", "space"])
+    except files.Missing:
+        raise FileNotFoundError(f"latents: {path} does not exist") from None
+    except files.Unreadable as error:
+        raise FieldError("latents", f"{path} is damaged or no .npz of plain arrays", error.cause, link=": ") from error
+    codes, space = held.get("latents"), str(held.get("space", "z"))
+    if codes is None or codes.dtype.kind != "f":
+        raise FieldError("latents", f"{path} holds {', '.join(names) or 'nothing'}", "it must hold real numbers latents [K, D]")
+    dim = sampler.about.latent_dim
+    if len(codes) < 2 or (space == "z" and codes.shape[1:] != (dim,)):
+        told = f"it must be [K, {dim}]" if space == "z" else "it must be [K, ...]"
+        raise FieldError("latents", f"of shape {list(codes.shape)}", f"{told} with K at least 2")
+    if not np.isfinite(codes).all():
+        raise FieldError("latents", "values that are not finite", "each must be a number", link="; ")
+    if sampler.about.condition is not None or not sampler.about.classes:
+        return Given(codes, space, 0)
+    asked = labels if labels is not None else [int(held["labels"][0])] if "labels" in held else [sampler.about.numbers[0]]
+    places = sampler.conditions(asked)
+    if len(places) > 1:
+        raise FieldError("labels", f"{len(places)} classes", "a walk between given latents is of one")
+    return Given(codes, space, sampler.about.numbers[places[0]])
+
+
+def between(read_: Callable[[], Opened], sampler: Sampler, given: Given, seed: int, way: Z) -> Samples:
+    """Returns the samples on a way through given codes.
+
+    Raises:
+        FieldError: when the generator has no such space, or its codes are of another shape.
+    """
+    row = Row(0, given.label)
+    if given.space == "z":
+        return of_codes(sampler, seed, row, way(jnp.asarray(given.codes)))
+    here = Codes(read_(), given.space, seed)
+    if (own := here.drawn(1).shape[1:]) != given.codes.shape[1:]:
+        raise FieldError(
+            "latents", f"of shape {list(given.codes.shape)}", f"codes of {given.space} are [K, {str(list(own))[1:]}"
+        )
+    codes = np.asarray(way(jnp.asarray(given.codes.reshape(len(given.codes), -1)))).reshape(-1, *own)
+    return here.samples(codes, here.given(len(codes), _place(sampler, row)))
 
 
 def _place(sampler: Sampler, row: Row) -> list[int]:
