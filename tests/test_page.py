@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import browser
@@ -85,7 +86,9 @@ def test_the_page_draws_the_samplers_pictures(tiny_run: Path, folder: Path, tmp_
 
         page.downloads(tmp_path)
         page.run("document.querySelector('#keep').click()")
-        page.wait("new Promise(done => setTimeout(() => done(true), 500))")
+        end_of_patience = time.monotonic() + 60
+        while not (tmp_path / "seeds-0-1-100.png").is_file() and time.monotonic() < end_of_patience:
+            page.wait("new Promise(done => setTimeout(() => done(true), 100))")
         with Image.open(tmp_path / "seeds-0-1-100.png") as saved:
             np.testing.assert_array_equal(np.asarray(saved.convert("RGB")), end)
 
