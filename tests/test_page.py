@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -139,6 +140,15 @@ def test_what_lies_in_the_folder(folder: Path, tiny_run: Path, package: Path, tm
     export(tiny_run, out=mine, form="page", runtime=package, overwrite=True, precision="int8")
     assert (mine / "mine.txt").read_text() == "mine"
     assert 0 < (mine / "model.onnx").stat().st_size < (folder / "model.onnx").stat().st_size
+
+
+def test_what_is_copied_is_in_version_control_and_so_in_the_wheel() -> None:
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("no git, or no repository of it")
+    ignored = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "--", "jaxgan/publishing"]
+    found = subprocess.run(ignored, cwd=root, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+    assert [each for each in found if "__pycache__" not in each] == []
 
 
 def test_a_runtime_that_is_none_costs_a_line(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
