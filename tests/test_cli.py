@@ -68,7 +68,7 @@ MISTAKES = [
     ("train --generator r3gan --discriminator r3gan", "generator.widths, generator.groups: none", "discriminator.groups: none"),
     ("evaluate TINY --metrics FID", "metrics: 'FID'", "did you mean 'fid'?"),
     ("evaluate occupied", "occupied is no run", "--data folder:DIR"),
-    ("export TINY --out d.onnx", "d.onnx ends in '.onnx'", "weights that PyTorch, ONNX tools and JAX read"),
+    ("export TINY --out d.pth", "d.pth ends in '.pth'", "weights that PyTorch and JAX read"),
     ("help trian", "trian: no such command", "did you mean 'train'?"),
     ("train --steps 0", "steps: 0", "from 1 to"),
     ("train ring --seeds 0", "seeds: 0", "from 1 to 1,000"),

@@ -260,7 +260,7 @@ FORMATS = {
         "tempfile.TemporaryFile",
         "tempfile.TemporaryDirectory",
     },  # Orbax's
-    "publishing/site/sample.py": {"Path(told.out).write_bytes", "np.save"},  # it runs without the rest of the library
+    "publishing/static/sample.py": {"Path(told.out).write_bytes", "np.save"},  # it runs without the rest of the library
     "publishing/runtime.py": {"tarfile.open"},  # of bytes
     "training/saving.py": {"tempfile.TemporaryFile"},  # room that is kept
     "system/lock.py": {"os.open"},  # holding it open is the lock

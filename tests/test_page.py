@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import browser
@@ -85,7 +87,9 @@ def test_the_page_draws_the_samplers_pictures(tiny_run: Path, folder: Path, tmp_
 
         page.downloads(tmp_path)
         page.run("document.querySelector('#keep').click()")
-        page.wait("new Promise(done => setTimeout(() => done(true), 500))")
+        end_of_patience = time.monotonic() + 60
+        while not (tmp_path / "seeds-0-1-100.png").is_file() and time.monotonic() < end_of_patience:
+            page.wait("new Promise(done => setTimeout(() => done(true), 100))")
         with Image.open(tmp_path / "seeds-0-1-100.png") as saved:
             np.testing.assert_array_equal(np.asarray(saved.convert("RGB")), end)
 
@@ -136,6 +140,15 @@ def test_what_lies_in_the_folder(folder: Path, tiny_run: Path, package: Path, tm
     export(tiny_run, out=mine, form="page", runtime=package, overwrite=True, precision="int8")
     assert (mine / "mine.txt").read_text() == "mine"
     assert 0 < (mine / "model.onnx").stat().st_size < (folder / "model.onnx").stat().st_size
+
+
+def test_what_is_copied_is_in_version_control_and_so_in_the_wheel() -> None:
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("no git, or no repository of it")
+    ignored = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "--", "jaxgan/publishing"]
+    found = subprocess.run(ignored, cwd=root, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+    assert [each for each in found if "__pycache__" not in each] == []
 
 
 def test_a_runtime_that_is_none_costs_a_line(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def _contents(product: Product, wish: Wish, *, name: str) -> dict[str, bytes | s
         "samples.png": as_png(draw(None if generator.about.are_points else _SHOWN), generator.density),
         "recipe.json": json.dumps(recipe, indent=2) + "\n",
         "portable.py": files.read_text(Path(portable.__file__)),
-        "sample.py": files.read_text(Path(str(resources("jaxgan.publishing") / "site" / "sample.py"))),
+        "sample.py": files.read_text(Path(str(resources("jaxgan.publishing") / "static" / "sample.py"))),
     }
     if evaluation is not None:
         contents["evaluation.json"] = json.dumps(evaluation, indent=2) + "\n"

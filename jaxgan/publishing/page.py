@@ -82,7 +82,7 @@ def _check_noise(content: bytes) -> None:
 
 
 def _static(name: str) -> str:
-    return files.read_text(Path(str(resources("jaxgan.publishing") / "site" / name)))
+    return files.read_text(Path(str(resources("jaxgan.publishing") / "static" / name)))
 
 
 def _index(product: Product, content: bytes) -> str:
