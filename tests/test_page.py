@@ -15,6 +15,7 @@ from PIL import Image
 import jaxgan
 from jaxgan.commands.export import export
 from jaxgan.core import latents
+from jaxgan.latent import kept
 from jaxgan.publishing import runtime
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
@@ -103,6 +104,31 @@ def test_the_page_draws_the_samplers_pictures(tiny_run: Path, folder: Path, tmp_
         page.wait("document.querySelector('#seed:invalid') !== null")
     with browser.page((folder / "index.html").as_uri()) as page:
         assert "python -m http.server" in page.run("document.querySelector('#status').textContent")
+
+
+def test_a_slider_moves_along_a_direction_that_was_saved(tiny_run: Path, package: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    sampler = runs.read(run).sampler()
+    length = runs.read(run).generator()[0].latent_dim
+    vectors = np.eye(length, dtype=np.float32)[:2] * 2.0
+    kept.write(run, kept.Directions("mine", "z", vectors, np.ones(2), {}))
+    kept.write(run, kept.Directions("styles", "w", vectors, np.ones(2), {}))  # of another space
+    site = export(run, out=tmp_path / "page", form="page", runtime=package)
+    with browser.files(site) as url, browser.page(url) as page:
+        page.wait("document.body.dataset.turned === '1'")
+        assert page.run("document.querySelectorAll('#sliders input').length") == 2
+        assert (seen(page, "moved") == sampler(n=1, seed=0, labels=0).images).mean() > 0.99
+        page.run("document.querySelector('#direction-1').value = 1.5")
+        page.run("document.querySelector('#direction-1').dispatchEvent(new Event('input', {bubbles: true}))")
+        page.wait("document.body.dataset.turned === '2'")
+        z = np.asarray(latents.draw(jax.random.key(0), np.array([0]), length)) + 1.5 * vectors[1]
+        assert (seen(page, "moved") == sampler(z=z, labels=0).images).mean() > 0.99
+        assert "mine:2 by 1.5" in page.run("document.querySelector('#moved').ariaLabel")
+        page.run("document.querySelector('#turn').reset()")
+        page.wait("document.body.dataset.turned === '3'")
+        assert (seen(page, "moved") == sampler(n=1, seed=0, labels=0).images).mean() > 0.99
+        assert page.errors == []
 
 
 def test_numbers_are_those_of_jax(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """A folder with a page that samples in the browser: the generator as ONNX, the runtime, and nothing from the network.
 
 It is served by any server of files, such as `python -m http.server` in the folder. `draws.mjs` draws the library's own
-latents, so image i of a seed is the sampler's.
+latents, so image i of a seed is the sampler's. Directions of z that were saved beside the run get a slider each.
 """
 
 import html
@@ -14,6 +14,7 @@ from typing import Any
 import jax
 
 from jaxgan.core import latents
+from jaxgan.latent import kept
 from jaxgan.publishing import folder, onnx_file, runtime
 from jaxgan.publishing.graph import BATCH
 from jaxgan.publishing.product import Product, Wish, log, onnx_bytes
@@ -27,6 +28,7 @@ _LATENTS: dict[Any, str] = {
     latents.uniform: "uniform",
     latents.sphere: "sphere",
 }
+_MOST_SLIDERS = 16
 _STATIC = ("page.mjs", "draws.mjs", "start.js", "page.css")
 
 
@@ -85,6 +87,21 @@ def _static(name: str) -> str:
     return files.read_text(Path(str(resources("jaxgan.publishing") / "static" / name)))
 
 
+def _directions(product: Product) -> list[dict[str, Any]]:
+    """Returns the directions of z beside the run, by name and number; those that cannot be read are left out with a line."""
+    found = []
+    for name in kept.names(product.run.path):
+        try:
+            each = kept.read(product.run.path, name)
+        except FieldError as error:
+            log.warning("page: left out: %s", error)
+            continue
+        if each.space == "z" and each.vectors.shape[1] == product.generator.latent_dim:
+            vectors = each.vectors.astype(float).round(5).tolist()
+            found += [{"name": f"{name}:{i}", "vector": vector} for i, vector in enumerate(vectors, 1)]
+    return found[:_MOST_SLIDERS]
+
+
 def _index(product: Product, content: bytes) -> str:
     generator = product.generator
     told = onnx_file.about_of(content)
@@ -97,6 +114,7 @@ def _index(product: Product, content: bytes) -> str:
         "low": low or [0.0],
         "high": high or [255.0],
         "noise": told["noise"],
+        "directions": _directions(product),
         "runtime": runtime.SCRIPT,
     }
     height, width = generator.about.shape[:2]

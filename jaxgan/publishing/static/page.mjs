@@ -95,6 +95,34 @@ async function walk() {
   document.body.dataset.walked = String(1 + Number(document.body.dataset.walked ?? 0));
 }
 
+// A picture of a seed, moved along the directions that the sliders tell, in deviations.
+async function turn() {
+  const seed = at("turn-seed").valueAsNumber, place = Number(at("turn-class").value || 0);
+  const z = Float32Array.from(latent(about.latent, seed, 0, about.latentLength));
+  const moves = about.directions.map(({ name, vector }, i) => {
+    const step = at(`direction-${i}`).valueAsNumber;
+    at(`step-${i}`).value = step.toFixed(1);
+    vector.forEach((each, j) => { z[j] += step * each; });
+    return step ? `${name} by ${step.toFixed(1)}` : "";
+  });
+  const images = await pictures([z], [place], seed);
+  const of = about.classes.length ? `, class ${about.classes[place]}` : "";
+  show(at("moved"), images, 1, `Picture of seed ${seed}${of}, moved along ${moves.filter(Boolean).join(", ") || "nothing"}`);
+  document.body.dataset.turned = String(1 + Number(document.body.dataset.turned ?? 0));
+}
+
+function addSlider({ name }, i) {
+  const row = document.createElement("p"), label = document.createElement("label"), slider = document.createElement("input");
+  const step = document.createElement("output");
+  row.className = "wide";
+  Object.assign(slider, { id: `direction-${i}`, type: "range", min: "-3", max: "3", step: "0.1", defaultValue: "0" });
+  Object.assign(step, { id: `step-${i}`, value: "0.0" });
+  label.htmlFor = slider.id;
+  label.append(`${name}: `, step, " deviations");
+  row.append(label, slider);
+  at("sliders").append(row);
+}
+
 // One run at a time: a session takes no second before the first is done. Of moves that come meanwhile the last counts.
 const waiting = new Map();
 function queue(work, form) {
@@ -117,7 +145,7 @@ function save(canvas, name) {
 }
 
 for (const each of document.querySelectorAll(".classes")) each.hidden = !about.classes.length;
-about.classes.forEach((name, place) => ["class", "of"].forEach((id) => at(id).add(new Option(name, place))));
+about.classes.forEach((name, place) => ["class", "of", "turn-class"].forEach((id) => at(id).add(new Option(name, place))));
 at("draw").addEventListener("submit", (event) => { event.preventDefault(); queue(draw, at("draw")); });
 at("class").addEventListener("change", () => queue(draw, at("draw")));
 at("next").addEventListener("click", () => { at("seed").value = (at("seed").valueAsNumber + 1) % 2 ** 32; queue(draw, at("draw")); });
@@ -125,11 +153,18 @@ at("save").addEventListener("click", () => save(at("pictures"), `seed-${at("seed
 at("keep").addEventListener("click", () => save(at("between"), `seeds-${at("from").value}-${at("to").value}-${at("share").value}.png`));
 at("walk").addEventListener("submit", (event) => { event.preventDefault(); queue(walk, at("walk")); });
 at("walk").addEventListener("input", () => queue(walk, at("walk")));
+at("turning").hidden = !about.directions.length;
+about.directions.forEach(addSlider);
+at("turn").addEventListener("submit", (event) => { event.preventDefault(); queue(turn, at("turn")); });
+at("turn").addEventListener("input", () => queue(turn, at("turn")));
+at("turn").addEventListener("reset", () => setTimeout(() => queue(turn, at("turn"))));
+at("keep-turned").addEventListener("click", () => save(at("moved"), `seed-${at("turn-seed").value}-moved.png`));
 
 try {
   await start();
   queue(draw, at("draw"));
   queue(walk, at("walk"));
+  if (about.directions.length) queue(turn, at("turn"));
 } catch (error) {
   say(`The generator did not load: ${error.message}`);
   console.error(error);
