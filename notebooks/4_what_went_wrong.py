@@ -350,7 +350,8 @@ curves(runs)
 # | `mode collapse` | diversity is below 0.25 and not rising, or half of the samples are duplicates |
 # | `discriminator wins` | $D$'s loss is below a tenth of its equilibrium; where it has none, overlap is below 0.1 |
 # | `mode collapse` | reach is below 0.8, and was higher or does not rise |
-# | `converged` | diversity, reach and the nearest real change by less than 5 %, and are where good runs end (below) |
+# | `discriminator overfits` | by $D$'s logits, unseen real samples are nearer to generated ones than to training samples |
+# | `converged` | no figure and no loss has a trend over the last half of the rows, and all are where good runs end (below) |
 # | `still improving` | otherwise; the evidence says what changes and what is lacking |
 #
 # - `converged` asks for reach of at least 0.9, diversity within 0.2 of 1, a distance to the nearest real of at most 2, and

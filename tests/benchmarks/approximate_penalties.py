@@ -1,10 +1,12 @@
 """R1 and R2 from finite differences beside the exact ones: modes, quality and time, in runs of equal length.
 
     python tests/benchmarks/approximate_penalties.py [ring] [grid] [digits] [--steps 5000] [--seeds 10] [--folder DIR]
+    python tests/benchmarks/approximate_penalties.py --step [mnist] [signals] [r3gan_small ..] [--rounds 8]
 
 Each recipe is trained twice for so many steps, with `r1_r2` and with `r1_r2_approximate` and nothing else changed, mixtures
-with so many seeds in one program, digits with one seed; `jaxgan evaluate` measures the averaged generators. Milliseconds are
-the mean of a step over the second half of a run. Prints Markdown tables.
+with so many seeds in one program, digits with one seed; `jaxgan evaluate` measures the averaged generators. `--step` measures
+the steps alone, turn by turn in one process: milliseconds, their ratio, and the memory that XLA's plan of a step takes besides
+its arguments. Prints Markdown tables.
 """
 
 import argparse
@@ -12,7 +14,10 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 PENALTIES = ("r1_r2", "r1_r2_approximate")
 
@@ -24,11 +29,41 @@ def jaxgan(*words: str) -> str:
     return done.stdout
 
 
-def milliseconds(run: Path) -> float:
-    """The mean time of a step over the second half of a run."""
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    first, last = rows[len(rows) // 2], rows[-1]
-    return 1e3 * float(last["seconds"] - first["seconds"]) / float(last["step"] - first["step"])
+def steps(name: str, rounds: int) -> str:
+    """A row of the table of steps: of one GAN of a recipe, with each penalty in turn."""
+    import jax
+    import jax.numpy as jnp
+
+    from jaxgan.commands.plan import data_shape
+    from jaxgan.recipes import preset
+    from jaxgan.training.experiment import build, given_of
+
+    recipe = preset(name)
+    shape, _ = data_shape(recipe)
+    programs, states, memory = [], [], []
+    for penalty in PENALTIES:
+        of = replace(recipe, seeds=1, penalty=replace(recipe.penalty, name=penalty, gammas=()))
+        experiment = build(of, shape=shape)
+        image = jax.random.uniform(jax.random.key(0), (experiment.rows, *shape.sample), jnp.float32, -1.0, 1.0)
+        given = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), given_of(shape, experiment.rows))
+        batch = {"image": image, "label" if shape.condition is None else "condition": given}
+        state = jax.jit(experiment.one.init)(jax.random.key(0))
+        compiled = jax.jit(experiment.one.step).lower(state, batch, jax.random.key(0)).compile()
+        memory.append(compiled.memory_analysis().temp_size_in_bytes / 2**20)
+        programs.append(lambda s, run=compiled, batch=batch: run(s, batch, jax.random.key(0))[0])
+        states.append(programs[-1](state))
+    times: list[list[float]] = [[], []]
+    for _ in range(rounds):
+        for i, program in enumerate(programs):
+            jax.block_until_ready(states[i])
+            began, count = time.perf_counter(), 0
+            while count < 2 or time.perf_counter() - began < 0.5:
+                states[i] = jax.block_until_ready(program(states[i]))
+                count += 1
+            times[i].append((time.perf_counter() - began) / count)
+    exact, approximate = (1e3 * median(each) for each in times)
+    ratio = median(a / b for a, b in zip(*times, strict=True))
+    return f"| {name} | {exact:.2f} | {approximate:.2f} | {ratio:.2f} | {memory[0]:.1f} | {memory[1]:.1f} |"
 
 
 def told(value: dict[str, object]) -> str:
@@ -40,14 +75,22 @@ def told(value: dict[str, object]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=["ring", "grid", "digits"])
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--step", action="store_true", help="measure the steps alone")
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=5_000)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--folder", type=Path, help="keep the runs here")
     arguments = parser.parse_args()
+    if arguments.step:
+        print("| recipe | exact, ms | approximate, ms | exact over approximate | exact, MiB | approximate, MiB |")
+        print("|---|---|---|---|---|---|")
+        for name in arguments.names or ["ring", "digits", "mnist", "signals"]:
+            print(steps(name, arguments.rounds), flush=True)
+        return 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        for name in arguments.names:
+        for name in arguments.names or ["ring", "grid", "digits"]:
             seeds = [] if name == "digits" else ["--seeds", str(arguments.seeds)]
             shown: tuple[str, ...] = ()
             for penalty in PENALTIES:
@@ -58,10 +101,10 @@ def main() -> int:
                 values = json.loads((run / "evaluation.json").read_text())["values"]
                 if not shown:
                     shown = tuple(values)
-                    print(f"\n| {name}, {arguments.steps:,} steps | {' | '.join(shown)} | ms a step |")
-                    print("|---" * (len(shown) + 2) + "|")
+                    print(f"\n| {name}, {arguments.steps:,} steps | {' | '.join(shown)} |")
+                    print("|---" * (len(shown) + 1) + "|")
                 figures = " | ".join(told(values[figure]) for figure in shown)
-                print(f"| {penalty} | {figures} | {milliseconds(run):.2f} |", flush=True)
+                print(f"| {penalty} | {figures} |", flush=True)
     return 0
 
 
