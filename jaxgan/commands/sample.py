@@ -107,8 +107,8 @@ def read_conditions(path: str | Path) -> Any:
     place = files.home_expanded(path)
     try:
         return as_arrays(of_names(npz(place)[0]))
-    except files.Missing:
-        raise FileNotFoundError(f"conditions: {path} does not exist") from None
+    except files.Missing as error:
+        raise error.of("conditions") from None
     except files.Unreadable as error:
         raise FieldError("conditions", f"{path} is damaged or no .npz of plain arrays", error.cause, link=": ") from error
     except ValueError as error:

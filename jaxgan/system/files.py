@@ -21,6 +21,7 @@ from jaxgan.system import debris
 _log = logging.getLogger("jaxgan")
 _JSON_MOST = 2**26  # bytes of a JSON file
 _DEEPEST = 64  # levels of lists and dicts in JSON
+_NOTHING = "there is no such file"
 _DIGITS = 300  # of an integer in JSON: one of more is no float64
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -53,6 +54,10 @@ class Missing(Unreadable, FileNotFoundError):
     def __str__(self) -> str:
         """Returns the message, which OSError would have made of errno."""
         return f"{self.path}: {self.cause}"
+
+    def of(self, field: str) -> FileNotFoundError:
+        """Returns the error of a field that names the file: `FIELD: PATH does not exist`, or `FIELD: PATH: it is a folder`."""
+        return FileNotFoundError(f"{field}: {self.path}{' does not exist' if self.cause == _NOTHING else f': {self.cause}'}")
 
 
 def told(error: BaseException) -> str:
@@ -340,7 +345,7 @@ def memory() -> int:
 
 def _failed(path: str | os.PathLike[str], error: OSError) -> Unreadable:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return Missing(path, "there is no such file")
+        return Missing(path, _NOTHING)
     return Unreadable(path, "it is a link that leads to itself" if error.errno == errno.ELOOP else error)
 
 
