@@ -8,6 +8,8 @@ PROMISES = {
     "A kill costs at most one interval of checkpoints; the run goes on with the same bits": (
         "test_killed_in_the_middle_of_saves_it_ends_with_the_same_bits",
         "test_while_one_trains_others_read_and_none_writes_and_a_kill_costs_one_interval",
+        "test_a_kill_while_a_run_begins_anew_leaves_a_run",
+        "test_a_kill_before_a_new_run_is_described_is_no_obstacle",
         "test_a_run_goes_on_from_eight_devices_with_one_and_with_four",
     ),
     "A signal saves and stops, also while compiling or measuring": (

@@ -79,6 +79,7 @@ def _checked(out: str | Path) -> Path:
         raise FieldError("out", path.name, "it must end in .html")
     if not path.parent.is_dir():
         raise FieldError("out", path, f"there is no folder {path.parent}")
+    files.check_writable("out", path)
     return path
 
 

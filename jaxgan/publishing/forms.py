@@ -1,6 +1,5 @@
 """The forms in which a generator is published, and what each is asked with: refused before anything is drawn or written."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,9 +35,7 @@ def checked(out: str | Path, wish: Wish) -> Path:
     _check_options(out, wish)
     if not out.parent.is_dir():
         raise FileNotFoundError(f"out: the folder {out.parent} does not exist")
-    place = out if out.is_dir() else out.parent
-    if not os.access(place, os.W_OK):
-        raise FieldError("out", place, "it cannot be written to")
+    files.check_writable("out", out)
     return _file(out) if wish.form == "file" else _folder(out, wish)
 
 

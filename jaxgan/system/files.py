@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from jaxgan.system import debris
+from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
 _JSON_MOST = 2**26  # bytes of a JSON file
@@ -218,6 +219,21 @@ def parse_json(content: bytes | str) -> Any:
         if not level:
             return found
     raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
+
+
+def check_writable(field: str, place: Path) -> None:
+    """Refuses, before the work, a file or folder to be made or replaced where its user may not write.
+
+    Args:
+        field: that names it.
+        place: a folder to write into, or a file or new folder in one that exists.
+
+    Raises:
+        FieldError: when its folder cannot be written to.
+    """
+    folder = place if place.is_dir() else Path(os.path.realpath(place)).parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FieldError(field, place, f"{folder if folder != place else 'it'} cannot be written to")
 
 
 def write(path: str | os.PathLike[str], content: bytes | str | Callable[[IO[bytes]], Any]) -> None:

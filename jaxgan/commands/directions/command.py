@@ -16,7 +16,7 @@ from jaxgan.evaluation import settings
 from jaxgan.latent import kept, opened
 from jaxgan.latent.kept import Directions
 from jaxgan.recipes import code as users
-from jaxgan.system import environment
+from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError, not_one_of, tell
 
 METHODS = ("pca", "factorise")
@@ -83,6 +83,7 @@ def directions(
     if not 1 <= count <= here.length:
         raise FieldError("count", count, f"it must be from 1 to {here.length}, the length of a code")
     named = kept.check_name(name or _name(method, labels, function))
+    files.check_writable("run", kept.folder_of(found.path))  # which keeps them, wherever their sheet is
     sheet = kept.folder_of(found.path) / f"{named}.png" if out is None else check_out(out, (".png",))
     if labels is not None:
         axes, about = finding.of_labels(here, labels, features)
