@@ -44,6 +44,7 @@ PROMISES = {
         "test_a_run_removed_while_it_trains_is_a_run_again",
         "test_rows_wait_for_room_and_pictures_are_done_without",
         "test_outputs_that_cannot_be_written",
+        "test_a_folder_that_is_read_only_is_refused_before_the_work",
         "test_a_written_file_is_whole_or_the_old_one",
         "test_debris_of_the_dead_is_removed_and_that_of_the_living_stays",
     ),
