@@ -7,7 +7,7 @@ import jax
 
 from jaxgan import recipes
 from jaxgan.core.types import Weights
-from jaxgan.publishing import hub, onnx_file, page
+from jaxgan.publishing import folder, hub, onnx_file, page
 from jaxgan.publishing.product import Product, Wish, onnx_bytes
 from jaxgan.recipes import record
 from jaxgan.system import files
@@ -78,8 +78,7 @@ def _folder(out: Path, wish: Wish) -> Path:
         hub.check(wish)
     if wish.form == "page":
         onnx_file.check_installed()
-    if out.is_dir() and any(out.iterdir()) and not wish.overwrite:
-        raise FieldError("out", out, "it is not empty; --overwrite replaces the files in it that have the names of new ones")
+    folder.check(out, wish.overwrite)
     return out
 
 
