@@ -102,13 +102,14 @@ def interpolate(arguments: of.Interpolate) -> Path:
 
 def project(arguments: of.Project) -> Path | None:
     from jaxgan.commands.project import project
+    from jaxgan.commands.sample import beside
 
     if not arguments.images:
         raise FieldError("IMAGE", "missing", "one or more are required")
     _check_platform()
     options = _options(arguments)
     out, images = options.pop("out"), options.pop("images")
-    found = project(arguments.run, list(images), out=out or _made_of(arguments.run, "projection"), **options)
+    found = project(arguments.run, list(images), out=out or beside(arguments.run, "projection"), **options)
     print(found.table())
     return found.folder
 
@@ -120,11 +121,6 @@ def directions(arguments: of.Directions) -> Path:
     _check_platform()
     found = directions(arguments.run, **_options(arguments))
     return kept.folder_of(arguments.run) / f"{found.name}.npz"
-
-
-def _made_of(run: Path, name: str) -> Path:
-    """Returns the place of what is made of a generator: in a run, or beside a file."""
-    return run.with_name(f"{run.stem}-{name}") if run.suffix else run / name
 
 
 def evaluate(arguments: of.Evaluate) -> Path:
@@ -407,8 +403,12 @@ def _allowed(arguments: Any) -> Any:
 
 def _json_file(out: Path | None) -> Path | None:
     """Refuses before the work what could not be written after it."""
+    from jaxgan.system import files
+
     if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
         raise FieldError("out", out, "it must be a file in a folder that exists")
+    if out is not None:
+        files.check_writable("out", out.absolute())
     return out
 
 

@@ -8,6 +8,8 @@ PROMISES = {
     "A kill costs at most one interval of checkpoints; the run goes on with the same bits": (
         "test_killed_in_the_middle_of_saves_it_ends_with_the_same_bits",
         "test_while_one_trains_others_read_and_none_writes_and_a_kill_costs_one_interval",
+        "test_a_kill_while_a_run_begins_anew_leaves_a_run",
+        "test_a_kill_before_a_new_run_is_described_is_no_obstacle",
         "test_a_run_goes_on_from_eight_devices_with_one_and_with_four",
     ),
     "A signal saves and stops, also while compiling or measuring": (
@@ -42,6 +44,7 @@ PROMISES = {
         "test_a_run_removed_while_it_trains_is_a_run_again",
         "test_rows_wait_for_room_and_pictures_are_done_without",
         "test_outputs_that_cannot_be_written",
+        "test_a_folder_that_is_read_only_is_refused_before_the_work",
         "test_a_written_file_is_whole_or_the_old_one",
         "test_debris_of_the_dead_is_removed_and_that_of_the_living_stays",
     ),

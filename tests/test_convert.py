@@ -141,6 +141,20 @@ def test_what_cannot_be_converted_is_refused(tmp_path):
                for name, each in other.items()}  # fmt: skip
     with pytest.raises(ValueError, match=r"judges images of shape \(8, 8, 3\) in 3 classes, but the generator makes"):
         convert(stored(tmp_path / "c.safetensors", G=g, D=smaller), "r3gan", tmp_path / "run")
+    wider = NAMES["r3gan"].torch_layout(r3gan.Generator(**{**SMALL, "expansion": 3}, classes=3, embedding=5), latent_dim=4)
+    of_another_size = {
+        name: np.full(each.shape, 0.1, np.float32) if each.fixed is None else np.asarray(each.fixed, np.float32)
+        for name, each in wider.items()
+    }
+    with pytest.raises(ValueError, match=r"holds a G and a G_ema of different sizes: expansion 2 and 3$"):
+        convert(stored(tmp_path / "d.safetensors", G=g, G_ema=of_another_size), "r3gan", tmp_path / "run")
+    linear = "Model.MainLayers.0.Layers.0.LinearLayer.weight"
+    for value, told in (
+        (np.float32(3), f"misshaped: {linear}"),
+        (g[linear][:, :5], "takes 5 numbers, but 5 of them are of the class"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            convert(stored(tmp_path / "e.safetensors", G=g | {linear: np.array(value)}), "r3gan", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -88,6 +88,12 @@ def test_classes_of_styles(mapped: Path) -> None:
         ("--function f.py:nothing", "f.py has no nothing"),
         ("--function f.py:broken", "function: broken: ZeroDivisionError: division by zero (f.py, line 2)"),
         ("--function f.py:whole", "function: int64 [] for 2000 images, but it must return one number each"),
+        ("--function f.py:all_of_it", "function: True for every image, but it must tell images apart"),
+        ("--function f.py:leaves", "function: leaves: SystemExit: 3 (f.py, line 10)"),
+        ("--function f.py", "function: 'f.py', but it must be file.py:NAME or module:NAME"),
+        ("--function f.py:same --count 2", "count: 2, but labels and a function give one direction"),
+        ("--function f.py:same --method factorise", "method: factorise, but it finds directions of the generator alone"),
+        ("--features digits", "features: digits, but they read the classes of --labels"),
         ("--function f.py:same", "function: 0 for every image, but it must tell images apart"),
         ("--out x.txt", "out: x.txt ends in '.txt', but it must be one of .png"),
     ],
@@ -98,6 +104,10 @@ def test_mistakes(
     monkeypatch.setattr(cli, "_use_compile_cache", lambda: None)
     monkeypatch.chdir(tmp_path)
     functions = ["def broken(x):\n    return 1 / 0", "def whole(x):\n    return 3", "def same(x):\n    return [0.0] * len(x)"]
+    functions += [
+        "import numpy\ndef all_of_it(x):\n    return numpy.ones(len(x), bool)",
+        "def leaves(x):\n    raise SystemExit(3)",
+    ]
     Path("f.py").write_text("\n".join(functions) + "\n")
     before = kept.names(run)
     with pytest.raises(SystemExit) as stop:

@@ -126,6 +126,8 @@ MISTAKES = [
     ("TINY --out x.jaxgan --overwrite", "overwrite: True, but it is for folders"),
     ("TINY --out x.onnx --form page", "out: x.onnx ends in '.onnx', but --form page writes a folder"),
     ("TINY --out full --form hub", "it is not empty; --overwrite replaces"),
+    ("TINY --out TINY --form hub --overwrite", "that is a run, whose recipe.json would be replaced"),
+    ("TINY --out TINY/checkpoints --form hub --overwrite", "that is a run, whose recipe.json would be replaced"),
     ("TINY --out full/file --form hub", "it is a file; --form hub writes a folder"),
     ("TINY --out x", "out: x ends in '', but it must be .safetensors, weights that"),
     ("TINY --out new/x.jaxgan", "does not exist"),
@@ -147,7 +149,7 @@ def test_mistakes_cost_one_line(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("mine")
     before = files(tmp_path, tiny_run)
-    status, out, lines = exported(capsys, *[tiny_run if word == "TINY" else word for word in words.split()])
+    status, out, lines = exported(capsys, *words.replace("TINY", str(tiny_run)).split())
     assert status == 2
     assert out == []
     assert len(lines) == 1

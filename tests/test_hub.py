@@ -18,6 +18,7 @@ from PIL import Image
 
 from jaxgan import load_sampler
 from jaxgan.commands.export import export
+from jaxgan.publishing import folder as folders
 from jaxgan.publishing import forms, hub
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError
@@ -155,3 +156,20 @@ def test_nothing_is_pickled(folder: Path) -> None:
         head = path.read_bytes()[:2]
         assert head not in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK"), path.name
     assert io.BytesIO((folder / "generator.jaxgan").read_bytes()).read(6) == b"jaxgan"
+
+
+def test_of_two_that_write_the_same_folder_the_second_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, place = tmp_path / "hub", files.place
+
+    def slower(made: Path, final: Path) -> None:
+        final.mkdir()
+        (final / "README.md").write_text("of the first")
+        place(made, final)
+
+    monkeypatch.setattr(files, "place", slower)
+    for _ in range(2):  # it comes while this one writes; it was there before
+        with pytest.raises(FieldError, match="hub, but it is not empty; --overwrite replaces"):
+            folders.write(out, {"README.md": "of the second"})
+    assert [each.name for each in tmp_path.iterdir()] == ["hub"]
+    folders.write(out, {"README.md": "of the second"}, overwrite=True)
+    assert (out / "README.md").read_text() == "of the second"

@@ -91,6 +91,8 @@ def test_styles_are_mixed_and_directions_followed(run: Path, mapped: Path, tmp_p
         ("--morph --labels 3 42", "labels: 42, but the classes are 0 to 9"),
         ("--mix", "mix: asked for, but this generator has no mapping to styles; only those can be mixed"),
         ("--cut 2", "cut: 2, but it is for --mix"),
+        ("--mix --frames 4", "frames: 4, but a table of mixtures has as many images along a side as seeds"),
+        ("--loop --path lerp", "path: lerp, but it is for strips and --sheet; every other way has its own"),
         ("--loop --seeds 4", "seeds: 1 given, but a way needs at least 2"),
     ],
 )
@@ -125,7 +127,14 @@ def test_latents_that_were_found_are_walked_between(run: Path, mapped: Path, tmp
     assert np.abs(made.images.astype(int) - found.images).max() <= 1
     for held, told in (
         ({"latents": z[:, :5]}, r"^latents: of shape \[3, 5\], but it must be \[K, 8\] with K at least 2$"),
-        ({"latents": z * np.nan}, "^latents: values that are not finite; each must be a number$"),
+        ({"latents": z * np.nan}, "^latents: values that are not finite; each must be a number of at most 1e"),
+        ({"latents": np.float32(3)}, r"^latents: of shape \[\], but it must be \[K, 8\] with K at least 2$"),
+        ({"latents": np.float32(3), "space": "w"}, r"^latents: of shape \[\], but it must be \[K, \.\.\.\] with K"),
+        ({"latents": z * 1e30}, r"^latents: values up to .*e\+30; each must be a number of at most 1e\+06$"),
+        ({"latents": z, "labels": np.array(6)}, r"z\.npz holds int64 \[\]; they must be whole numbers, one for each of 3"),
+        ({"latents": z, "labels": np.full(3, 1.5)}, r"^labels: .* holds float64 \[3\]; they must be whole numbers"),
+        ({"latents": z, "labels": np.zeros(0, int)}, r"^labels: .* holds int64 \[0\]; they must be whole numbers"),
+        ({"latents": z, "labels": np.full(3, "x")}, r"^labels: .* holds <U1 \[3\]; they must be whole numbers"),
         ({"other": z}, r"z\.npz holds other, but it must hold real numbers latents \[K, D\]"),
         ({"latents": found.latents, "space": "w+"}, "^space: w\\+, but this generator has no mapping to styles"),
     ):
@@ -134,6 +143,8 @@ def test_latents_that_were_found_are_walked_between(run: Path, mapped: Path, tmp
             interpolate(run, out=tmp_path / "x.png", latents=tmp_path / "z.npz")
     with pytest.raises(FileNotFoundError, match=r"latents: .*none\.npz does not exist"):
         interpolate(run, out=tmp_path / "x.png", latents=tmp_path / "none.npz")
+    with pytest.raises(FileNotFoundError, match=r"^latents: .*: it is a folder$"):
+        interpolate(run, out=tmp_path / "x.png", latents=tmp_path)
     assert not (tmp_path / "x.png").exists()
 
 

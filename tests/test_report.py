@@ -266,6 +266,7 @@ def test_mistakes_cost_a_line(tiny_run: Path, tmp_path: Path, capsys: pytest.Cap
     for words, told in (
         ((tmp_path / "none",), "run: .*none is not a run: it has no recipe.json"),
         ((bare,), "run: .*bare, but it has no metrics yet"),
+        ((tiny_run, "--best"), "best: .* keeps no best checkpoint; train with --keep-best FIGURE"),
         ((tiny_run, "--out", tmp_path), "out: .*, but that is a folder"),
         ((tiny_run, "--out", tmp_path / "x.pdf"), r"out: x.pdf, but it must end in \.html"),
         ((tiny_run, "--out", tmp_path / "no" / "x.html"), "out: .*, but there is no folder"),

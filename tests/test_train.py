@@ -12,6 +12,8 @@ from PIL import Image
 import jaxgan
 from jaxgan import data
 from jaxgan.recipes import DCGAN, MLP, Adam, Data, DCGANDiscriminator, MLPDiscriminator, Recipe
+from jaxgan.system import environment
+from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 from jaxgan.training.endings import Diverged
 from jaxgan.training.train import train
@@ -99,3 +101,15 @@ def test_the_data_directory_is_not_touched_before_it_is_needed(tmp_path: Path) -
     with pytest.raises((ValueError, FileNotFoundError), match="jaxgan data prepare mnist"):
         data.load("mnist", data_dir=tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_process_forked_from_one_that_computed_is_refused_rather_than_waited_for(
+    tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "_processes", {1})
+    for _ in range(2):
+        with pytest.raises(
+            FieldError, match=r"^process: \d+, but it was forked from one that computed, whose threads it lacks"
+        ):
+            train(tiny_recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -1,6 +1,7 @@
 """Conversion of weights with PyTorch's names into a run, which every command takes."""
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -98,7 +99,7 @@ def convert(
     assert average is not None
     assert now is not None
     if average[0] != now[0]:
-        raise ValueError(f"file: {file} holds a G and a G_ema of different sizes: {now[0]}; {average[0]}")
+        raise ValueError(f"file: {file} holds a G and a G_ema of different sizes: {_differences(now[0], average[0])}")
     for line in assumed.values():
         _log.warning("%s: %s", file, line)
     recipe, shape = _described(kind, average, d, data)
@@ -106,7 +107,11 @@ def convert(
 
     names = tuple(str(i) for i in range(shape.classes))
     dataset = Dataset(data, "train", shape.sample, names, None, _no_batches)
-    experiment = build(recipes.check(recipe), dataset=dataset)
+    try:
+        recipe = recipes.check(recipe)
+    except FieldError as error:  # sizes that no recipe may have
+        raise error.renamed(f"file: {file}, as {kind}: {error.field}") from error
+    experiment = build(recipe, dataset=dataset)
     # Run once, and mostly overwritten: compiling it well would take longer than everything else here.
     state = jax.jit(experiment.gan.init, compiler_options={"xla_backend_optimization_level": 0})(experiment.key)
     g = state.g._replace(params=_as(now[1], state.g.params), stats=_as(now[2], state.g.stats))
@@ -148,6 +153,15 @@ def _networks(file: str | Path, kind: str, told: dict[str, Any]) -> tuple[dict[s
             "file", f"{file} holds {', '.join(map(_shown, parts.items()))}", "a run needs a generator, named G or netG"
         )
     return found, assumed
+
+
+def _differences(one: Any, other: Any) -> str:
+    """Returns the fields in which two networks differ, in words."""
+    if type(one) is not type(other):
+        return f"{type(one).__name__} and {type(other).__name__}"
+    names = [each.name for each in dataclasses.fields(one) if each.compare]
+    pairs = {name: (getattr(one, name), getattr(other, name)) for name in names}
+    return ", ".join(f"{name} {a} and {b}" for name, (a, b) in pairs.items() if a != b)
 
 
 def _shown(part: tuple[str, Mapping[str, Any]]) -> str:

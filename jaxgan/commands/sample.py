@@ -71,7 +71,7 @@ def sample(
     points = sampler.about.are_points
     asked = None if conditions is None else read_conditions(conditions)
     n = (_POINTS if points else 64) if n is None and asked is None else n
-    out = check_out(out if out is not None else _beside(path, f"sample-{seed}.png"), SAMPLE_SUFFIXES)
+    out = check_out(out if out is not None else beside(path, f"sample-{seed}.png"), SAMPLE_SUFFIXES)
     every = sampler.conditions(labels)
     many = (0 if asked is None else count_of(asked)) if n is None else n
     if out.suffix == ".png" and many > _MOST_IN_A_GRID and not points:
@@ -107,8 +107,8 @@ def read_conditions(path: str | Path) -> Any:
     place = files.home_expanded(path)
     try:
         return as_arrays(of_names(npz(place)[0]))
-    except files.Missing:
-        raise FileNotFoundError(f"conditions: {path} does not exist") from None
+    except files.Missing as error:
+        raise error.of("conditions") from None
     except files.Unreadable as error:
         raise FieldError("conditions", f"{path} is damaged or no .npz of plain arrays", error.cause, link=": ") from error
     except ValueError as error:
@@ -121,7 +121,7 @@ def write_png(samples: Samples, out: Path) -> None:
     files.write(out, lambda file: file.write(content))
 
 
-def _beside(path: str | Path, name: str) -> Path:
+def beside(path: str | Path, name: str) -> Path:
     """Returns a file in a run, or beside a file of weights."""
     path = files.home_expanded(path)
     return path.with_name(f"{path.stem}-{name}") if path.suffix in IN_ONE_FILE else path / name
@@ -149,4 +149,5 @@ def check_out(out: str | Path, suffixes: tuple[str, ...]) -> Path:
         raise ValueError(f"out: {out} is a folder")
     if out.is_file() and not out.suffix:
         raise ValueError(f"out: {out} is a file, but without a suffix it must be a folder")
+    files.check_writable("out", out)
     return out

@@ -92,8 +92,8 @@ def npz(
         keys = arrays.npz(path, ())[1]
         of_condition = [key for key in keys if key.partition("/")[0] == conditions.ALONE]
         found, keys = arrays.npz(path, (*_SAMPLE_KEYS, *_LABEL_KEYS, *of_condition))
-    except files.Missing:
-        raise FileNotFoundError(f"npz: {path} does not exist") from None
+    except files.Missing as error:
+        raise error.of("npz") from None
     except files.Unreadable as error:
         raise ValueError(f"npz: {path} is damaged or no .npz of plain arrays: {error.cause}") from None
     sample_key = next((key for key in _SAMPLE_KEYS if key in found), None)

@@ -175,7 +175,7 @@ def _in_words(value: Any) -> str:
     return f"an array of shape {shape}" if shape else f"{type(value).__name__} {value!r:.60}"
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException) -> str:
     """Returns an error in one line, with the place in the user's code where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)[1:]
     own = [frame for frame in frames if "site-packages" not in frame.filename] or frames

@@ -79,8 +79,8 @@ def _of_path(path: Path, shape: tuple[int, ...], units: Units | None, way: str) 
 def _of_npz(path: Path, shape: tuple[int, ...], units: Units | None, way: str) -> tuple[Targets, int]:
     try:
         held, names = arrays.npz(path, ["images"])
-    except files.Missing:
-        raise FileNotFoundError(f"IMAGE: {path} does not exist") from None
+    except files.Missing as error:
+        raise error.of("IMAGE") from None
     except files.Unreadable as error:
         raise FieldError("IMAGE", f"{path} is damaged or no .npz of plain arrays", error.cause, link=": ") from error
     if "images" not in held:
@@ -93,8 +93,8 @@ def _of_picture(path: Path, shape: tuple[int, ...], way: str) -> tuple[np.ndarra
     try:
         with images.opened(path) as image:
             pixels = fit.picture(image, None, shape[2] if shape[2] != 2 else 3)
-    except files.Missing:
-        raise FileNotFoundError(f"IMAGE: {path} does not exist") from None
+    except files.Missing as error:
+        raise error.of("IMAGE") from None
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         told = f"it must be a folder or one of {', '.join((*SUFFIXES, '.npz'))}"
         raise FieldError("IMAGE", f"{path} cannot be read as a picture", told, link="; ") from error

@@ -15,6 +15,7 @@ from jaxgan.pictures.series import Series
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError, tell
+from jaxgan.training import runs
 
 MOST = 5_000_000  # bytes of the file
 _REST = 150_000  # of them, for the parts of the page that are not measured beforehand
@@ -40,6 +41,8 @@ def write(
         ValueError, FileNotFoundError: when there is no such run, it holds no metrics, or the file cannot be written.
     """
     facts = read(path, allowed or Allowed())
+    if best and facts.run is not None:
+        runs.best_step(facts.run)  # refused, where it keeps none
     target = _checked(facts.path / "report.html" if out is None else out)
     equilibrium, logit = facts.equilibrium
     found = pictures.series(facts.rows, equilibrium=equilibrium, logit=logit)
@@ -76,6 +79,7 @@ def _checked(out: str | Path) -> Path:
         raise FieldError("out", path.name, "it must end in .html")
     if not path.parent.is_dir():
         raise FieldError("out", path, f"there is no folder {path.parent}")
+    files.check_writable("out", path)
     return path
 
 

@@ -1,6 +1,5 @@
 """The forms in which a generator is published, and what each is asked with: refused before anything is drawn or written."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +7,9 @@ import jax
 
 from jaxgan import recipes
 from jaxgan.core.types import Weights
-from jaxgan.publishing import hub, onnx_file, page
+from jaxgan.publishing import folder, hub, onnx_file, page
 from jaxgan.publishing.product import Product, Wish, onnx_bytes
+from jaxgan.recipes import record
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError, not_one_of
 from jaxgan.training import runs
@@ -35,9 +35,7 @@ def checked(out: str | Path, wish: Wish) -> Path:
     _check_options(out, wish)
     if not out.parent.is_dir():
         raise FileNotFoundError(f"out: the folder {out.parent} does not exist")
-    place = out if out.is_dir() else out.parent
-    if not os.access(place, os.W_OK):
-        raise FieldError("out", place, "it cannot be written to")
+    files.check_writable("out", out)
     return _file(out) if wish.form == "file" else _folder(out, wish)
 
 
@@ -74,13 +72,20 @@ def _folder(out: Path, wish: Wish) -> Path:
         )
     if out.exists() and not out.is_dir():
         raise FieldError("out", out, f"it is a file; --form {wish.form} writes a folder")
+    if _within_a_run(out):
+        raise FieldError("out", out, "that is a run, whose recipe.json would be replaced; name a folder of its own")
     if wish.form == "hub":
         hub.check(wish)
     if wish.form == "page":
         onnx_file.check_installed()
-    if out.is_dir() and any(out.iterdir()) and not wish.overwrite:
-        raise FieldError("out", out, "it is not empty; --overwrite replaces the files in it that have the names of new ones")
+    folder.check(out, wish.overwrite)
     return out
+
+
+def _within_a_run(out: Path) -> bool:
+    """Returns whether a folder is a run that was trained, or its checkpoints; a folder for the hub has a recipe.json too."""
+    runs_ = (out, out.parent) if out.name == "checkpoints" else (out,)
+    return any(record.is_run(each) and (each / "checkpoints").is_dir() for each in runs_)
 
 
 def write(run: runs.Run, out: Path, wish: Wish, *, member: int = 0, best: bool = False, strict: bool = False) -> Path:

@@ -99,7 +99,7 @@ def write(product: Product, out: Path, wish: Wish) -> Path:
         FieldError: when the generator cannot be exported, or the upload fails; the folder is there then.
     """
     contents = _contents(product, wish, name=wish.push.partition("/")[2] if wish.push else out.name)
-    folder.write(out, contents)
+    folder.write(out, contents, overwrite=wish.overwrite)
     if wish.push is not None:
         push(out, wish.push, contents, client(wish.push))
     return out

@@ -58,7 +58,7 @@ def write(product: Product, out: Path, wish: Wish) -> Path:
     sums = {name: files.sha256(each.encode() if isinstance(each, str) else each) for name, each in sorted(contents.items())}
     record = {"runtime": {"package": runtime.PACKAGE, "version": found.version, "license": "MIT"}, "sha256": sums}
     contents["files.json"] = json.dumps(record, indent=2) + "\n"
-    folder.write(out, contents)
+    folder.write(out, contents, overwrite=wish.overwrite)
     log.info("see it: python -m http.server --directory %s 8000, then http://localhost:8000", out)
     return out
 

@@ -120,6 +120,8 @@ def named(text: str, field_: str) -> Any:
         UserCodeError: when its code raises.
     """
     where, _, name = text.rpartition(":")
+    if not where or not name:
+        raise FieldError(field_, repr(text), "it must be file.py:NAME or module:NAME")
     try:
         module = load_file(where) if where.endswith(".py") else load_module(where)
     except FieldError as error:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +18,7 @@ FIXED = {
     "jax_enable_x64": ("x64", False),
 }
 _warned: set[str] = set()
+_processes: set[int] = set()  # those that worked here: this one, and what it was forked from
 
 
 @contextlib.contextmanager
@@ -27,6 +29,7 @@ def fixed() -> Iterator[None]:
     """
     import jax
 
+    _check_process()
     other = {name: getattr(jax.config, name) for name, (_, value) in FIXED.items() if getattr(jax.config, name) != value}
     if other.keys() - _warned:
         _warned.update(other)
@@ -42,6 +45,19 @@ def fixed() -> Iterator[None]:
             if getattr(jax.config, name) != value:
                 stack.enter_context(getattr(jax, name.removeprefix("jax_"))(value))
         yield
+
+
+def _check_process() -> None:
+    """Refuses a process that was forked from one that worked: JAX's threads are not in it, and it would wait for ever.
+
+    Raises:
+        FieldError: in one line, with what to do instead.
+    """
+    _processes.add(os.getpid())
+    if len(_processes) > 1:
+        _processes.remove(os.getpid())
+        told = 'it was forked from one that computed, whose threads it lacks; use multiprocessing.get_context("spawn")'
+        raise FieldError("process", os.getpid(), told)
 
 
 def _for_all(names: list[str]) -> dict[str, Any]:

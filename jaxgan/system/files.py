@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from jaxgan.system import debris
+from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
 _JSON_MOST = 2**26  # bytes of a JSON file
 _DEEPEST = 64  # levels of lists and dicts in JSON
+_NOTHING = "there is no such file"
 _DIGITS = 300  # of an integer in JSON: one of more is no float64
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -53,6 +55,10 @@ class Missing(Unreadable, FileNotFoundError):
     def __str__(self) -> str:
         """Returns the message, which OSError would have made of errno."""
         return f"{self.path}: {self.cause}"
+
+    def of(self, field: str) -> FileNotFoundError:
+        """Returns the error of a field that names the file: `FIELD: PATH does not exist`, or `FIELD: PATH: it is a folder`."""
+        return FileNotFoundError(f"{field}: {self.path}{' does not exist' if self.cause == _NOTHING else f': {self.cause}'}")
 
 
 def told(error: BaseException) -> str:
@@ -215,6 +221,21 @@ def parse_json(content: bytes | str) -> Any:
     raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
 
 
+def check_writable(field: str, place: Path) -> None:
+    """Refuses, before the work, a file or folder to be made or replaced where its user may not write.
+
+    Args:
+        field: that names it.
+        place: a folder to write into, or a file or new folder in one that exists.
+
+    Raises:
+        FieldError: when its folder cannot be written to.
+    """
+    folder = place if place.is_dir() else Path(os.path.realpath(place)).parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FieldError(field, place, f"{folder if folder != place else 'it'} cannot be written to")
+
+
 def write(path: str | os.PathLike[str], content: bytes | str | Callable[[IO[bytes]], Any]) -> None:
     """Writes a file so that whoever reads meanwhile, or after a kill or a power cut, sees the old content or the new.
 
@@ -340,7 +361,7 @@ def memory() -> int:
 
 def _failed(path: str | os.PathLike[str], error: OSError) -> Unreadable:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return Missing(path, "there is no such file")
+        return Missing(path, _NOTHING)
     return Unreadable(path, "it is a link that leads to itself" if error.errno == errno.ELOOP else error)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import math
+import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, code, formats, record
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import arrays, environment, files, hosts, lock, versions
+from jaxgan.system import arrays, debris, environment, files, hosts, lock, versions
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, metrics, recorded
 from jaxgan.training.callbacks import Writer
@@ -33,15 +34,15 @@ log = logging.getLogger("jaxgan")
 T = TypeVar("T")
 
 SHOWN = "conditions.npz"  # conditions that the run's pictures are drawn for
+# What a run writes, in the order in which it is removed; recipe.json is replaced, so that a kill meanwhile leaves a run.
 _OURS = (
-    "recipe.json",
+    "checkpoints",
+    "metrics.jsonl",
     SHOWN,
     "code",
-    "metrics.jsonl",
     "samples",
     "progress.webp",
     "curves.png",
-    "checkpoints",
     "tensorboard",
     "evaluation.json",
     "evaluation-nearest.png",
@@ -285,7 +286,7 @@ def start(
         run.samples.mkdir(exist_ok=True)
         if not (there and wish.change) or wish.overwrite:
             _write_shown(run, experiment)
-            _write(run, content)
+            _write(run, content, anew=wish.overwrite)
     except lock.Held as error:
         raise FieldError("run", path, str(error)) from error
     except OSError as error:
@@ -301,9 +302,15 @@ def _check_there(run: Run, wish: Wish, experiment: Experiment) -> bool:
     there = record.is_run(path)
     if there and not wish.overwrite:
         _check_same(record.read(path), run, wish, recorded.content(experiment))
-    elif not there and path.exists() and any(each.name != lock.NAME for each in path.iterdir()):
+    elif not there and path.exists() and not all(_is_begun(each) for each in path.iterdir()):
         raise FieldError("run", f"{path} holds files but no recipe.json", "so it is not a run; name another folder", link=", ")
     return there
+
+
+def _is_begun(entry: Path) -> bool:
+    """Returns whether an entry of a folder may be of a run that was killed before its recipe.json was written."""
+    empty = entry.name == "samples" and entry.is_dir() and not any(entry.iterdir())
+    return empty or entry.name in (lock.NAME, SHOWN) or entry.name.endswith(".part")
 
 
 def changed(run: Run, experiment: Experiment, step: int, wish: Wish) -> list[str]:
@@ -650,10 +657,10 @@ def note(run: Run, facts: dict[str, Any]) -> None:
     files.write_json(file, record.read(run.path).content | facts)
 
 
-def _write(run: Run, content: dict[str, Any]) -> None:
-    """Writes recipe.json, and copies of the code that it names."""
+def _write(run: Run, content: dict[str, Any], *, anew: bool = False) -> None:
+    """Writes recipe.json, and copies of the code that it names; of a run that begins anew no changes are kept."""
     file = run.path / "recipe.json"
-    if file.is_file() and "changes" not in content:
+    if not anew and file.is_file() and "changes" not in content:
         before = record.read(run.path).changes
         content |= {"changes": before} if before else {}
     for key, origin in content["code"].items():
@@ -725,8 +732,10 @@ def _changed_code(old: dict[str, code.Origin], new: dict[str, Any]) -> list[str]
 
 def _remove(path: Path) -> None:
     """Removes only what a run writes: a stranger's file in the folder stays."""
-    for name in _OURS:
-        if (path / name).is_dir():
-            shutil.rmtree(path / name)
+    for each in (path / name for name in _OURS):
+        if each.is_dir() and not each.is_symlink():
+            left = path / debris.name(each.name)
+            os.replace(each, left)  # at once: half a folder of checkpoints would be a damaged run
+            shutil.rmtree(left, ignore_errors=True)
         else:
-            (path / name).unlink(missing_ok=True)
+            each.unlink(missing_ok=True)

@@ -29,6 +29,7 @@ from jaxgan.training import metrics, runs
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 TINY = "--generator mlp --generator.width 8 --discriminator mlp --discriminator.width 8 --steps 1 --batch-size 8"
+FEW = ["--steps", "1", "--restarts", "1", "--labels", "1", "--features", "none"]
 SECONDS = 60  # after which a case counts as one that hangs
 
 
@@ -281,6 +282,35 @@ def test_outputs_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
     for words in (["train", "digits", "--run", "/proc/jaxgan/r"], ["plan", "digits", "--out", "/proc/plan.json"]):
         check_told(run(*words), words[0])
         assert run(*words)[0] == 2
+
+
+def test_a_folder_that_is_read_only_is_refused_before_the_work(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = Path(shutil.copytree(FIXTURES / "run_format_2", tmp_path / "fixed.v2"))
+    np.savez(tmp_path / "x.npz", images=np.zeros((1, 8, 8, 1), np.uint8))
+    before, may = sorted(fixed.rglob("*")), os.access
+    with monkeypatch.context() as patched:  # root may write anywhere
+        patched.setattr(os, "access", lambda path, mode: may(path, mode) and not (mode & os.W_OK and Path(path) == fixed))
+        for words in (
+            ["sample", fixed],
+            ["evaluate", fixed, "--features", "pixels"],
+            ["report", fixed],
+            ["project", fixed, tmp_path / "x.npz"],
+            ["directions", fixed],
+            ["directions", fixed, "--out", tmp_path / "d.png"],
+            ["interpolate", fixed, "--out", fixed / "way.png"],
+            ["export", fixed, "--out", fixed / "g.jaxgan"],
+            ["plan", "digits", "--out", fixed / "plan.json"],
+        ):
+            status, lines = run(*words)
+            assert status == 2, lines
+            assert lines[-1].endswith(f"but {fixed} cannot be written to"), lines
+            assert not any(line.startswith(("project:", "directions:", "report:", "images of")) for line in lines)
+        assert run("project", fixed, tmp_path / "x.npz", *FEW, "--out", tmp_path / "p.v1")[0] == 0
+    assert sorted(fixed.rglob("*")) == before
+    assert run("project", fixed, tmp_path / "x.npz", *FEW)[0] == 0
+    assert (fixed / "projection" / "latents.npz").is_file()  # in the run, for all the dot in its name
 
 
 # ------------------------------------------------------------------------------------------------------------- one writer

@@ -114,6 +114,41 @@ def test_while_one_trains_others_read_and_none_writes_and_a_kill_costs_one_inter
     assert rows_of(run) == list(range(1, saved + 3))
 
 
+@pytest.mark.parametrize("removed", [0, 1, 2, len(runs._OURS)])
+def test_a_kill_while_a_run_begins_anew_leaves_a_run(removed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise SystemExit(-9)
+
+    (old := tmp_path / "old").mkdir()
+    run = train(TINY, tmp_path / "run").path
+    (run / "evaluation.json").write_text("{}")
+    (run / "checkpoints").rename(old / "checkpoints")
+    (run / "checkpoints").symlink_to(old / "checkpoints")  # on another disk, say
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "_OURS", runs._OURS[:removed])
+        patched.setattr(runs, "_write_shown", killed)
+        with pytest.raises(SystemExit):
+            train(TINY, run, overwrite=True)
+    saved = checkpoint.saved_steps(run / "checkpoints")
+    assert bool(saved) == (removed == 0)
+    assert runs.read(run).recipe == TINY
+    if not saved:
+        with pytest.raises(FileNotFoundError, match=r"no checkpoint there$"):
+            jaxgan.load_sampler(run)
+    assert rows_of(train(TINY, run).path) == [2, 4, 6, 8, 10, 12]
+    assert (run / "evaluation.json").exists() == (removed < len(runs._OURS))
+    assert checkpoint.saved_steps(old / "checkpoints")
+
+
+def test_a_kill_before_a_new_run_is_described_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "_write", lambda *_, **__: sys.exit(-9))
+        with pytest.raises(SystemExit):
+            train(TINY, tmp_path / "run")
+    assert (tmp_path / "run" / "samples").is_dir()
+    assert rows_of(train(TINY, tmp_path / "run").path)[-1] == 12
+
+
 # ------------------------------------------------------------------------------------------------------------ saves and disks
 
 

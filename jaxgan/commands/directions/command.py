@@ -16,7 +16,7 @@ from jaxgan.evaluation import settings
 from jaxgan.latent import kept, opened
 from jaxgan.latent.kept import Directions
 from jaxgan.recipes import code as users
-from jaxgan.system import environment
+from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError, not_one_of, tell
 
 METHODS = ("pca", "factorise")
@@ -73,6 +73,7 @@ def directions(
         raise not_one_of("method", method, METHODS)
     if labels is not None and function is not None:
         raise FieldError("labels", "given with a function", "give one of them")
+    _check_options(labels, function, method, count, features)
     if not 0 <= seed < 2**32:
         raise FieldError("seed", seed, f"a seed is from 0 to {2**32 - 1}")
     of_run: dict[str, Any] = {"member": member, "best": best, "strict": strict, "code": code, "trust_run_code": trust_run_code}
@@ -82,6 +83,7 @@ def directions(
     if not 1 <= count <= here.length:
         raise FieldError("count", count, f"it must be from 1 to {here.length}, the length of a code")
     named = kept.check_name(name or _name(method, labels, function))
+    files.check_writable("run", kept.folder_of(found.path))  # which keeps them, wherever their sheet is
     sheet = kept.folder_of(found.path) / f"{named}.png" if out is None else check_out(out, (".png",))
     if labels is not None:
         axes, about = finding.of_labels(here, labels, features)
@@ -110,6 +112,18 @@ def drawn(here: Codes, made: Directions) -> Image.Image:
     if pictures.are_pictures(here.generator.shape.sample, units):
         return pictures.grid(images, columns=len(STEPS), headings=[f"{step:+g}" for step in STEPS])
     return pictures.view(images, units, columns=len(STEPS))
+
+
+def _check_options(labels: Any, function: Any, method: str, count: int | None, features: Any) -> None:
+    """Refuses what the way of finding that was asked for would not look at."""
+    alone = labels is None and function is None
+    for name, value, fits, told in (
+        ("method", method if method != METHODS[0] else None, alone, "it finds directions of the generator alone"),
+        ("count", count, alone, "labels and a function give one direction; it is of --method"),
+        ("features", features, labels is not None, "they read the classes of --labels"),
+    ):
+        if value is not None and not fits:
+            raise FieldError(name, value, told)
 
 
 def _function(given: Callable[[np.ndarray], Any] | str) -> Callable[[np.ndarray], Any]:

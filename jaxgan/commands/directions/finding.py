@@ -94,10 +94,12 @@ def of_function(here: Codes, function: Callable[[Any], Any], name: str) -> Found
     images = leaving(here.images(codes, given), here.generator.about)
     try:
         values = np.asarray(function(images))
-    except Exception as error:  # a user's own
+    except (Exception, SystemExit) as error:  # a user's own
         raise FieldError("function", name, in_one_line(error), link=": ") from error
     words = f"of {n:,} images, {name}"
     if values.dtype == bool and values.shape == (n,):
+        if values.all() or not values.any():
+            raise FieldError("function", f"{values[0]} for every image", "it must tell images apart")
         found = axes.separated(codes, values)
         return found, {"made": f"logistic regression {words}", "value": "share on the right side", "n": n}
     values = axes.numbers(values, n)

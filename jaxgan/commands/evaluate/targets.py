@@ -200,9 +200,11 @@ def file_for(out: str | Path | None, targets: Sequence[Target]) -> Path:
     elif targets[0].run is not None:
         out = targets[0].path / "evaluation.json"
     else:
-        out = targets[0].path.with_name(f"{targets[0].path.stem}-evaluation.json")
-    if out.suffix != ".json" or not out.parent.is_dir():
+        given = targets[0].path
+        out = given.with_name(f"{given.name if given.is_dir() else given.stem}-evaluation.json")
+    if out.suffix != ".json" or not out.parent.is_dir() or out.is_dir():
         raise FieldError("out", out, "it must be a .json file in a folder that exists")
+    files.check_writable("out", out)
     return out
 
 

@@ -203,6 +203,10 @@ def _check(kind: str, seeds: Sequence[int], frames: int | None, way: str, cut: i
         raise ValueError(f"path: {way!r} is not one of {', '.join(PATHS)}")
     if cut is not None and kind != "mix":
         raise FieldError("cut", cut, "it is for --mix")
+    if frames is not None and kind == "mix":
+        raise FieldError("frames", frames, "a table of mixtures has as many images along a side as seeds")
+    if way == "lerp" and kind not in ("strip", "sheet"):
+        raise FieldError("path", way, "it is for strips and --sheet; every other way has its own")
 
 
 def _one(sampler: Sampler, labels: Labels, kind: str) -> int:

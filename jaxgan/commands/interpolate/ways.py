@@ -17,6 +17,7 @@ from jaxgan.system import arrays, files
 from jaxgan.system.messages import FieldError
 from jaxgan.weights.portable import Sampler, Samples, leaving
 
+_MOST = 1e6  # of a number of a code: squares of more overflow where a norm is taken of many
 REACH = 3.0  # deviations to either side along a direction
 
 
@@ -189,26 +190,36 @@ def read(path: str | Path, sampler: Sampler, labels: Any) -> Given:
     """
     try:
         held, names = arrays.npz(files.home_expanded(path), ["latents", "labels", "space"])
-    except files.Missing:
-        raise FileNotFoundError(f"latents: {path} does not exist") from None
+    except files.Missing as error:
+        raise error.of("latents") from None
     except files.Unreadable as error:
         raise FieldError("latents", f"{path} is damaged or no .npz of plain arrays", error.cause, link=": ") from error
     codes, space = held.get("latents"), str(held.get("space", "z"))
     if codes is None or codes.dtype.kind != "f":
         raise FieldError("latents", f"{path} holds {', '.join(names) or 'nothing'}", "it must hold real numbers latents [K, D]")
     dim = sampler.about.latent_dim
-    if len(codes) < 2 or (space == "z" and codes.shape[1:] != (dim,)):
+    if codes.ndim < 2 or len(codes) < 2 or (space == "z" and codes.shape[1:] != (dim,)):
         told = f"it must be [K, {dim}]" if space == "z" else "it must be [K, ...]"
         raise FieldError("latents", f"of shape {list(codes.shape)}", f"{told} with K at least 2")
-    if not np.isfinite(codes).all():
-        raise FieldError("latents", "values that are not finite", "each must be a number", link="; ")
+    if not np.isfinite(codes).all() or np.abs(codes).max() > _MOST:
+        told = "values that are not finite" if not np.isfinite(codes).all() else f"values up to {np.abs(codes).max():g}"
+        raise FieldError("latents", told, f"each must be a number of at most {_MOST:g}", link="; ")
     if sampler.about.condition is not None or not sampler.about.classes:
         return Given(codes, space, 0)
-    asked = labels if labels is not None else [int(held["labels"][0])] if "labels" in held else [sampler.about.numbers[0]]
-    places = sampler.conditions(asked)
+    places = sampler.conditions(_label(path, held["labels"], len(codes)) if labels is None and "labels" in held else labels)
+    if labels is None and "labels" not in held:
+        places = places[:1]
     if len(places) > 1:
         raise FieldError("labels", f"{len(places)} classes", "a walk between given latents is of one")
     return Given(codes, space, sampler.about.numbers[places[0]])
+
+
+def _label(path: str | Path, labels: np.ndarray, count: int) -> list[int]:
+    """Returns the class of the first code of a file."""
+    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+        told = f"they must be whole numbers, one for each of {count} latents"
+        raise FieldError("labels", f"{path} holds {labels.dtype} {list(labels.shape)}", told, link="; ")
+    return [int(labels[0])]
 
 
 def between(read_: Callable[[], Opened], sampler: Sampler, given: Given, seed: int, way: Z) -> Samples:

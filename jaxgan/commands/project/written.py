@@ -1,6 +1,7 @@
 """The result of an inversion, and its files: a picture of the way, the codes, the figures."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from jaxgan.system import files
 from jaxgan.system.arrays import write_npz
 from jaxgan.system.messages import FieldError
 
+_OF_A_FILE = re.compile(r"\.[A-Za-z]{2,11}")  # endings; those of model.v1-projection and lr0.1 are none
 _MOST_ROWS = 32  # images whose way is drawn
 
 
@@ -102,10 +104,11 @@ def checked(out: str | Path) -> Path:
         FieldError, FileNotFoundError: when it cannot be one.
     """
     folder = files.home_expanded(out).absolute()
-    if folder.suffix or folder.is_file():
+    if folder.is_file() or (_OF_A_FILE.fullmatch(folder.suffix) and not folder.is_dir()):
         raise FieldError("out", out, "it must be a folder")
     if not folder.parent.is_dir():
         raise FileNotFoundError(f"out: the folder {folder.parent} does not exist")
+    files.check_writable("out", folder)
     return folder
 
 

@@ -26,8 +26,10 @@ def from_torch(tensors: Arrays) -> tuple[Generator | Discriminator, PyTree, PyTr
             misshaped, not finite or of another filter.
     """
     module = module_of(tensors)
-    inputs = np.shape(tensors.get(_G_LINEAR, np.zeros((1, 64))))[-1]
+    inputs = (np.shape(tensors.get(_G_LINEAR, 0.0)) or (64,))[-1]
     latent_dim = inputs - module.embedding if isinstance(module, Generator) and module.classes else inputs
+    if isinstance(module, Generator) and latent_dim < 1:
+        raise FieldError("tensors", f"{_G_LINEAR} takes {inputs} numbers", f"{module.embedding} of them are of the class")
     return module, *adopt(tensors, torch_layout(module, latent_dim=latent_dim))
 
 
