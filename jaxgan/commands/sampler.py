@@ -43,6 +43,8 @@ def load_sampler(
         ValueError: one line, when it is damaged, of a newer format, or an argument is for another form.
     """
     path = files.home_expanded(path)
+    if path.suffix == ".onnx":
+        raise FieldError("run", path, "it is run by onnxruntime; samples are drawn of a run, a .safetensors or a .jaxgan")
     if path.suffix not in IN_ONE_FILE:
         from jaxgan.recipes.record import Allowed
         from jaxgan.training import runs

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 
 from jaxgan.core.types import Batch, Dataset, Key
+from jaxgan.system.messages import kind_of_samples
 
 
 def mirrored(dataset: Dataset) -> Dataset:
@@ -19,10 +20,10 @@ def mirrored(dataset: Dataset) -> Dataset:
         A `Dataset`; its batch of step s is a pure function of the seed and s, too.
 
     Raises:
-        ValueError: when its samples are points in the plane.
+        ValueError: when its samples are no images.
     """
     if len(dataset.shape) != 3:
-        raise ValueError(f"mirror: True, but {dataset.name} holds points in the plane; it is for images")
+        raise ValueError(f"mirror: True, but {dataset.name} holds {kind_of_samples(dataset.shape)}; it is for images")
 
     if dataset.condition is not None:
         raise ValueError(f"mirror: True, but {dataset.name} has a condition, which would not be turned with its image")

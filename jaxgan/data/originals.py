@@ -63,7 +63,9 @@ def download(recorded: Mapping[str, Recorded], folder: Path) -> None:
                 files.write(folder / name, functools.partial(shutil.copyfileobj, answer, length=1 << 20))
         except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors
             reason = getattr(error, "reason", None) or error
-            raise ValueError(f"cannot download {wanted.url}: {reason}; the original files can be given instead") from None
+            raise ValueError(
+                f"cannot download {wanted.url}: {reason}; the original files can be given instead, --from DIR"
+            ) from None
 
 
 def read(name: str, folder: Path, recorded: Mapping[str, Recorded]) -> Original:

@@ -227,7 +227,7 @@ def _unvisited(now: dict[str, float], before: dict[str, float], best: float, sca
 def _overfits(now: dict[str, float]) -> tuple[str, ...]:
     if now.get("overfitting", 0.0) <= _LIMITS["overfitting"]:
         return ()
-    mend = "augmentation (--augment), more data or a larger penalty (--penalty.gamma) mends it"
+    mend = "more data, a larger penalty (--penalty.gamma) or, of images, augmentation (--augment) mends it"
     return (f"{_said('overfitting', now)}, above {_LIMITS['overfitting']}; {mend}",)
 
 

@@ -6,7 +6,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 
@@ -65,6 +65,13 @@ def kind_of(value: Any) -> str:
         return f"the class {value.__name__}"
     name = type(value).__name__
     return "nothing" if value is None else f"an {name}" if name[0] in "aeiouAEIO" else f"a {name}"
+
+
+def kind_of_samples(shape: Sequence[int]) -> str:
+    """Returns what samples of a shape are, in words: `points in the plane`, `rows of 11 numbers`, `images`."""
+    if len(shape) == 1:
+        return "points in the plane" if shape[0] == 2 else f"rows of {shape[0]} numbers"
+    return {2: "signals", 3: "images", 4: "volumes"}.get(len(shape), f"samples of shape {tuple(shape)}")
 
 
 def say(line: str) -> None:

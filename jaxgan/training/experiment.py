@@ -38,7 +38,7 @@ from jaxgan.recipes import Data, Recipe, Schedules, code, members
 from jaxgan.recipes.recipe import metric_name, term_name
 from jaxgan.recipes.table import LATENTS, LOSSES, MIXTURES, PENALTIES, TERMS, find
 from jaxgan.system import devices
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, kind_of_samples
 
 
 class Shape(NamedTuple):
@@ -646,7 +646,8 @@ def _augment(recipe: Recipe, shape: Shape) -> Augment | None:
     if not recipe.augment:
         return None
     if len(shape.sample) != 3:
-        raise FieldError("augment", repr(recipe.augment), "the data are points in the plane; it is for images")
+        told = f"the data are {kind_of_samples(shape.sample)}; it is for images"
+        raise FieldError("augment", repr(recipe.augment), told)
     kind, _, pipe = recipe.augment.partition(":")
     try:
         return ada.ada(pipe) if kind == "ada" else diff_augment(recipe.augment)

@@ -97,6 +97,7 @@ def directions(
     tell(f"directions: {named}, {len(made.vectors)} of {here.space}: {about['made']}")
     kept.write(found.path, made)
     pictures.write(drawn(here, made), sheet)
+    tell(f"sheet: {sheet}; along one: jaxgan interpolate {found.path} --direction {named}:1 --out along.png")
     return made
 
 

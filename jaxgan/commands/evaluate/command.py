@@ -129,8 +129,20 @@ def compare(
         measured = _of_images(target, against, beside) if target.run is None else _of_run(target, against, asked, beside)
         results.append(measured._replace(file=out))
     content = results[0].content() if len(results) == 1 else report.together(results)
+    _tell_of_lost(out, content)
     files.write_json(out, content)
     return out, results
+
+
+def _tell_of_lost(out: Path, content: dict[str, Any]) -> None:
+    """Names the figures of an earlier evaluation that this one does not measure again."""
+    try:
+        before = files.read_json(out)
+    except (ValueError, OSError):
+        return
+    values = before.get("values") if isinstance(before, dict) else None
+    if isinstance(values, dict) and (lost := [name for name in values if name not in content.get("values", {})]):
+        log.warning("%s is replaced; it held %s too; --out names another file", out, ", ".join(lost))
 
 
 def _against(targets: Sequence[Target], asked: Asked, dataset: Any) -> Comparison | None:

@@ -132,7 +132,7 @@ def morphs(found: Opened, sampler: Sampler, seeds: Sequence[int], labels: Sequen
     for leg in range(len(labels) - 1):
         ends = [jnp.full(len(seeds), place, jnp.int32) for place in labels[leg : leg + 2]]
         shares = np.linspace(0.0, 1.0, frames)[0 if leg == 0 else 1 :]
-        nearest += [labels[leg + bool(share > 0.5)] for share in shares]
+        nearest += [labels[leg + bool(share == 1.0)] for share in shares]  # on the way, the class that is left
         made += [np.asarray(run(weights, z, *ends, jnp.float32(share)), np.float32) for share in shares]
     about = generator.about
     images = np.stack(made, axis=1)  # [seeds, frames, ..]

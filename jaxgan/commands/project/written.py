@@ -12,7 +12,7 @@ from jaxgan.core.units import Units
 from jaxgan.evaluation.features.extractors import Extractor
 from jaxgan.system import files
 from jaxgan.system.arrays import write_npz
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, tell
 
 _OF_A_FILE = re.compile(r"\.[A-Za-z]{2,11}")  # endings; those of model.v1-projection and lr0.1 are none
 _MOST_ROWS = 32  # images whose way is drawn
@@ -115,6 +115,8 @@ def checked(out: str | Path) -> Path:
 def write(made: Projection, folder: Path) -> None:
     """Writes `way.png`, `latents.npz` and `projection.json`; the last one last, so that where it is there all are."""
     folder.mkdir(exist_ok=True)
+    if (folder / "projection.json").is_file():
+        tell(f"{folder}: what an earlier search left there is replaced; --out names another folder")
     pictures.write(made.picture(), folder / "way.png")
     arrays = {"latents": made.latents, "labels": made.labels, "images": made.images, "space": np.array(made.space)}
     write_npz(folder / "latents.npz", arrays)
