@@ -344,6 +344,17 @@ def place(made: Path, final: Path) -> None:
     _sync_folder(final.parent)
 
 
+def remove_folder(folder: Path) -> None:
+    """Removes a folder at once: whoever reads meanwhile, or after a kill, sees all of it or nothing.
+
+    Raises:
+        OSError: when it cannot be moved; all of it is there then.
+    """
+    left = folder.with_name(debris.name(folder.name))
+    os.replace(folder, left)
+    shutil.rmtree(left, ignore_errors=True)
+
+
 def sha256(content: bytes) -> str:
     """Returns the sha256 of bytes, 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

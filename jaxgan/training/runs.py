@@ -4,8 +4,6 @@ import contextlib
 import functools
 import logging
 import math
-import os
-import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +20,7 @@ from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, code, formats, record
 from jaxgan.recipes.record import Allowed
-from jaxgan.system import arrays, debris, environment, files, hosts, lock, versions
+from jaxgan.system import arrays, environment, files, hosts, lock, versions
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, metrics, recorded
 from jaxgan.training.callbacks import Writer
@@ -734,8 +732,6 @@ def _remove(path: Path) -> None:
     """Removes only what a run writes: a stranger's file in the folder stays."""
     for each in (path / name for name in _OURS):
         if each.is_dir() and not each.is_symlink():
-            left = path / debris.name(each.name)
-            os.replace(each, left)  # at once: half a folder of checkpoints would be a damaged run
-            shutil.rmtree(left, ignore_errors=True)
+            files.remove_folder(each)
         else:
             each.unlink(missing_ok=True)
