@@ -89,7 +89,7 @@ def test_classes_of_styles(mapped: Path) -> None:
         ("--function f.py:broken", "function: broken: ZeroDivisionError: division by zero (f.py, line 2)"),
         ("--function f.py:whole", "function: int64 [] for 2000 images, but it must return one number each"),
         ("--function f.py:all_of_it", "function: True for every image, but it must tell images apart"),
-        ("--function f.py:leaves", "function: leaves: SystemExit: 3 (f.py, line 10)"),
+        ("--function f.py:leaves", "function: leaves: SystemExit: 3 (f.py, line 11)"),
         ("--function f.py", "function: 'f.py', but it must be file.py:NAME or module:NAME"),
         ("--function f.py:same --count 2", "count: 2, but labels and a function give one direction"),
         ("--function f.py:same --method factorise", "method: factorise, but it finds directions of the generator alone"),
