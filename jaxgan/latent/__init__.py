@@ -1,4 +1,4 @@
-"""Latent spaces of a trained generator: what lies in them, the way between two places, and the place of an image."""
+"""The latent space of a trained generator: directions, interpolation between latents, and the latent of an image."""
 
 import lazy_loader
 

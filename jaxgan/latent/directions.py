@@ -1,4 +1,4 @@
-"""Directions in a space of codes along which images change in one respect: found without labels, or from some.
+"""Directions of a latent space along which images change in one respect: found with or without labels.
 
 Each function returns unit vectors with a figure each, the strongest first. Nothing here needs a run.
 """
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from jaxgan.system.messages import FieldError
 
-_RIDGE = 1e-3  # of a regression, times the mean variance of the codes
+_RIDGE = 1e-3  # of a regression, times the mean variance of the latents
 _NEWTON = 25  # steps of a logistic regression, at most
 
 
@@ -25,7 +25,7 @@ class Axes(NamedTuple):
 
 
 def principal(codes: ArrayLike, count: int) -> Axes:
-    """Returns the directions in which codes vary most, the eigenvectors of their covariance, with the variances.
+    """Returns the directions in which latents vary most, the eigenvectors of their covariance, with the variances.
 
     Args:
         codes: `[N, D]`, such as styles.
@@ -42,7 +42,7 @@ def sensitive(images: Callable[[jax.Array], jax.Array], codes: jax.Array, count:
     """Returns the directions in which images change most, eigenvectors of `gram`.
 
     Args:
-        images: maps codes `[N, D]` to images `[N, ...]`, each by itself.
+        images: maps latents `[N, D]` to images `[N, ...]`, each by itself.
         codes: `[N, D]`.
         count: of directions, at most D.
 
@@ -53,9 +53,9 @@ def sensitive(images: Callable[[jax.Array], jax.Array], codes: jax.Array, count:
 
 
 def gram(images: Callable[[jax.Array], jax.Array], codes: jax.Array) -> jax.Array:
-    """Returns the mean of `J^T J`, J the derivative of an image by its code, `[D, D]`; defined for every generator.
+    """Returns the mean of `J^T J`, J the derivative of an image by its latent, `[D, D]`; defined for every generator.
 
-    The derivative is taken forwards, along one coordinate of all codes at a time. Pure, for a caller to jit.
+    The derivative is taken in forward mode, along one coordinate of all latents at a time. Pure, for a caller to jit.
 
     References:
         Ramesh et al. 2018, A spectral regularizer for unsupervised disentanglement; Wang and Ponce 2021, The geometry of deep
@@ -105,17 +105,17 @@ def regressed(codes: ArrayLike, values: ArrayLike) -> Axes:
 
 
 def separated(codes: ArrayLike, second: ArrayLike) -> Axes:
-    """Returns the direction from one kind of codes to another, the normal of a logistic regression's plane.
+    """Returns the direction from one kind of latents to another, the normal of a logistic regression's plane.
 
     Args:
         codes: `[N, D]`.
         second: `[N]` truth values, true of the kind that the direction points to.
 
     Returns:
-        `Axes`; the value is the share of codes that lie on their side of the plane, each kind counted as half.
+        `Axes`; the value is the share of latents on the right side of the plane, each kind counted as half.
 
     Raises:
-        FieldError: when all codes are of one kind.
+        FieldError: when all latents are of one kind.
 
     References:
         Shen et al. 2020, Interpreting the latent space of GANs for semantic face editing (InterFaceGAN), section 3, there

@@ -1,8 +1,8 @@
-"""The first weights of any function of a code: the matrices that a code is multiplied by before anything bends it.
+"""The first weights of any function of a latent: the matrices that multiply the latent before the first nonlinearity.
 
-A network is a pure function, and JAX tells its operations. Followed from the code on, reshaping, slicing, scaling and adding
-leave a value a linear function of the code; the first product with a matrix or kernel ends the way, and what bends a value is
-followed no further. So the first weights of a stranger's network are known without its names.
+A network is a pure function, and JAX traces its operations, which are followed from the latent on. Reshaping, slicing, scaling
+and adding leave a value a linear function of the latent. The first product with a matrix or kernel is noted, and neither it nor
+a nonlinearity is followed further. So the first weights of any network are found without knowing their names.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,28 +25,28 @@ _SUMS = {"add", "sub", "add_any"}
 
 
 class _Code:
-    """A value that is still a linear function of the code."""
+    """A value that is still a linear function of the latent."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
-_LOST: Any = object()  # stands for a value that depends on the code otherwise
+_LOST: Any = object()  # stands for a value that depends on the latent in another way
 
 
 def first_weights(function: Callable[[jax.Array], Any], shape: Sequence[int], dtype: Any = jnp.float32) -> np.ndarray | None:
-    """Returns what a function multiplies its codes by first.
+    """Returns the matrices by which a function multiplies its latents first.
 
     Args:
-        function: of codes `[N, *shape]`, each row by itself.
-        shape: of a code.
-        dtype: of a code.
+        function: of latents `[N, *shape]`, each row by itself.
+        shape: of a latent.
+        dtype: of a latent.
 
     Returns:
-        `[K, size of a code]`, the matrices of all first products beneath each other; None where there are none.
+        `[K, size of a latent]`, the matrices of all first products stacked; None where there are none.
     """
     size = int(np.prod(shape))
-    # Each product is linear in the code but for a constant: its matrix is what unit codes give beyond a code of zeros.
+    # Each product is linear in the latent but for a constant: its matrix is what unit latents give beyond a latent of zeros.
     codes = jnp.concatenate([jnp.zeros((1, size), dtype), jnp.eye(size, dtype=dtype)]).reshape(-1, *shape)
     traced = jax.make_jaxpr(function)(codes)
     found: list[np.ndarray] = []
@@ -56,7 +56,7 @@ def first_weights(function: Callable[[jax.Array], Any], shape: Sequence[int], dt
 
 
 def _follow(jaxpr: Jaxpr, consts: Sequence[Any], given: Sequence[Any], found: list[np.ndarray]) -> list[Any]:
-    """Computes what does not depend on the code, or only linearly, and notes the products on the way."""
+    """Computes what does not depend on the latent, or only linearly, and notes the products on the way."""
     held: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *given], strict=True))
 
     def value(place: Any) -> Any:
@@ -94,7 +94,7 @@ def _outputs(eqn: Any, inputs: list[Any], found: list[np.ndarray]) -> list[Any]:
 
 
 def _of_branches(eqn: Any, inputs: list[Any], found: list[np.ndarray]) -> list[Any]:
-    """Follows the branch that is taken; of branches for platforms, which compute the same, the one for any."""
+    """Follows the branch that is taken; of platform-specific branches, which compute the same, the generic one."""
     index, rest = inputs[0], inputs[1:]
     branches = eqn.params["branches"]
     if isinstance(index, _Code):

@@ -1,4 +1,4 @@
-"""Programs of JAX, operation by operation: what `first_layer` and `mixing` have in common."""
+"""Following the operations of a traced JAX function, one by one: what `first_layer` and `mixing` share."""
 
 from typing import Any
 

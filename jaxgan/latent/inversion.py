@@ -1,9 +1,9 @@
-"""The code of an image: gradient descent through the generator, from many starts at once.
+"""The latent of an image: gradient descent through the generator, from many starts at once.
 
     u* = argmin_u |G(c(u)) - x|^2,   c(u) = mean + deviation u
 
-Codes are measured in deviations of their law and stay where the law draws, so that one step size suits z, W and W+ of every
-generator. Nothing here is jitted: a caller compiles `step` once for all images and starts.
+Latents c are measured in standard deviations and stay in the region that their distribution draws from, so that one step size
+suits z, W and W+ of every generator. Nothing here is jitted: a caller compiles `step` once for all images and starts.
 """
 
 import math
@@ -17,22 +17,22 @@ from jaxgan.core.types import Images
 from jaxgan.latent.law import Law, kept
 
 B1, B2 = 0.9, 0.999  # of Adam
-RATE = 0.1  # deviations of the law, the largest step
-_RISE, _FALL = 0.05, 0.5  # parts of the way in which the rate rises and falls
+RATE = 0.1  # standard deviations of the latents, the largest step
+_RISE, _FALL = 0.05, 0.5  # shares of the steps in which the rate rises and falls
 
 
 class Search(NamedTuple):
-    """Codes on their way, with Adam's memory of each."""
+    """Latents under optimisation, with Adam's moments of each."""
 
     codes: jax.Array  # [N, *shape]
     mean: jax.Array  # [N, *shape], of the gradient
     square: jax.Array  # [N, *shape], of its square
     number: jax.Array  # int32, of steps made
-    error: jax.Array  # [N], of the codes before the last step: mean square over the sample's numbers
+    error: jax.Array  # [N], of the latents before the last step: mean square over the sample's numbers
 
 
 def start(codes: jax.Array) -> Search:
-    """Returns a search that begins at codes `[N, *shape]`."""
+    """Returns a search that begins at latents `[N, *shape]`."""
     # Arrays of their own: buffers that are shared could not be donated.
     zeros = [jnp.zeros_like(codes) for _ in range(2)]
     return Search(codes, zeros[0], zeros[1], jnp.zeros((), jnp.int32), jnp.full(len(codes), jnp.inf))
@@ -44,8 +44,8 @@ def errors(made: Images, targets: Images, *, clipped: bool) -> jax.Array:
     Args:
         made: `[N, ...]` as the generator makes them.
         targets: `[N, ...]` in [-1, 1].
-        clipped: values beyond the ends count as the ends, as they do in a picture's file: where a target is white or black,
-            what lies beyond is right, and has no gradient.
+        clipped: values outside the range are clipped, as in a picture's file: where a target is white or black, a value
+            beyond it is right, and has no gradient.
     """
     off = made - targets
     if clipped:
@@ -57,26 +57,26 @@ def errors(made: Images, targets: Images, *, clipped: bool) -> jax.Array:
 def step(
     images: Callable[[jax.Array], Images], law: Law, search: Search, targets: Images, share: jax.Array, *, clipped: bool
 ) -> Search:
-    """Moves every code one step of Adam towards its image.
+    """Moves every latent one step of Adam towards its image.
 
     Args:
-        images: maps codes `[N, *shape]` to images.
-        law: of the codes.
-        search: the codes.
-        targets: an image for each code, `[N, ...]`.
-        share: part of the way that is done, from 0 to 1, which sets the step size.
+        images: maps latents `[N, *shape]` to images.
+        law: of the latents.
+        search: the latents.
+        targets: an image for each latent, `[N, ...]`.
+        share: share of the steps that are done, from 0 to 1, which sets the step size.
         clipped: as for `errors`.
 
     Returns:
         The search after the step.
 
     References:
-        Abdal et al. 2019, Image2StyleGAN; Karras et al. 2020 (StyleGAN2), appendix D, for the course of the step size.
+        Abdal et al. 2019, Image2StyleGAN; Karras et al. 2020 (StyleGAN2), appendix D, for the schedule of the step size.
     """
 
     def total(codes: jax.Array) -> tuple[jax.Array, jax.Array]:
         each = errors(images(codes), targets, clipped=clipped)
-        return each.sum(), each  # a sum: the gradient of one code does not depend on the others
+        return each.sum(), each  # a sum: the gradient of one latent does not depend on the others
 
     gradient, error = jax.grad(total, has_aux=True)(search.codes)
     gradient = gradient * law.deviation[None]  # by u
@@ -89,7 +89,7 @@ def step(
 
 
 def rate(share: jax.Array) -> jax.Array:
-    """Returns the step size: it rises to `RATE` on the first twentieth of the way, and falls as a cosine on the last half."""
+    """Returns the step size: it rises to `RATE` in the first twentieth of the steps and falls as a cosine in the last half."""
     rise = jnp.minimum(share / _RISE + 1e-2, 1.0)
     fall = 0.5 - 0.5 * jnp.cos(math.pi * jnp.minimum((1.0 - share) / _FALL, 1.0))
     return RATE * rise * fall

@@ -1,4 +1,4 @@
-"""Directions that have a name: files beside a run, `RUN/directions/NAME.npz`, with what made them."""
+"""Directions saved under a name: files beside a run, `RUN/directions/NAME.npz`, with how they were found."""
 
 import json
 import re
@@ -19,17 +19,17 @@ class Directions(NamedTuple):
 
     name: str
     space: str  # z or w
-    vectors: np.ndarray  # [K, D] float32; a step of 1 is one deviation of the codes along it
+    vectors: np.ndarray  # [K, D] float32; a step of 1 is one standard deviation of the latents along it
     values: np.ndarray  # [K], as `about` says
-    about: dict[str, Any]  # method, what the values are, step, seed, number of codes ..
+    about: dict[str, Any]  # method, what the values are, step, seed, number of latents ..
 
     def along(self, codes: Any, number: int, steps: Any) -> np.ndarray:
-        """Returns codes `[S, ...]` on the line through a code of this space.
+        """Returns latents `[S, ...]` on the line through a latent of this space.
 
         Args:
-            codes: one code `[D]`, or `[L, D]` of styles, all of which move.
+            codes: one latent `[D]`, or `[L, D]` of styles, all of which move.
             number: of the direction, from 1.
-            steps: `[S]`, in deviations.
+            steps: `[S]`, in standard deviations.
 
         Raises:
             FieldError: when there is no such direction.

@@ -1,27 +1,27 @@
-"""The law of codes, as a sample of them shows it: moments, ends and norms, whatever distribution they are drawn from."""
+"""Statistics of latents estimated from draws: moments, range and norms, whatever distribution they are drawn from."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-DRAWN = 4_096  # codes by which a law is known
+DRAWN = 4_096  # latents from which the statistics are estimated
 _CONCENTRATED = 1 / 3  # deviation of the norms over their mean; of N(0, I) below this from 5 dimensions on
 
 
 class Law(NamedTuple):
-    """Moments and ends of codes `[*shape]`; a code is the last axis, the axes before are layers."""
+    """Moments, range and norms of latents `[*shape]`; a latent is the last axis, the axes before are layers."""
 
     mean: jax.Array  # [*shape]
     deviation: jax.Array  # [*shape], of each coordinate
-    low: jax.Array  # [*shape], the least of each coordinate
+    low: jax.Array  # [*shape], the minimum of each coordinate
     high: jax.Array  # [*shape]
-    norms: tuple[jax.Array, jax.Array]  # [*shape[:-1], 1], the least and the most
-    concentrated: jax.Array  # bool, norms hardly differ, as those of N(0, I) in many dimensions
+    norms: tuple[jax.Array, jax.Array]  # [*shape[:-1], 1], minimum and maximum
+    concentrated: jax.Array  # bool, norms hardly vary, as those of N(0, I) in many dimensions
 
 
 def law_of(codes: jax.Array) -> Law:
-    """Returns the law that a sample of codes shows.
+    """Returns the statistics of a sample of latents.
 
     Args:
         codes: `[N, *shape]`, a few thousand.
@@ -40,13 +40,13 @@ def law_of(codes: jax.Array) -> Law:
 
 
 def kept(law: Law, codes: jax.Array) -> jax.Array:
-    """Moves codes to the nearest place where the law draws: coordinates between their ends, then norms between theirs.
+    """Moves latents back into the region that their distribution draws from: clips coordinates to their range, then norms.
 
-    So uniform codes stay in their cube, those of a sphere on it, and normal ones near their shell, with no word of the user's
-    about the distribution.
+    So uniform latents stay in their cube, those of a sphere on it, and normal ones near their usual norm, and the user need
+    not name the distribution.
 
     Args:
-        law: of the codes.
+        law: of the latents.
         codes: `[N, *shape]`.
 
     Returns:

@@ -1,8 +1,8 @@
-"""Images between two classes, of any generator: what its labels become first is mixed.
+"""Images between two classes, for any generator: the first real numbers computed from its labels are mixed.
 
-A label is a whole number, between two of which there is nothing. A network makes numbers of it at once: a row of a table, a
-one-hot vector, a choice. Those are computed for both labels and mixed, and everything after sees the mixture only; the
-operations are followed as JAX tells them, so no network has to know of this.
+There is no label between two labels. But a network first turns a label into real numbers: a row of an embedding table, a
+one-hot vector, a choice. Those are computed for both labels and mixed, and everything after sees the mixture only. This follows
+the operations that JAX traces, so the network needs no code for it.
 """
 
 from collections.abc import Callable, Sequence

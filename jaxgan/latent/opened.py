@@ -1,4 +1,4 @@
-"""A generator with its weights, out of a run or a file of weights: what can be differentiated."""
+"""A generator with its weights, from a run or a file of weights, in a form that can be differentiated."""
 
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Residuals of inversions: errors in decibels, and anomalies told by what a generator cannot make."""
+"""Residuals of inversions: errors as PSNR, and how well they separate anomalies, as ROC AUC."""
 
 import math
 
@@ -18,14 +18,14 @@ def psnr(rmse: float) -> float:
 
 
 def roc_auc(scores: ArrayLike, anomalous: ArrayLike) -> float:
-    """Returns the area under the ROC curve: the chance that an anomalous sample scores higher than another, ties half.
+    """Returns the area under the ROC curve: the chance that an anomalous sample scores higher than a normal one, ties half.
 
     Args:
         scores: `[N]`, higher for what is less normal.
         anomalous: `[N]` of truth values, some of each.
 
     Returns:
-        From 0 to 1; 0.5 of scores that tell nothing.
+        From 0 to 1; 0.5 for scores that do not separate the two kinds.
 
     Raises:
         FieldError: when shapes differ, a score is NaN, or all samples are of one kind.

@@ -1,4 +1,4 @@
-"""The spaces in which a generator has codes: z, and where it maps z to styles first, W and W+."""
+"""The latent spaces of a generator: z, and where it maps z to styles first, W and W+."""
 
 from typing import Any
 
@@ -28,14 +28,14 @@ def check(draws: Draws, space: str) -> None:
 
 
 def codes_of(draws: Draws, space: str, weights: Weights, key: Key, z: Latents, given: Any) -> jax.Array:
-    """Returns the codes of latents.
+    """Returns the latents in a space that belong to z.
 
     Args:
         draws: whatever holds the generator.
         space: z, w (one style for all layers) or w+ (one for each).
         weights: of the generator.
         key: for noise within the generator.
-        z: latents `[N, D]`.
+        z: `[N, D]`.
         given: labels `[N]` int32, or conditions.
 
     Returns:
@@ -55,11 +55,11 @@ def layers_of(draws: Draws, weights: Weights, z: Latents, given: Any) -> int:
 
 
 def images_of(draws: Draws, space: str, weights: Weights, key: Key, codes: jax.Array, given: Any, layers: int = 1) -> Images:
-    """Maps codes to images, as sampling does.
+    """Maps latents of a space to images, as sampling does.
 
     Args:
         draws: whatever holds the generator.
-        space: of the codes.
+        space: of the latents.
         weights: of the generator.
         key: for noise within the generator.
         codes: `[N, ...]`, as `codes_of` returns them.

@@ -1,4 +1,4 @@
-"""Images to look for: files or arrays of any size and range, as the generator's networks see them."""
+"""Images to project: files or arrays of any size and range, fitted to what the generator's networks see."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Walks in a space of codes: loops, sheets, mixtures of styles. Lines from code to code stand in `core.latents`."""
+"""Walks in a latent space: loops, sheets, style mixing. Lines from one latent to another are in `core.latents`."""
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +9,14 @@ from jaxgan.system.messages import FieldError
 
 
 def loop(points: jax.Array, frames: int, *, shell: bool = True) -> jax.Array:
-    """Returns a closed smooth way through all points: a periodic cubic spline, twice continuously differentiable.
+    """Returns a smooth closed loop through all points: a periodic cubic spline, twice continuously differentiable.
 
     Args:
         points: `[K, D]`, K at least 2.
         frames: from each point to the next, the first counted.
-        shell: bring each frame to a norm that goes evenly from that of a point to that of the next. Norms of normal latents
-            in many dimensions hardly differ, and a curve through several takes a short cut through the middle, where the
-            generator has seen none.
+        shell: scale each frame to a norm that goes linearly from that of a point to that of the next. Norms of normal latents
+            in many dimensions hardly vary, and a curve through several cuts through the middle, where the generator was
+            given none in training.
 
     Returns:
         `[K frames, D]`; row `i frames` is point i, and after the last row comes the first.
@@ -45,7 +45,7 @@ def loop(points: jax.Array, frames: int, *, shell: bool = True) -> jax.Array:
 
 
 def sheet(corners: jax.Array, rows: int, columns: int, path: Path = slerp) -> jax.Array:
-    """Returns codes between four corners, along the path in both directions.
+    """Returns latents between four corners, along the path in both directions.
 
     Args:
         corners: `[4, D]`: top left, top right, bottom left, bottom right.

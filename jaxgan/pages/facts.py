@@ -1,4 +1,4 @@
-"""A run as a report tells of it, read without executing code of the user's that is not allowed."""
+"""The facts a report shows of a run, read without executing code of the user's that is not allowed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ class Facts(NamedTuple):
     """Everything of a run but its pictures."""
 
     record: Record
-    run: runs.Run | None  # None where its code is not at hand
+    run: runs.Run | None  # None where its code is missing
     rows: list[dict[str, Any]]  # of metrics.jsonl
     left_out: list[str]  # lines of it that are no rows
     equilibrium: tuple[float | None, float | None]  # D's loss and D's logit, where they are known
@@ -62,7 +62,7 @@ def _run(path: str | Path, allowed: Allowed) -> tuple[runs.Run | None, str]:
 
 
 def _equilibrium(found: Record, run: runs.Run | None) -> tuple[float | None, float | None]:
-    """Returns D's loss and logit at equilibrium, of a loss of the user's where its code is at hand."""
+    """Returns D's loss and logit at equilibrium, for a loss of the user's only where its code is there."""
     name = found.recipe.get("loss")
     if run is not None:
         loss = loss_of(run.recipe)

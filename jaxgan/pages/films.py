@@ -1,4 +1,4 @@
-"""Pictures of a run that a slider goes through: samples over training, and frames of an interpolation."""
+"""Pictures of a run with a slider: samples over training, and frames of an interpolation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ _LISTED = 400  # steps that are named
 
 
 class Film(NamedTuple):
-    """Pictures that a slider goes through."""
+    """Pictures with a slider."""
 
     name: str
     slider: str  # what it moves along
@@ -62,7 +62,7 @@ def samples(folder: Path, most: int) -> tuple[Film | None, list[int]]:
 
 
 def of_walks(facts: Facts, most: int, *, best: bool, strict: bool) -> tuple[list[Film], str]:
-    """Returns a film of the way between samples for each GAN of a run, and what is missing in words.
+    """Returns a film of an interpolation between samples for each GAN of a run, and a text about what is missing.
 
     Args:
         facts: of the run.

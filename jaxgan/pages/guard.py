@@ -1,4 +1,4 @@
-"""Refusal of requests that other pages make through the user's browser, also by a name that is pointed at this machine."""
+"""Refuses requests that other pages make through the user's browser, also through a name that resolves to this machine."""
 
 import ipaddress
 import socket

@@ -1,4 +1,4 @@
-"""HTML made of values: every text is escaped, so that a class name or a path is never read as markup."""
+"""HTML from Python values: every text is escaped, so that a class name or a path is never read as markup."""
 
 import html
 import json

@@ -1,4 +1,4 @@
-"""A place in latent space, as the query of an address names it, and the samples there."""
+"""A point in latent space, as the query of the page's address gives it, and the samples there."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ _FARTHEST = 1_000.0  # times a direction
 
 
 class Place(NamedTuple):
-    """Everything that decides what is seen."""
+    """Everything that decides what is shown."""
 
     seeds: tuple[int, ...] = (0, 1, 2, 3)  # of the corners: left and right above, left and right below
     x: float = 0.0  # share of the way from left to right
@@ -71,12 +71,12 @@ def parse(query: Sequence[tuple[str, str]], sampler: Sampler, directions: Mappin
 
 
 def usual(about: About) -> int:
-    """Returns how many samples are shown at first: one, of vectors so many that their law is seen."""
+    """Returns how many samples are shown at first: one; for vectors, enough to show their distribution."""
     return 1 if len(about.shape) > 1 else 1_000
 
 
 def mixes(about: About) -> bool:
-    """Returns whether there is a way from one latent to another."""
+    """Returns whether latents can be interpolated."""
     return np.issubdtype(about.latent_dtype, np.floating)
 
 

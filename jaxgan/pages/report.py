@@ -1,4 +1,4 @@
-"""One HTML file that tells of a run: it needs no network, and takes less than 5 MB."""
+"""The report of a run in one HTML file, which needs no network and takes less than 5 MB."""
 
 import base64
 import hashlib
@@ -84,7 +84,7 @@ def _checked(out: str | Path) -> Path:
 
 
 def _page(name: str, body: Html, content: dict[str, Any]) -> str:
-    """Returns the whole page; whatever it holds, its policy lets only its own script and style work, and no address load."""
+    """Returns the whole page; its content security policy allows only its own script and style, and blocks all else."""
     here = Path(__file__).parent
     style, script = (files.read_text(here / each) for each in ("page.css", "report.js"))
     policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"

@@ -1,4 +1,4 @@
-"""The local page of a generator: what it answers, and the loop that serves it until a signal ends it."""
+"""The server of a generator's local page, and the loop that runs it until a signal ends it."""
 
 import io
 import os
@@ -57,7 +57,7 @@ def check_installed() -> None:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Returns a socket that listens, so that an address that cannot be had is told before anything is loaded.
+    """Returns a listening socket, so that an address that is not available is reported before anything is loaded.
 
     Raises:
         FieldError: when the host is none of this machine, or the port is in use, with the next that is free.
@@ -118,7 +118,7 @@ def picture(samples: Samples) -> bytes:
 
 
 def application(explored: Explored, host: str) -> Any:
-    """Returns the page of a generator as an ASGI application; it computes one answer at a time.
+    """Returns the page of a generator as an ASGI application; requests are served one at a time.
 
     Args:
         explored: the generator.

@@ -1,4 +1,4 @@
-"""Pictures as bytes of WebP that fit a number of bytes: as they are, then less exact, then fewer, then smaller."""
+"""WebP pictures that fit a number of bytes: lossless if they fit, then lossy, then fewer, then smaller."""
 
 import base64
 import io

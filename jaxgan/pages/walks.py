@@ -1,4 +1,4 @@
-"""Frames of a way through latent space, from the samples of one seed to those of the next and back to the first."""
+"""Frames of an interpolation through latent space, from the samples of one seed to those of the next and back to the first."""
 
 import itertools
 from typing import NamedTuple
@@ -24,7 +24,7 @@ _LEGIBLE = 96  # pixels of a side
 
 
 class Walk(NamedTuple):
-    """A film of samples on their way."""
+    """Frames of an interpolation between samples."""
 
     frames: list[Image.Image]
     words: str  # what is seen, for those who do not see it
@@ -32,7 +32,7 @@ class Walk(NamedTuple):
 
 @environment.fixed()
 def walk(generator: Generator, weights: Weights, shown: conditions.Arrays | None, seeds: tuple[int, ...] = SEEDS) -> Walk:
-    """Draws a closed way from the samples of each seed to those of the next, along great circles.
+    """Draws a closed loop from the samples of each seed to those of the next, along great circles.
 
     Args:
         generator: of a run, built alone.

@@ -1,4 +1,4 @@
-"""An ONNX file beside the sampler: the same latents, by onnxruntime and by JAX."""
+"""An ONNX file compared with the sampler: images of the same latents, by onnxruntime and by JAX."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

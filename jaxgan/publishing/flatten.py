@@ -1,7 +1,7 @@
-"""A JAX function as a flat list of primitives, in which draws of noise are inputs: the form that `operators` translates.
+"""A JAX function as a flat list of primitives, in which random draws are inputs: the form that `operators` translates.
 
-Calls are inlined, loops of a fixed length unrolled, results that nothing uses left out, and of forms chosen by platform the
-one for no platform in particular taken, which is plain `conv_general_dilated` where a network has a convolution.
+Calls are inlined, loops of a fixed length are unrolled, unused results are left out. Platform-specific variants are replaced by
+the generic one, which is plain `conv_general_dilated` where a network has a convolution.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ _LONGEST = 256  # steps of a loop that is unrolled
 
 
 class Noise(NamedTuple):
-    """Numbers that the function draws."""
+    """Random numbers that the function draws."""
 
     kind: str  # normal, of mean 0 and deviation 1; or uniform, in [0, 1)
     shape: tuple[Any, ...]
@@ -61,7 +61,7 @@ def flatten(function: Callable[..., jax.Array], given: Sequence[Any]) -> Flat:
         The function of the arrays and its noise; the key has no part in it any more.
 
     Raises:
-        FieldError: when it draws anything but normal and uniform numbers, or has a loop of no fixed length.
+        FieldError: when it draws anything but normal and uniform numbers, or has a loop without a fixed length.
     """
     key = jax.ShapeDtypeStruct((), jax.random.key(0).dtype)
     traced = jax.make_jaxpr(function)(key, *given)

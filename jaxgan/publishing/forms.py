@@ -1,4 +1,4 @@
-"""The forms in which a generator is published, and what each is asked with: refused before anything is drawn or written."""
+"""The forms in which a generator is published, and the options of each, checked before anything is drawn or written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -113,7 +113,7 @@ def write(run: runs.Run, out: Path, wish: Wish, *, member: int = 0, best: bool =
 
 
 def onnx_alone(product: Product, out: Path, wish: Wish) -> Path:
-    """Writes an `.onnx` file once onnxruntime was seen to make the sampler's images of it."""
+    """Writes an `.onnx` file once onnxruntime has made the sampler's images from it."""
     files.write(out, onnx_bytes(product, wish))
     return out
 

@@ -1,4 +1,4 @@
-"""Primitives that move, join, sum up and contract arrays, as operators of ONNX: `operators` takes the rest of them."""
+"""ONNX operators for the primitives that move, join, sum and contract arrays; `operators` has the others."""
 
 import string
 from collections.abc import Callable, Sequence

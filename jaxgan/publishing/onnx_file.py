@@ -1,9 +1,9 @@
-"""A generator as an `.onnx` file: the function (z, labels, noise) -> images, in the user's units, and nothing that draws.
+"""A generator as an `.onnx` file: the function (z, labels, noise) -> images, in the user's units, without random draws.
 
-Inputs are `z [B, D]` float32; `labels [B]` int32 where the generator has classes, places in `class_names` from 0; or
+Inputs are `z [B, D]` float32; `labels [B]` int32 where the generator has classes, indices into `class_names`; or
 `condition`, `condition/NAME` for each array of a condition; and `noise`, or `noise_0` and so on, where the generator draws
 numbers inside, which the file's metadata describes. The output is `images [B, ..]`, in the dtype and units of the data: uint8
-`[B, H, W, C]` of pictures. B is any number.
+`[B, H, W, C]` for pictures. B is any number.
 """
 
 import json
@@ -37,7 +37,7 @@ _MISSING = "it is written with onnx and compared with onnxruntime: pip install '
 def to_bytes(
     generator: Generator, weights: Weights, about: dict[str, Any], *, precision: str = "float32", shown: Any = None
 ) -> tuple[bytes, Difference]:
-    """Returns the bytes of an `.onnx` file, whose images onnxruntime was seen to make as the sampler does.
+    """Returns the bytes of an `.onnx` file, after onnxruntime's images have been compared with the sampler's.
 
     Args:
         generator: built alone.

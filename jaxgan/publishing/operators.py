@@ -1,4 +1,4 @@
-"""Each primitive of JAX that a generator is made of, as operators of ONNX; what is not in the table is refused by name."""
+"""ONNX operators for each JAX primitive that a generator uses; a primitive that is not in the table is refused by name."""
 
 import functools
 from collections.abc import Callable, Sequence

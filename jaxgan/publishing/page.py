@@ -1,6 +1,6 @@
 """A folder with a page that samples in the browser: the generator as ONNX, the runtime, and nothing from the network.
 
-It is served by any server of files, such as `python -m http.server` in the folder. `draws.mjs` draws the library's own
+Any static file server serves it, such as `python -m http.server` in the folder. `draws.mjs` draws the library's own
 latents, so image i of a seed is the sampler's. Directions of z that were saved beside the run get a slider each.
 """
 

@@ -1,4 +1,4 @@
-"""A trained generator with what is known of it, and the wish of whoever publishes it."""
+"""A trained generator with what is known of it, and the options with which it is published."""
 
 import logging
 from pathlib import Path

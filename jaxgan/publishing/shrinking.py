@@ -1,4 +1,4 @@
-"""Weights of an ONNX graph kept in fewer bits, and turned back to float32 where they are used: for size, not for speed."""
+"""Weights of an ONNX graph stored in fewer bits, and cast back to float32 where they are used: for size, not for speed."""
 
 from typing import Any
 
