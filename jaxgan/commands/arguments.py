@@ -139,7 +139,7 @@ class Project:
     """A class for all images, or one for each, by number or name; by default every class is tried, and the best kept."""
     conditions: Path | None = None
     """.npz of the condition of each image, for a generator that takes one."""
-    space: Literal["z", "w", "w+"] | None = None
+    space: Annotated[Literal["z", "w", "w+"] | None, tyro.conf.arg(metavar="{z,w,w+}")] = None
     """Of a generator with a mapping w, one style, or w+, one for each layer; by default w where there is one, else z."""
     restarts: int = 8
     """Latents on their way to each image at once, of which the best is kept."""
