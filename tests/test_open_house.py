@@ -331,7 +331,7 @@ WRONG = {
         "def a(key, x, s): return x[:, :1]\nrecipe = recipe_of(augment=a)\n",
         "augment: it maps (4, 2) to (4, 1)",
     ),
-    "augment_number": ("recipe = recipe_of(augment=5)\n", "augment: a int, but it must be a name or a function"),
+    "augment_number": ("recipe = recipe_of(augment=5)\n", "augment: an int, but it must be a name or a function"),
     "latent_shape": (_latent("jnp.zeros(3)"), "generator.latent: it returns (3,) for the shape (4, 2)"),
     "latent_length": (_latent("jnp.zeros(shape)", 0), "generator.latent_dim: 0, but it must be at least 1"),
     "parameter": (_network("({'n': jnp.zeros((), int)}, {})", "(z, s)"), "generator: parameter n is int32, but gradients"),
