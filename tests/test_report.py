@@ -363,7 +363,7 @@ def test_series_are_those_of_curves() -> None:
     found = pictures.series(rows, equilibrium=0.7)
     assert [panel.title for panel in found.panels] == ["losses", "odd"]
     assert found.panels[0].mark == (0.7, "D at equilibrium, 0.7")
-    assert found.note == ("D's verdict, a probability: D(x), real 0.5",)
+    assert found.note == ("sigmoid of D's logits: D(x), real 0.5",)
     assert pictures.series(rows, equilibrium=None).panels[0].mark is None
     losses, odd = charts.data(found)
     assert [line["broken"] for line in losses["lines"]] == [None, 8]
