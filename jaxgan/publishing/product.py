@@ -15,7 +15,7 @@ log = logging.getLogger("jaxgan")
 
 
 class Wish(NamedTuple):
-    """What a user asked for besides the run and the path."""
+    """The options of an export besides the run and the path."""
 
     form: str = "file"
     precision: str = "float32"
