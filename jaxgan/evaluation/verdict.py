@@ -233,7 +233,7 @@ def _overfits(now: dict[str, float]) -> tuple[str, ...]:
 
 def _changes(rows: Sequence[Mapping[str, Any]], equilibrium: float | None) -> tuple[str, ...]:
     """Returns the trends of the figures over some rows in words, and figures that swing."""
-    # Scales: a change is told as a share of these. Overlap is a share itself, and twice as noisy. Losses are compared with the loss
+    # A change is judged as a share of these. Overlap is a share itself, and twice as noisy. Losses are compared with the loss
     # at equilibrium; where there is none, G's may hold any constant that is added to D, and tells nothing.
     scales: dict[str, float | None] = {"diversity": None, "reach": None, "nearest_real": None, "overlap": 2.0}
     scales |= {"d_loss": None} if equilibrium is None else {"d_loss": equilibrium, "g_loss": equilibrium}
