@@ -14,6 +14,7 @@ from jaxgan.nets import from_linen, resnet
 from jaxgan.nets.convolutions import conv_same
 from jaxgan.nets.layers import doubled, halved
 from jaxgan.recipes import MLP, ResNet, ResNetDiscriminator
+from jaxgan.system.messages import FieldError
 from jaxgan.training.experiment import Shape
 
 SHAPES = {"signals": (13, 2), "fields": (5, 10, 1), "volumes": (3, 5, 7, 3)}
@@ -103,6 +104,38 @@ def test_the_convolution_is_xlas_in_both_derivatives(shape, dtype):
 
     for ours, theirs in zip(*jax.jit(lambda: (measured(conv_same), measured(of_xla)))(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=(1e-5 if dtype == "float32" else 0.05) * float(jnp.abs(theirs).max()))
+
+
+@pytest.mark.parametrize("shape", [(7,), (6, 4), (4, 3, 6)])
+def test_a_periodic_network_moves_with_its_samples(shape):
+    space = range(1, 1 + len(shape))
+    x = jax.random.normal(jax.random.key(0), (2, *shape, 3))
+    kernel = jax.random.normal(jax.random.key(1), (*(3,) * len(shape), 3, 5))
+    moves = [(axis, by) for axis in space for by in (1, 2)]
+    y = conv_same(x, kernel, periodic=True)
+    inside = (slice(None), *(slice(1, -1) for _ in shape))
+    np.testing.assert_allclose(y[inside], conv_same(x, kernel)[inside], atol=1e-5)
+    for axis, by in moves:
+        np.testing.assert_allclose(conv_same(jnp.roll(x, by, axis), kernel, periodic=True), jnp.roll(y, by, axis), atol=1e-5)
+        grown = doubled(x, axis, periodic=True)
+        np.testing.assert_array_equal(doubled(jnp.roll(x, by, axis), axis, periodic=True), jnp.roll(grown, 2 * by, axis))
+
+
+def test_latents_for_each_place_move_the_samples_with_them():
+    shape, labels = (12, 8, 1), LABELS["classes"]  # 3x4 places, each of 4x2
+    options = {"periodic": True}
+    g = from_linen(resnet.Generator(shape, classes=3, spatial_latents=True, **SMALL | options), jnp.zeros((3, 12)), labels)
+    d = from_linen(resnet.Discriminator(shape, classes=3, pool="mean", **SMALL | options), jnp.zeros((3, *shape)), labels)
+    g_params, d_params = moved(g), moved(d)
+    z = jax.random.normal(jax.random.key(2), (3, 12))
+    made = run(g, g_params, z, labels)
+    turned = jnp.roll(z.reshape(3, 3, 4), (1, 1), (1, 2)).reshape(3, 12)
+    np.testing.assert_allclose(run(g, g_params, turned, labels), jnp.roll(made, (4, 2), (1, 2)), rtol=1e-4, atol=1e-5)
+    logits = run(d, d_params, made, labels)
+    np.testing.assert_allclose(run(d, d_params, jnp.roll(made, (4, 4), (1, 2)), labels), logits, rtol=1e-4, atol=1e-5)
+    assert float(jnp.abs(run(d, d_params, jnp.roll(made, (4, 4), (1, 2)), labels[::-1]) - logits)[0]) > 1e-4
+    with pytest.raises(FieldError, match="latent_dim: 13, but spatial_latents divides z among 3x4 places: a multiple of 12"):
+        run(g, g_params, jnp.zeros((3, 13)), labels)
 
 
 @pytest.mark.parametrize("norm", ["none", "group"])

@@ -35,10 +35,15 @@ def upsample_bilinear(x: jax.Array) -> jax.Array:
     return doubled(doubled(x, 1), 2)
 
 
-def doubled(x: jax.Array, axis: int) -> jax.Array:
-    """Doubles the side along one axis, `[..., S, ...]` to `[..., 2 S, ...]`, as `upsample_bilinear` doubles both."""
+def doubled(x: jax.Array, axis: int, *, periodic: bool = False) -> jax.Array:
+    """Doubles the side along one axis, `[..., S, ...]` to `[..., 2 S, ...]`, as `upsample_bilinear` doubles both.
+
+    Beyond an end stands the last place again, or with `periodic` the other end.
+    """
     size = x.shape[axis]
     first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, size - 1, size, axis=axis)
+    if periodic:
+        first, last = last, first
     before = jnp.concatenate([first, lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
     after = jnp.concatenate([lax.slice_in_dim(x, 1, size, axis=axis), last], axis)
     pairs = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)

@@ -2,7 +2,8 @@
 
 R3GAN's principles for sides that need not be powers of two: no statistics of the batch, blocks that start as the identity,
 linear ends. Each side is halved, rounded up, until it is at most 5. G goes through the same sides in reverse; where a side is
-odd, the last place of the doubled map is cut off: 37 is 5, 10, 19, 37; 24x40 is 3x5, 6x10, 12x20, 24x40.
+odd, the last place of the doubled map is cut off: 37 is 5, 10, 19, 37; 24x40 is 3x5, 6x10, 12x20, 24x40. With `periodic` the
+ends of each axis are joined.
 """
 
 import math
@@ -20,6 +21,7 @@ Sides = tuple[int, ...]
 LEAST = 5  # longer sides are halved
 GROUP = 16  # channels that are normalised together
 NORMS = ("none", "group")
+POOLS = ("map", "mean")
 
 
 def levels(shape: tuple[int, ...], patch: int = 1) -> list[Sides]:
@@ -35,16 +37,31 @@ def levels(shape: tuple[int, ...], patch: int = 1) -> list[Sides]:
     return found
 
 
+def parts_of(z: jax.Array, sides: Sides) -> jax.Array:
+    """Divides latents `[B, D]` among places, `[B, *sides, D / places]`.
+
+    Raises:
+        FieldError: when D is no multiple of the number of places.
+    """
+    places = math.prod(sides)
+    if z.shape[-1] % places:
+        told = "x".join(map(str, sides))
+        raise FieldError("latent_dim", z.shape[-1], f"spatial_latents divides z among {told} places: a multiple of {places}")
+    return z.reshape(z.shape[0], *sides, z.shape[-1] // places)
+
+
 class Conv(nn.Module):
     """`conv_same` with a kernel of size 3 along every axis of space, `[B, ..., I]` to `[B, ..., features]`. No bias."""
 
     features: int
     gain: float
+    periodic: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (*(3,) * (x.ndim - 2), x.shape[-1], self.features)
-        return conv_same(x, matched(self.param("kernel", variance_scaled(self.gain**2), shape), x))
+        kernel = self.param("kernel", variance_scaled(self.gain**2), shape)
+        return conv_same(x, matched(kernel, x), periodic=self.periodic)
 
 
 class GroupNorm(nn.Module):
@@ -85,6 +102,7 @@ class Block(nn.Module):
     expansion: int
     depth: int  # residual blocks in the whole network
     norm: str
+    periodic: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -99,19 +117,22 @@ class Block(nn.Module):
             return in_full(leaky_relu, h)
 
         h = activated(Linear(features, gain, name="widen")(x), 1)
-        h = activated(Conv(features, gain, name="conv")(h), 2)
+        h = activated(Conv(features, gain, self.periodic, name="conv")(h), 2)
         return x + Linear(x.shape[-1], 0.0, name="narrow")(h)
 
 
 class Generator(nn.Module):
     """G: latents `[B, D]` to samples `[B, *shape]`, unbounded: the last layer is linear.
 
-    Learnt maps of the coarsest sides, scaled by a linear function of z, enter the first level. Levels are joined by linear
-    interpolation along each axis, as `layers.doubled`. Conditional by class when `classes > 0`, or by a vector of numbers
-    `[B, K]` where it is called with one: a learnt linear function of the condition is concatenated to z.
+    Learnt maps of the coarsest sides, scaled by a linear function of z, enter the first level. With `spatial_latents` z is
+    divided among the places of the coarsest sides instead, each with a linear function of its part: with `periodic` besides,
+    samples moved by such a place are as likely as before. Levels are joined by linear interpolation along each axis, as
+    `layers.doubled`. Conditional by class when `classes > 0`, or by a vector of numbers `[B, K]` where it is called with one:
+    a learnt linear function of the condition is concatenated to z, or to each part of it.
 
     References:
-        Huang et al. 2024, The GAN is dead; long live the GAN! A modern baseline GAN (R3GAN), section 3.
+        Huang et al. 2024, The GAN is dead; long live the GAN! A modern baseline GAN (R3GAN), section 3; Jetchev et al. 2016,
+        Texture synthesis with spatial generative adversarial networks, section 3 (latents for each place).
     """
 
     shape: tuple[int, ...] = (32, 32, 3)  # of a sample: (T, C), (H, W, C) or (D, H, W, C)
@@ -121,6 +142,8 @@ class Generator(nn.Module):
     expansion: int = 1  # channels within a block over those between blocks
     patch: int = 1  # side of the patches that the last layer makes
     norm: str = "none"  # or group
+    periodic: bool = False  # the ends of each axis are joined
+    spatial_latents: bool = False  # each place of the coarsest sides has its part of z
     classes: int = 0
     embedding: int = 64  # length of the condition's vector
     remat: bool = False  # keep a block's input only, and compute the rest again for the gradients
@@ -134,15 +157,20 @@ class Generator(nn.Module):
         del train  # nothing here differs in training
         sides = levels(self.shape, self.patch)
         condition = _embedded(self, labels, self.embedding, 1.0)
+        if self.spatial_latents:
+            z = parts_of(z, sides[-1])
         if condition is not None:
-            z = jnp.concatenate([z, condition.astype(z.dtype)], axis=-1)
+            condition = jnp.expand_dims(condition.astype(z.dtype), range(1, z.ndim - 1))
+            z = jnp.concatenate([z, jnp.broadcast_to(condition, (*z.shape[:-1], condition.shape[-1]))], axis=-1)
         features = _width(self, len(sides) - 1)
-        basis = self.param("basis", nn.initializers.normal(1.0), (*sides[-1], features))
-        x = Linear(features, name="linear")(z).reshape(-1, *(1,) * len(sides[-1]), features) * matched(basis, z)[None]
+        x = Linear(features, name="linear")(z)
+        if not self.spatial_latents:
+            basis = self.param("basis", nn.initializers.normal(1.0), (*sides[-1], features))
+            x = x.reshape(-1, *(1,) * len(sides[-1]), features) * matched(basis, z)[None]
         for k in reversed(range(len(sides))):
             if k < len(sides) - 1:
                 x = _changed(self, x, k)
-                x = _enlarged(x, sides[k])
+                x = _enlarged(x, sides[k], periodic=self.periodic)
             x = _level(self, x, k, len(sides))
         channels = self.shape[-1] * self.patch ** len(sides[0])
         return _from_patches(full_precision(Linear(channels, name="to_samples")(x)), self.shape, self.patch)
@@ -151,9 +179,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """D: samples `[B, *shape]` to logits `[B]`, G's levels in the opposite order, with means of pairs between.
 
-    At the coarsest sides each channel is reduced to one number, its sum weighted by a learnt map; the logit is a linear
-    function of these. Conditional as G is, by projection: the logit is the scalar product of as many such functions with the
-    condition's vector.
+    At the coarsest sides each channel is reduced to one number, its sum weighted by a learnt map, or with `pool` "mean" its
+    mean, by which D does not see where things are; the logit is a linear function of these. Conditional as G is, by
+    projection: the logit is the scalar product of as many such functions with the condition's vector.
 
     References:
         Huang et al. 2024 (R3GAN), section 3; Miyato and Koyama 2018, cGANs with projection discriminator, equation 3.
@@ -166,6 +194,8 @@ class Discriminator(nn.Module):
     expansion: int = 1  # channels within a block over those between blocks
     patch: int = 1  # side of the patches that the first layer sees
     norm: str = "none"  # or group
+    periodic: bool = False  # the ends of each axis are joined
+    pool: str = "map"  # or mean
     classes: int = 0
     embedding: int = 64  # length of the condition's vector
     remat: bool = False  # keep a block's input only, and compute the rest again for the gradients
@@ -173,6 +203,8 @@ class Discriminator(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self)
+        if self.pool not in POOLS:
+            raise not_one_of("pool", self.pool, POOLS)
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
@@ -185,8 +217,12 @@ class Discriminator(nn.Module):
             if k > 0:
                 x = _changed(self, _reduced(x, sides[k]), k)
             x = _level(self, x, k, len(sides))
-        basis = self.param("basis", nn.initializers.normal(1.0 / math.sqrt(math.prod(sides[-1]))), x.shape[1:])
-        features = (full_precision(x) * basis[None]).sum(axis=tuple(range(1, x.ndim - 1)))
+        space = tuple(range(1, x.ndim - 1))
+        if self.pool == "mean":
+            features = full_precision(x).mean(space)
+        else:
+            basis = self.param("basis", nn.initializers.normal(1.0 / math.sqrt(math.prod(sides[-1]))), x.shape[1:])
+            features = (full_precision(x) * basis[None]).sum(space)
         condition = _embedded(self, labels, self.embedding, 1.0 / math.sqrt(self.embedding))
         if condition is None:
             return Linear(1, name="linear")(features)[:, 0]
@@ -206,16 +242,17 @@ def _changed(module: Generator | Discriminator, x: jax.Array, k: int) -> jax.Arr
 def _level(module: Generator | Discriminator, x: jax.Array, k: int, count: int) -> jax.Array:
     run = recomputed(module.remat, lambda block, x: block(x))
     for i in range(module.blocks):
-        x = run(Block(module.expansion, module.blocks * count, module.norm, name=f"block_{k}_{i}"), x)
+        block = Block(module.expansion, module.blocks * count, module.norm, module.periodic, name=f"block_{k}_{i}")
+        x = run(block, x)
     return x
 
 
-def _enlarged(x: jax.Array, sides: Sides) -> jax.Array:
+def _enlarged(x: jax.Array, sides: Sides, *, periodic: bool) -> jax.Array:
     """Doubles the sides that differ from those asked for, and cuts off what is beyond."""
     y = full_precision(x)
     for axis, side in enumerate(sides, 1):
         if y.shape[axis] != side:
-            y = jax.lax.slice_in_dim(doubled(y, axis), 0, side, axis=axis)
+            y = jax.lax.slice_in_dim(doubled(y, axis, periodic=periodic), 0, side, axis=axis)
     return y.astype(x.dtype)
 
 

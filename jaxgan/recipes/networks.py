@@ -5,7 +5,7 @@ network is wrapped as a whole. `shape.sample` is the shape of one sample, of a d
 `shape.classes` the number of classes, 0 when the recipe is unconditional.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 from jaxgan.recipes.fields import Within
@@ -211,6 +211,10 @@ class ResNet:
     """Side of the patches that it makes at once; above 1 it is faster, and coarser."""
     norm: Literal["none", "group"] = "none"
     """Normalisation: none, or of groups of 16 channels of each sample by itself."""
+    periodic: bool = False
+    """Whether the ends of each axis are joined, as of a ring or a torus; sides that stay even when halved suit it best."""
+    spatial_latents: bool = False
+    """Whether z is divided among the places of the coarsest resolution, so that far places vary by themselves."""
     embedding: Annotated[int, Within(1, 65_536)] = 64
     """Length of the condition's vector."""
     latent_dim: LatentDim = 64
@@ -242,6 +246,10 @@ class ResNetDiscriminator:
     """Side of the patches that it sees at once; above 1 it is faster, and coarser."""
     norm: Literal["none", "group"] = "none"
     """Normalisation: none, or of groups of 16 channels of each sample by itself."""
+    periodic: bool = False
+    """Whether the ends of each axis are joined, as of a ring or a torus; sides that stay even when halved suit it best."""
+    pool: Literal["map", "mean"] = "map"
+    """Reduction of the coarsest resolution: a sum weighted by a learnt map, or the mean, blind to where things are."""
     embedding: Annotated[int, Within(1, 65_536)] = 64
     """Length of the condition's vector."""
 
@@ -460,6 +468,5 @@ def _resnet(part: ResNet | ResNetDiscriminator, shape: Any, remat: bool) -> dict
     if not 2 <= len(shape.sample) <= 4:
         told = "the data are vectors; use mlp" if len(shape.sample) == 1 else "it makes signals, fields and volumes"
         raise FieldError("type", "resnet", told)
-    names = ("width", "max_width", "blocks", "expansion", "patch", "norm", "embedding")
-    own = {name: getattr(part, name) for name in names}
+    own = {field.name: getattr(part, field.name) for field in fields(part) if not field.name.startswith("latent")}
     return own | {"shape": tuple(shape.sample), "classes": shape.classes, "remat": remat}

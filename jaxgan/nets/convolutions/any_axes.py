@@ -12,7 +12,7 @@ from jaxgan.nets.convolutions.products import tall_product
 _AXES = {1: "W", 2: "HW", 3: "DHW"}
 
 
-def conv_same(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def conv_same(x: jax.Array, kernel: jax.Array, *, periodic: bool = False) -> jax.Array:
     """Cross-correlation with zeros around, so that sides stay: `y[i] = sum_k x[i + k - K // 2] kernel[k]`.
 
     On CPU matrix products: of signals one of patches; of volumes one convolution of pictures for all taps along the first
@@ -21,10 +21,18 @@ def conv_same(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Args:
         x: `[B, T, I]`, `[B, H, W, I]` or `[B, D, H, W, I]`.
         kernel: `[K, I, O]`, `[K, K, I, O]` or `[K, K, K, I, O]`, K odd.
+        periodic: take what is beyond an end from the other end, in place of zeros.
 
     Returns:
         `[B, ..., O]`, sides as those of x.
     """
+    if periodic:
+        reach = kernel.shape[0] // 2
+        around = jnp.pad(x, ((0, 0), *((reach, reach),) * (x.ndim - 2), (0, 0)), mode="wrap")
+        if x.ndim == 4:
+            return conv(around, kernel, padding=0)
+        inside = (slice(reach, reach + side) for side in x.shape[1:-1])
+        return conv_same(around, kernel)[(slice(None), *inside)]
     if x.ndim == 4:
         return conv(x, kernel, padding=kernel.shape[0] // 2)
     on_cpu = _of_signals if x.ndim == 3 else _of_volumes
