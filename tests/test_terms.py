@@ -21,6 +21,7 @@ from jaxgan.commands.arguments import Train
 from jaxgan.core import ada, logits, penalties, play, sweep, terms
 from jaxgan.core.gan import generate, make_gan
 from jaxgan.core.types import GAN, Network, Term
+from jaxgan.evaluation.metrics.spectrum import power
 from jaxgan.nets import mlp
 from jaxgan.nets.linen import from_linen
 from jaxgan.recipes import Recipe, code, formats
@@ -167,6 +168,23 @@ def test_two_scales_of_patches_train_side_by_side_and_where_samples_depend_on_ea
     assert close({name: value[0] for name, value in info.items()}, alone_info)
 
 
+@pytest.mark.parametrize("shape", [(9, 2), (6, 8, 1), (4, 6, 5, 2)])
+def test_the_power_spectrum_is_the_metrics(shape: tuple[int, ...]) -> None:
+    real, fake = (np.random.default_rng(i).normal(size=(5, *shape)).astype(np.float32) for i in range(2))
+    fake = np.cumsum(fake, axis=1)  # another spectrum
+    of_real, of_fake = (power(each, each.mean(0)) for each in (real, fake))
+    least = terms.LEAST_POWER * of_real.max()
+    wanted = np.square(np.log((of_fake + least) / (of_real + least))).mean()
+    term = jax.jit(terms.power_spectrum)
+    np.testing.assert_allclose(term(fake, {"image": real}, KEY), np.full(5, wanted), rtol=1e-4)
+    assert float(term(real[::-1] + 3.0, {"image": real}, KEY)[0]) < 1e-8  # the mean is not its matter
+    slope = jax.grad(lambda x: terms.power_spectrum(x, {"image": real}, KEY).mean())(jnp.asarray(fake))
+    assert bool(jnp.isfinite(slope).all())
+    assert float(jnp.abs(slope).max()) > 0
+    with pytest.raises(FieldError, match=r"terms\.power_spectrum: a batch of shape .* it takes two or more signals"):
+        terms.power_spectrum(fake[:1], {"image": real[:1]}, KEY)
+
+
 def test_feature_matching_compares_the_mean_features_of_d() -> None:
     made = gan(terms=(Term(terms.feature_matching, weight=0.0),), d_optimizer=optax.sgd(0.0))
     game, state = made.step.args[0], jax.jit(made.init)(KEY)
@@ -254,7 +272,7 @@ def test_a_recipe_of_a_users_file_with_terms_trains_resumes_and_is_read_back(tmp
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        (("l3",), "terms: 'l3' is not one of l1, l2, feature_matching"),
+        (("l3",), "terms: 'l3' is not one of l1, l2, feature_matching, power_spectrum"),
         ((3,), "terms: an int, but it must be a jaxgan.Term, a name, or a function (fake, batch, key)"),
         ((Term("l1", weight=-2.0),), "terms.l1.weight: -2.0, but it must be from 0 to"),
         ((Term("l1", starts=True),), "terms.l1.starts: True, but it must be an integer"),

@@ -17,8 +17,8 @@ class Term:
     """
 
     function: Any
-    """The term, (fake, batch, key) -> [B] (see `TermFunction`): a function, or in a recipe also l1, l2, feature_matching, or a
-    reference."""
+    """The term, (fake, batch, key) -> [B] (see `TermFunction`): a function, or in a recipe also l1, l2, feature_matching,
+    power_spectrum, or a reference."""
     weight: Any = 1.0
     """Its weight: a number, or a schedule in images shown."""
     starts: int = 0

@@ -7,6 +7,7 @@ generated samples, by D held fixed.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxgan.core.types import Images, Key, TermBatch
 from jaxgan.system.messages import FieldError
@@ -66,3 +67,61 @@ def feature_matching(_fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
         )
     distances = [jnp.square(x.mean(axis=0) - y.mean(axis=0)).mean() for x, y in zip(real, fake, strict=True)]
     return jnp.full(batch["image"].shape[0], jnp.stack(distances).sum())
+
+
+LEAST_POWER = 1e-3  # of the strongest band: bands far weaker than that do not count
+
+
+def bands(sides: tuple[int, ...]) -> np.ndarray:
+    """Returns the band of each wave of a discrete Fourier transform: `[S |k|]`, [] the nearest whole number.
+
+    Args:
+        sides: of samples, one to three; S is the shorter one.
+
+    Returns:
+        `[*sides]` int, in the order of `numpy.fft.fftn`, k in cycles a place. Bands to `S // 2` hold waves of all directions.
+    """
+    waves = np.meshgrid(*(np.fft.fftfreq(side) for side in sides), indexing="ij")
+    return np.rint(min(sides) * np.sqrt(sum(np.square(each) for each in waves))).astype(int)
+
+
+def power_spectrum(fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
+    r"""Power spectrum: the squared logarithm of generated over real power, a mean over bands of wavenumbers.
+
+    $$\frac{1}{|B|} \sum_{b \in B} \log^2 \frac{P_b(G(z)) + \epsilon}{P_b(x) + \epsilon}, \quad
+    P_b(x) = \langle |F_k(x - \bar x)|^2 \rangle_{k \in b},$$
+
+    F the transform over the axes of space, the bar and the brackets means over the batch, epsilon a thousandth of the strongest
+    real band's power. A field without power where the data have some costs as much as one with as much too much.
+
+    Args:
+        fake: `[B, ..., C]` with one to three axes of space, B at least 2.
+        batch: with `image`, of the same shape.
+
+    Returns:
+        `[B]`, one value for the whole batch, not negative.
+
+    Raises:
+        FieldError: when samples have no axis of space, or the batch holds one.
+
+    References:
+        Wu et al. 2020, Enforcing statistical constraints in generative adversarial networks for modeling chaotic dynamical
+        systems, section 3 (a statistic of the data as a term); Durall et al. 2020, Watch your up-convolution, section 3.2.
+    """
+    if not 3 <= fake.ndim <= 5 or fake.shape[0] < 2:
+        allowed = "it takes two or more signals, fields or volumes"
+        raise FieldError("terms.power_spectrum", f"a batch of shape {fake.shape}", allowed)
+    sides = fake.shape[1:-1]
+    number = bands(sides)
+    count = min(sides) // 2 + 1
+    inside = np.eye(count)[np.minimum(number, count - 1)] * (number < count)[..., None]
+    weights = jnp.asarray(inside / inside.reshape(-1, count).sum(0), fake.dtype)
+
+    def powers(x: jax.Array) -> jax.Array:
+        waves = jnp.fft.fftn(x - x.mean(axis=0)[None], axes=range(1, x.ndim - 1))
+        squared = (jnp.square(waves.real) + jnp.square(waves.imag)).mean(axis=(0, -1))
+        return jnp.tensordot(squared, weights, len(sides))
+
+    real, made = powers(batch["image"]), powers(fake)
+    least = LEAST_POWER * real.max()
+    return jnp.full(fake.shape[0], jnp.square(jnp.log(made + least) - jnp.log(real + least)).mean())

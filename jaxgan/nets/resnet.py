@@ -18,22 +18,23 @@ from jaxgan.nets.r3gan import Linear
 from jaxgan.system.messages import FieldError, not_one_of
 
 Sides = tuple[int, ...]
-LEAST = 5  # longer sides are halved
+LEAST = 5  # longer sides are halved by default
 GROUP = 16  # channels that are normalised together
 NORMS = ("none", "group")
 POOLS = ("map", "mean")
 
 
-def levels(shape: tuple[int, ...], patch: int = 1) -> list[Sides]:
+def levels(shape: tuple[int, ...], patch: int = 1, coarsest: int = LEAST) -> list[Sides]:
     """Returns the sides at each level of the networks, from the finest, which is of patches, to the coarsest.
 
     Args:
         shape: of a sample, channels last.
         patch: side of the patches.
+        coarsest: longest side that is not halved.
     """
     found = [tuple(-(-side // patch) for side in shape[:-1])]
-    while max(found[-1]) > LEAST:
-        found.append(tuple(-(-side // 2) if side > LEAST else side for side in found[-1]))
+    while max(found[-1]) > coarsest:
+        found.append(tuple(-(-side // 2) if side > coarsest else side for side in found[-1]))
     return found
 
 
@@ -141,6 +142,7 @@ class Generator(nn.Module):
     blocks: int = 1  # of each level
     expansion: int = 1  # channels within a block over those between blocks
     patch: int = 1  # side of the patches that the last layer makes
+    coarsest: int = LEAST  # longest side of the first level
     norm: str = "none"  # or group
     periodic: bool = False  # the ends of each axis are joined
     spatial_latents: bool = False  # each place of the coarsest sides has its part of z
@@ -155,7 +157,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
         del train  # nothing here differs in training
-        sides = levels(self.shape, self.patch)
+        sides = levels(self.shape, self.patch, self.coarsest)
         condition = _embedded(self, labels, self.embedding, 1.0)
         if self.spatial_latents:
             z = parts_of(z, sides[-1])
@@ -193,6 +195,7 @@ class Discriminator(nn.Module):
     blocks: int = 1  # of each level
     expansion: int = 1  # channels within a block over those between blocks
     patch: int = 1  # side of the patches that the first layer sees
+    coarsest: int = LEAST  # longest side of the last level
     norm: str = "none"  # or group
     periodic: bool = False  # the ends of each axis are joined
     pool: str = "map"  # or mean
@@ -211,7 +214,7 @@ class Discriminator(nn.Module):
         del train  # nothing here differs in training
         if x.shape[1:] != self.shape:
             raise FieldError("samples", x.shape, f"this discriminator sees (batch, {', '.join(map(str, self.shape))})")
-        sides = levels(self.shape, self.patch)
+        sides = levels(self.shape, self.patch, self.coarsest)
         x = Linear(self.width, name="from_samples")(_to_patches(x, self.patch))
         for k in range(len(sides)):
             if k > 0:
@@ -307,7 +310,7 @@ def _embedded(module: Generator | Discriminator, labels: jax.Array | None, lengt
 def _check(module: Generator | Discriminator) -> None:
     if not 2 <= len(module.shape) <= 4 or min(module.shape) < 1:
         raise FieldError("shape", module.shape, "it must be (T, C), (H, W, C) or (D, H, W, C)")
-    least = {"width": 1, "max_width": 1, "blocks": 1, "expansion": 1, "patch": 1, "classes": 0, "embedding": 1}
+    least = {"width": 1, "max_width": 1, "blocks": 1, "expansion": 1, "patch": 1, "coarsest": 1, "classes": 0, "embedding": 1}
     for name, lowest in least.items():
         if getattr(module, name) < lowest:
             raise FieldError(name, getattr(module, name), f"it must be at least {lowest}")

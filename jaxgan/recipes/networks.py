@@ -209,6 +209,8 @@ class ResNet:
     """Channels within a block over those between blocks."""
     patch: Annotated[int, Within(1, 64)] = 1
     """Side of the patches that it makes at once; above 1 it is faster, and coarser."""
+    coarsest: Annotated[int, Within(1, 4096)] = 5
+    """Longest side of the coarsest resolution: longer ones are halved."""
     norm: Literal["none", "group"] = "none"
     """Normalisation: none, or of groups of 16 channels of each sample by itself."""
     periodic: bool = False
@@ -244,6 +246,8 @@ class ResNetDiscriminator:
     """Channels within a block over those between blocks."""
     patch: Annotated[int, Within(1, 64)] = 1
     """Side of the patches that it sees at once; above 1 it is faster, and coarser."""
+    coarsest: Annotated[int, Within(1, 4096)] = 5
+    """Longest side of the coarsest resolution: longer ones are halved."""
     norm: Literal["none", "group"] = "none"
     """Normalisation: none, or of groups of 16 channels of each sample by itself."""
     periodic: bool = False

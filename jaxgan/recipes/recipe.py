@@ -73,7 +73,7 @@ class Recipe:
     wasserstein, or a jaxgan.Loss of your own."""
     penalty: Any = field(default_factory=Penalty)
     terms: tuple[Any, ...] = ()
-    """Further terms of G's loss: l1, l2, feature_matching, a jaxgan.Term, or a function of your own: (fake, batch, key) ->
+    """Further terms of G's loss: l1, l2, feature_matching, power_spectrum, a jaxgan.Term, or a function: (fake, batch, key) ->
     [B]."""
     g_optimizer: Any = field(default_factory=Adam)
     d_optimizer: Any = field(default_factory=Adam)

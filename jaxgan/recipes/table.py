@@ -62,6 +62,7 @@ TERMS: dict[str, str] = {
     "l1": "jaxgan.core.terms:l1",
     "l2": "jaxgan.core.terms:l2",
     "feature_matching": "jaxgan.core.terms:feature_matching",
+    "power_spectrum": "jaxgan.core.terms:power_spectrum",
 }
 LATENTS: dict[str, str] = {
     "normal": "jaxgan.core.latents:normal",

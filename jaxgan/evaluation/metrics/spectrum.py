@@ -2,10 +2,9 @@
 
 import numpy as np
 
+from jaxgan.core.terms import LEAST_POWER, bands
 from jaxgan.evaluation.metric import Metric, Shown
 from jaxgan.system.messages import FieldError
-
-_LEAST = 1e-3  # of the strongest band: weaker ones are left out
 
 
 def power(samples: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -28,12 +27,11 @@ def power(samples: np.ndarray, mean: np.ndarray) -> np.ndarray:
     for start in range(0, len(samples), 512):
         part = samples[start : start + 512].astype(np.float64) - mean
         squared += np.square(np.abs(np.fft.fftn(part, axes=axes))).mean(-1).sum(0)
-    waves = np.meshgrid(*(np.fft.fftfreq(side) for side in sides), indexing="ij")
-    bands = np.rint(min(sides) * np.sqrt(sum(np.square(each) for each in waves))).astype(int)
+    number = bands(sides)
     count = min(sides) // 2 + 1
-    inside = bands < count
-    sums = np.bincount(bands[inside], squared[inside], count)
-    found: np.ndarray = sums / np.bincount(bands[inside], minlength=count) / len(samples)
+    inside = number < count
+    sums = np.bincount(number[inside], squared[inside], count)
+    found: np.ndarray = sums / np.bincount(number[inside], minlength=count) / len(samples)
     return found
 
 
@@ -42,7 +40,7 @@ def _spectrum(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
         raise FieldError("metrics", "spectrum", f"samples of shape {real.shape[1:]} are no signals, fields or volumes")
     mean = real.mean(0, dtype=np.float64)
     of_real, of_fake = power(real, mean), power(fake, mean)
-    there = of_real > _LEAST * of_real.max()
+    there = of_real > LEAST_POWER * of_real.max()
     errors = np.abs(of_fake[there] / of_real[there] - 1.0)
     return {"spectrum": float(errors.mean()), "spectrum_worst": float(errors.max())}
 
