@@ -21,7 +21,7 @@ from test_cli import run as command
 import jaxgan
 from jaxgan import cli, pictures
 from jaxgan.commands.sampler import load_sampler
-from jaxgan.pages import charts, facts, markup, place, sections, server, stills, walks
+from jaxgan.pages import answers, charts, facts, markup, place, sections, stills, walks
 from jaxgan.recipes import MLP, Data, MLPDiscriminator, Recipe
 from jaxgan.recipes.record import Allowed
 from jaxgan.system.messages import FieldError
@@ -184,7 +184,7 @@ def test_runs_of_other_samples_have_reports(name: str, tmp_path: Path, monkeypat
     samples, z = place.samples_at(place.parse([("x", "0.5"), ("n", "20")], drawn, {}), drawn, {})
     assert samples.shape == (20, *run.shape.sample)
     assert z.shape == (20, 4)
-    assert server.picture(samples).startswith(b"\x89PNG")  # as the local page shows them
+    assert answers.picture(samples).startswith(b"\x89PNG")  # as the local page shows them
     if name == "ring":
         assert "GAN 1 of 2" in words
         assert any(line["error"] for chart in content(text)["charts"] for line in chart["lines"])
