@@ -102,7 +102,7 @@ def interpolate(arguments: of.Interpolate) -> Path:
 
 def project(arguments: of.Project) -> Path | None:
     from jaxgan.commands.project import project
-    from jaxgan.commands.sample import beside
+    from jaxgan.weights.generator_files import beside
 
     if not arguments.images:
         raise FieldError("IMAGE", "missing", "one or more are required")
