@@ -38,7 +38,8 @@ def write(
         The file.
 
     Raises:
-        ValueError, FileNotFoundError: when there is no such run, it holds no metrics, or the file cannot be written.
+        ValueError, FileNotFoundError: when there is no such run, it holds no metrics, the file cannot be written, or a damaged
+            checkpoint is refused; nothing is written then.
     """
     facts = read(path, allowed or Allowed())
     if best and facts.run is not None:
