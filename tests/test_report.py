@@ -21,6 +21,7 @@ from test_cli import run as command
 import jaxgan
 from jaxgan import cli, pictures
 from jaxgan.commands.sampler import load_sampler
+from jaxgan.data.generated import table
 from jaxgan.pages import answers, charts, facts, markup, place, sections, stills, walks
 from jaxgan.recipes import MLP, Data, MLPDiscriminator, Recipe
 from jaxgan.recipes.record import Allowed
@@ -180,6 +181,11 @@ def test_runs_of_other_samples_have_reports(name: str, tmp_path: Path, monkeypat
     words, films = "".join(page.words), content(text)["films"]
     assert len(films) == (3 if name == "ring" else 2), words  # samples, and the way of each GAN
     assert all(len(film["src"]) == (24 if name == "fields" else 3) for film in films[1:])
+    assert "samples shown" in words or name == "fields"
+    assert ("images shown" in words) == (name == "fields")
+    if name == "table":  # names of columns are those of the set, from the run and from each file
+        file = load_sampler(jaxgan.export(run, out=tmp_path / "g.jaxgan"))
+        assert run.units.columns == tuple(file.about.units[4]) == table.COLUMNS
     drawn = load_sampler(run.path, batch=8)
     samples, z = place.samples_at(place.parse([("x", "0.5"), ("n", "20")], drawn, {}), drawn, {})
     assert samples.shape == (20, *run.shape.sample)
