@@ -1,4 +1,4 @@
-"""Images into a generator's latent space: for each the code whose image is nearest to it."""
+"""Images into a generator's latent space: for each the latents whose image is nearest to it."""
 
 import time
 from collections.abc import Sequence
@@ -41,10 +41,10 @@ def project(
     code: str | Path | None = None,
     trust_run_code: bool = False,
 ) -> Projection:
-    """Finds the codes whose images are nearest to given ones, by Adam through the averaged generator.
+    """Finds the latents whose images are nearest to given ones, by Adam through the averaged generator.
 
-    Of each image and each class in question `restarts` codes are on their way at once, at first those of `32 restarts` draws
-    that are nearest to it; of several classes the best `restarts` codes go on after a quarter of the steps.
+    For each image and each class in question `restarts` latents are on their way at once, at first those of `32 restarts` draws
+    that are nearest to it; of several classes the best `restarts` latents go on after a quarter of the steps.
 
     Args:
         run: the run directory, or a `.safetensors` file.
@@ -53,7 +53,7 @@ def project(
         conditions: of a generator that takes one: for each image, arrays `[T, ...]`, or an `.npz` file of such.
         space: "z", or of a generator with a mapping "w", one style, or "w+", one for each layer; by default w where there
             is one, else z.
-        restarts: codes on their way to each image.
+        restarts: latents on their way to each image.
         steps: of Adam.
         seed: of the draws, 0 to 2^32 - 1.
         features: as for `evaluate`, or "none"; by default those that suit the data, where they are at hand.

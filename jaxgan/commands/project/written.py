@@ -75,8 +75,8 @@ def definitions(by: Extractor | None) -> dict[str, Any]:
     return {
         "features": of,
         "definition": {
-            "rmse": "root mean square difference of the image and of what the generator makes of its code, as a share of the "
-            "data's range; of pictures values are cut off at its ends",
+            "rmse": "root mean square difference of the image and of what the generator makes of its latents, as a share of "
+            "the data's range; of pictures values are cut off at its ends",
             "psnr": "-20 log10(rmse), decibels",
             "features": "Euclidean distance of their features",
             "anomaly": "the rmse: a generator makes what it was trained on, so that what it cannot make is unlike its data",
