@@ -76,6 +76,7 @@ def test_a_command_writes_the_way_the_latents_and_the_figures(
     (tmp_path / "of_others" / "projection.json").write_text('{"images": []}')
     with pytest.raises(ValueError, match=r"of_others, but it holds files and no projection\.json of project's"):
         written.checked(tmp_path / "of_others")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["of_others", "p", "two"]  # nothing that was half of one
     with np.load(tmp_path / "p" / "latents.npz") as held:
         assert held["latents"].shape == (3, 8)
         assert held["labels"].tolist() == [5, 5, 5]

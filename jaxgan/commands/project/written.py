@@ -129,15 +129,28 @@ def _check_own(folder: Path) -> None:
 
 
 def write(made: Projection, folder: Path) -> None:
-    """Writes `way.png`, `latents.npz` and `projection.json`; the last one last, so that where it is there all are.
+    """Writes `way.png`, `latents.npz` and `projection.json`.
+
+    A new folder gets its name once all of them are on the disk, so that what ends this early leaves none that is half of one.
+    In one that is there the last is written last, so that where it is there all are.
 
     Raises:
         FieldError: when somebody wrote to the folder meanwhile.
     """
     _check_own(folder)
-    folder.mkdir(exist_ok=True)
-    if (folder / _ABOUT).is_file():
-        tell(f"{folder}: what an earlier search left there is replaced; --out names another folder")
+    if folder.is_dir():
+        if (folder / _ABOUT).is_file():
+            tell(f"{folder}: what an earlier search left there is replaced; --out names another folder")
+        _write_into(folder, made)
+        return
+    with files.scratch(folder.parent) as room:
+        whole = room / folder.name
+        whole.mkdir()
+        _write_into(whole, made)
+        files.place(whole, folder)
+
+
+def _write_into(folder: Path, made: Projection) -> None:
     pictures.write(made.picture(), folder / "way.png")
     arrays = {"latents": made.latents, "labels": made.labels, "images": made.images, "space": np.array(made.space)}
     write_npz(folder / "latents.npz", arrays)
