@@ -52,16 +52,23 @@ def train(arguments: of.Train, found: sources.Found) -> Path:
 
 @contextlib.contextmanager
 def _reporting(arguments: of.Train, run: Path) -> Iterator[None]:
-    """Writes a report after a training that came to an end, also to a bad one, where it is asked for."""
-    from jaxgan.system import hosts
+    """Writes a report after a training that came to an end, also to a bad one, where it is asked for.
+
+    One that cannot be written is told in a line; the end of the training stands, and its exit status with it.
+    """
+    from jaxgan.system import files, hosts
     from jaxgan.training.endings import Diverged, Stopped
 
     def report_() -> None:
         from jaxgan.commands.report import report
 
-        if arguments.report and hosts.is_first():
-            made = report(run, code=arguments.code, trust_run_code=arguments.trust_run_code)
-            logging.getLogger("jaxgan").info("report: %s", made)
+        if not arguments.report or not hosts.is_first():
+            return
+        log = logging.getLogger("jaxgan")
+        try:
+            log.info("report: %s", report(run, code=arguments.code, trust_run_code=arguments.trust_run_code))
+        except Exception as error:  # whatever it is, hours of training are not lost over a page
+            log.warning("report: not written: %s; jaxgan report %s writes it later", files.told(error), run)
 
     try:
         yield
@@ -102,7 +109,7 @@ def interpolate(arguments: of.Interpolate) -> Path:
 
 def project(arguments: of.Project) -> Path | None:
     from jaxgan.commands.project import project
-    from jaxgan.commands.sample import beside
+    from jaxgan.weights.generator_files import beside
 
     if not arguments.images:
         raise FieldError("IMAGE", "missing", "one or more are required")

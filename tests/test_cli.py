@@ -17,6 +17,7 @@ import pytest
 
 from jaxgan import cli, recipes
 from jaxgan.commands import arguments
+from jaxgan.commands.help import documented
 from jaxgan.system import hosts
 from jaxgan.training import bar, checkpoint, endings, loop
 
@@ -183,7 +184,7 @@ def test_help_is_short_and_names_the_recipe(capsys: pytest.CaptureFixture[str], 
         (("train", "--help"), ("RECIPE", "--steps 8000", "--generator.width 256", "mlp; --generator NAME", "--help-all")),
         (("train", "ring", "--generator", "dcgan", "-h"), ("--generator.width 64", "--data.name ring", "generator: dcgan")),
         (("plan", "mnist", "--help"), ("--memory ..", "--batch-size 64", "RECIPE")),
-        (("bench", "--help"), ("RECIPE", "--out ..")),
+        (("bench", "--help"), ("RECIPE", "--out ..", "JSON file to write the table to as well.")),
     ):
         with pytest.raises(SystemExit) as stop:
             cli.main([*words])
@@ -201,6 +202,13 @@ def test_help_is_short_and_names_the_recipe(capsys: pytest.CaptureFixture[str], 
     with pytest.raises(SystemExit):
         cli.main(["sample", "--help-all"])
     assert "--truncation" in capsys.readouterr().out
+
+
+def test_the_text_of_an_option_stands_once() -> None:
+    texts = [text for kind, _ in cli.COMMANDS.values() for text in documented(kind).values()]
+    assert len(texts) > 50
+    assert {each for each in texts if texts.count(each) > 1} == set()
+    assert (arguments.Member, arguments.Best) == tuple(arguments.Sample.__annotations__[name] for name in ("member", "best"))
 
 
 def test_recipes_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

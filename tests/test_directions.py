@@ -63,7 +63,7 @@ def test_a_number_and_a_kind_have_their_direction() -> None:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda x: axes.principal(x, 9), "count: 9, but it must be from 1 to 6, the length of a code"),
+        (lambda x: axes.principal(x, 9), "count: 9, but it must be from 1 to 6, the length of a latent"),
         (lambda x: axes.principal(x * np.nan, 2), "codes: values that are not finite; each must be a number"),
         (lambda x: axes.principal(x[0], 2), "codes: of shape [6], but they must be [N, D]"),
         (lambda x: axes.regressed(x, np.ones(30)), "function: 1 for every image, but it must tell images apart"),
@@ -72,7 +72,7 @@ def test_a_number_and_a_kind_have_their_direction() -> None:
             "function: float64 [3] for 30 images, but it must return one number each, [30]",
         ),
         (lambda x: axes.regressed(x, np.full(30, np.inf)), "function: values that are not finite; it must return numbers"),
-        (lambda x: axes.separated(x, np.ones(30)), "labels: 30 codes of one kind, but there must be codes of both"),
+        (lambda x: axes.separated(x, np.ones(30)), "labels: 30 latents of one kind, but there must be latents of both"),
     ],
 )
 def test_mistakes(make: Callable[[np.ndarray], object], told: str) -> None:

@@ -43,7 +43,8 @@ def test_methods_that_need_no_labels(run: Path, mapped: Path, method: str) -> No
     )
     assert kept.read(run, method).about == found.about
     with Image.open(run / "directions" / f"{method}.png") as sheet:
-        assert sheet.width > 2 * sheet.height  # seven steps of three directions
+        assert sheet.height == 3 * 50 + 2 + 18  # seven steps of three directions, with the steps over and the names beside
+        assert sheet.width > 7 * 50 + 2 + 30
     styles = jaxgan.directions(mapped, method=method, count=2)
     assert (styles.space, styles.vectors.shape) == ("w", (2, 6))
     if method == "factorise":
@@ -83,7 +84,7 @@ def test_classes_of_styles(mapped: Path) -> None:
     [
         ("--labels 3 7", "labels: 3 7, but z is drawn alike for every class of this generator"),
         ("--method umap", "umap"),
-        ("--count 99", "count: 99, but it must be from 1 to 8, the length of a code"),
+        ("--count 99", "count: 99, but it must be from 1 to 8, the length of a latent"),
         ("--name a/b", "name: 'a/b', but it must be of letters"),
         ("--function f.py:nothing", "f.py has no nothing"),
         ("--function f.py:broken", "function: broken: ZeroDivisionError: division by zero (f.py, line 2)"),

@@ -27,7 +27,7 @@ from jaxgan.commands.explore import directions
 from jaxgan.commands.explore.inverting import inverter
 from jaxgan.commands.sampler import load_sampler
 from jaxgan.latent import kept
-from jaxgan.pages import guard, place, server
+from jaxgan.pages import answers, guard, place, server
 from jaxgan.system.messages import FieldError
 from jaxgan.weights.portable import About, Sampler
 
@@ -48,12 +48,12 @@ def sampler(tiny_run: Path) -> Sampler:
 
 
 @pytest.fixture(scope="module")
-def explored(sampler: Sampler, tiny_run: Path) -> server.Explored:
+def explored(sampler: Sampler, tiny_run: Path) -> answers.Explored:
     directions = {EVIL: np.eye(8, dtype=np.float32)[0], "b": np.eye(8, dtype=np.float32)[1]}
-    return server.Explored(EVIL, sampler, directions, inverter(tiny_run, sampler, {}))
+    return answers.Explored(EVIL, sampler, directions, inverter(tiny_run, sampler, {}))
 
 
-def ask(explored: server.Explored, path: str, *, headers: Any = HOST, body: bytes | None = None) -> tuple[int, dict, bytes]:
+def ask(explored: answers.Explored, path: str, *, headers: Any = HOST, body: bytes | None = None) -> tuple[int, dict, bytes]:
     """Returns status, headers and content of an answer, without a network."""
     where, _, query = path.partition("?")
     pairs = headers.items() if isinstance(headers, dict) else headers
@@ -70,7 +70,7 @@ def ask(explored: server.Explored, path: str, *, headers: Any = HOST, body: byte
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    asyncio.run(server.application(explored, "127.0.0.1")(scope, receive, send))
+    asyncio.run(answers.application(explored, "127.0.0.1")(scope, receive, send))
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], found, b"".join(each.get("body", b"") for each in sent[1:])
 
@@ -80,7 +80,7 @@ def picture(content: bytes) -> np.ndarray:
         return np.asarray(image)
 
 
-def test_pictures_are_those_of_the_sampler(explored: server.Explored, sampler: Sampler) -> None:
+def test_pictures_are_those_of_the_sampler(explored: answers.Explored, sampler: Sampler) -> None:
     status, headers, content = ask(explored, "/picture.png?seeds=5&label=3")
     assert (status, headers["content-type"], headers["cache-control"]) == (200, "image/png", "no-store")
     np.testing.assert_array_equal(picture(content), sampler(n=1, seed=5, labels=3).images[0, ..., 0])
@@ -101,11 +101,11 @@ def test_pictures_are_those_of_the_sampler(explored: server.Explored, sampler: S
     assert (picture(ask(explored, "/picture.png?seeds=5&label=3&psi=0.1")[2]) != picture(content_of(explored))).any()
 
 
-def content_of(explored: server.Explored) -> bytes:
+def content_of(explored: answers.Explored) -> bytes:
     return ask(explored, "/picture.png?seeds=5&label=3")[2]
 
 
-def test_threads_share_a_page(explored: server.Explored) -> None:
+def test_threads_share_a_page(explored: answers.Explored) -> None:
     paths = [f"/picture.png?seeds={i % 3}&label={i % 3}&n={1 + i % 2}" for i in range(24)]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda path: ask(explored, path)[2], paths))
@@ -134,7 +134,7 @@ def test_threads_share_a_page(explored: server.Explored) -> None:
         ("z=" + "_" * 43, "z: not finite, but its numbers must be finite"),
     ],
 )
-def test_mistakes_are_one_line_with_status_400(query: str, told: str, explored: server.Explored) -> None:
+def test_mistakes_are_one_line_with_status_400(query: str, told: str, explored: answers.Explored) -> None:
     for path in ("picture.png", "latents.npz"):
         status, headers, content = ask(explored, f"/{path}?{query}")
         assert (status, content.decode()) == (400, f"{told}\n")
@@ -142,7 +142,14 @@ def test_mistakes_are_one_line_with_status_400(query: str, told: str, explored: 
     assert ask(explored, f"/invert?{query}", body=b"")[0] == 400
 
 
-def test_a_dropped_picture_is_found(explored: server.Explored, sampler: Sampler, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/", "/about", "/explore.js"])
+def test_addresses_without_fields_refuse_them(path: str, explored: answers.Explored) -> None:
+    status, _, content = ask(explored, f"{path}?seeds=1")
+    told = "seeds: no such field; none stands after ?, what is shown stands after #\n"
+    assert (status, content.decode()) == (400, told)
+
+
+def test_a_dropped_picture_is_found(explored: answers.Explored, sampler: Sampler, tmp_path: Path) -> None:
     made = ask(explored, "/picture.png?seeds=5&label=3")[2]
     status, _, content = ask(explored, "/invert?label=3", body=made)
     found = json.loads(content)
@@ -192,7 +199,7 @@ REFUSED: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("path", "headers"), REFUSED, ids=str)
-def test_other_pages_are_refused(path: str, headers: Any, explored: server.Explored) -> None:
+def test_other_pages_are_refused(path: str, headers: Any, explored: answers.Explored) -> None:
     status, told, content = ask(explored, path, headers=headers)
     assert status == 403
     assert len(content.splitlines()) == 1
@@ -202,7 +209,7 @@ def test_other_pages_are_refused(path: str, headers: Any, explored: server.Explo
         assert ask(explored, "/invert", headers=headers, body=b"x")[0] == 403
 
 
-def test_the_own_page_is_answered(explored: server.Explored) -> None:
+def test_the_own_page_is_answered(explored: answers.Explored) -> None:
     for headers in (
         HOST,
         {"host": "localhost"},
@@ -233,7 +240,7 @@ def test_names_of_a_page_that_others_reach() -> None:
     assert guard.names("::1") == guard.names("127.0.0.1") == {"localhost", "127.0.0.1", "[::1]"}
 
 
-def test_whole_numbers_have_no_way(explored: server.Explored, sampler: Sampler) -> None:
+def test_whole_numbers_have_no_way(explored: answers.Explored, sampler: Sampler) -> None:
     about: About = sampler.about._replace(latent_dtype="int32")
     whole = Sampler(sampler.functions, about, sampler.sizes, sampler.draw)
     assert place.parse([("seeds", "3")], whole, {}).seeds == (3, 4, 5, 6)
@@ -322,6 +329,8 @@ def _walk_over(page: browser.Page) -> None:
     page.run("location.hash = 'seeds=1&n=900'")  # as one who writes into the address does
     page.wait("document.getElementById('status').classList.contains('bad')")
     assert page.run("document.getElementById('status').textContent").startswith("n: '900', but")
+    page.run("location.hash = 'seed=1&n=1'")
+    page.wait("document.getElementById('status').textContent.startsWith('seed: no such field; did you mean')")
     # The browser's own line about the answer 400 that was asked for.
     page.errors[:] = [each for each in page.errors if "status of 400" not in each]
 

@@ -18,8 +18,10 @@ from PIL import Image
 
 from jaxgan import load_sampler
 from jaxgan.commands.export import export
+from jaxgan.publishing import card, forms, hub
 from jaxgan.publishing import folder as folders
-from jaxgan.publishing import forms, hub
+from jaxgan.publishing.product import Product
+from jaxgan.recipes import Data, Recipe
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
@@ -42,7 +44,12 @@ def test_what_lies_in_the_folder(folder: Path, tiny_run: Path) -> None:
     card = (folder / "README.md").read_text()
     front = card.split("---")[1].strip().splitlines()
     assert front[:3] == ['license: "cc-by-4.0"', "library_name: jaxgan", "pipeline_tag: unconditional-image-generation"]
-    for words in ("# tiny", "![samples](samples.png)", "`digits`, split `train`. Classes: 0 to 9.", "No evaluation was made"):
+    for words in (
+        "# digits GAN",
+        "![samples](samples.png)",
+        "`digits`, split `train`. Classes: 0 to 9.",
+        "No evaluation was made",
+    ):
         assert words in card
     assert json.loads((folder / "recipe.json").read_text())["step"] == 12
     sha256, name = (folder / "model.safetensors.sha256").read_text().split()
@@ -73,6 +80,17 @@ def test_its_script_draws_with_what_was_promised_only(folder: Path, tiny_run: Pa
     tiles = sheet.reshape(2, 8, 3, 8).transpose(0, 2, 1, 3).reshape(6, 8, 8, 1)
     assert (tiles == wanted).mean() > 0.999
     assert run("--labels", "42").stderr.splitlines()[-1].startswith("sample.py: error: labels: 42, but the classes are")
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("digits", "digits"), ("tfds:cats", "cats"), ("npz:/home/me/faces.npz", "faces"), ("folder:/x/birds", "birds")],
+)
+def test_a_card_has_the_name_of_the_data(name: str, title: str) -> None:
+    nothing: Any = None
+    product = Product(nothing, nothing, nothing, Recipe(data=Data(name)), 0)
+    assert card.subject(product) == title
+    assert "/home" not in product.data
 
 
 def test_figures_stand_in_the_card_with_definitions_and_floors(tiny_run: Path, tmp_path: Path) -> None:
@@ -125,7 +143,7 @@ def test_it_is_sent_where_that_is_asked_for_only(
     assert (created, of) == ("create", {"repo_id": "me/tiny", "exist_ok": True})
     assert (uploaded, what["repo_id"], what["folder_path"]) == ("upload", "me/tiny", str(out))
     assert set(what["allow_patterns"]) == FILES
-    assert "# tiny" in (out / "README.md").read_text()
+    assert "# digits GAN" in (out / "README.md").read_text()
     fake.fails = True
     told = re.escape(f"push: me/tiny: the hub did not take it (403 Forbidden: no rights); {out} is whole")
     with pytest.raises(FieldError, match=f"^{told}$"):

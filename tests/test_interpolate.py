@@ -49,7 +49,7 @@ def test_loops_and_sheets(run: Path, tmp_path: Path) -> None:
     for number, seed in enumerate((1, 2, 3)):
         assert (looped.images[3 * number] == sampler(1, seed=seed, labels=3).images[0]).mean() > 0.99
     width, height, _ = size(interpolate(run, out=tmp_path / "sheet.png", sheet=True, labels=5, seeds=(1, 2, 3, 4), frames=5))
-    assert width == height
+    assert height - width == 2 * 18  # the seeds of the corners, over and under them
 
 
 def test_a_morph_goes_from_class_to_class(run: Path, mapped: Path, tmp_path: Path) -> None:
@@ -76,7 +76,10 @@ def test_styles_are_mixed_and_directions_followed(run: Path, mapped: Path, tmp_p
     made = ways.of_direction(lambda: opened.read(mapped), sampler, mapped, "wide", 1, [ways.Row(0, 4)], 5)
     assert np.abs(made[0].images[2].astype(int) - sampler(1, seed=1, labels=4).images[0]).max() <= 1
     assert size(interpolate(run, out=tmp_path / "d.gif", direction="up:2", labels=[1], frames=5))[2] == 8  # there and back
-    assert (tmp_path / "mix.png").exists()
+    with Image.open(tmp_path / "mix.png") as drawn:
+        side, pixels = drawn.width - (4 * 50 + 2), np.asarray(drawn)
+    assert side > 30  # the seeds of the coarse styles, beside the rows
+    assert (pixels[20:66, side + 2 : side + 48] == 255).all()  # the corner shows nothing of its own
 
 
 @pytest.mark.parametrize(

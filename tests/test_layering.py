@@ -47,7 +47,7 @@ ONLY = {
 LAZILY = {
     "flax.nnx": "nets/nnx.py",
     "equinox": "nets/equinox.py",
-    "starlette": "pages/server.py",
+    "starlette": "pages/answers.py",
     "uvicorn": "pages/server.py",
 }  # in one file, inside its functions
 NOBODY = ("tensorflow", "torch", "pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
@@ -252,7 +252,7 @@ FORMATS = {
     "pictures/moving.py": {"shown[0].save", "av.open"},
     "pictures/writing.py": {"picture.save"},
     "pages/stills.py": {"kept.save"},  # into memory, likewise the next
-    "pages/server.py": {"np.savez"},
+    "pages/answers.py": {"np.savez"},
     "weights/portable.py": {"Path(path).read_bytes"},  # it must run without the rest of the library
     "data/preparation.py": {"Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save"},  # into memory
     "training/checkpoint.py": {

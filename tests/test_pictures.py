@@ -231,6 +231,14 @@ def test_words_of_a_grid(digits):
     assert captioned.width == plain.width
     assert (np.asarray(captioned)[:, [0, 50, 100]][:8] > 200).all()  # cut short: no word reaches its neighbour
     assert pictures.grid(digits[:4], scale=1, headings=["0"] * 2).size == (22, 22)  # no room
+    framed = pictures.grid(digits[:20], columns=10, footings=["seed 3", *[""] * 8, "seed 4"], sides=["pca:1", "pca:2"])
+    side, foot = framed.width - plain.width, framed.height - plain.height
+    np.testing.assert_array_equal(np.asarray(framed)[:-foot, side:], np.asarray(plain))
+    inked = np.asarray(framed) < 128
+    assert inked[-foot:, side : side + 50].any()
+    assert not inked[-foot:, side + 50 : side + 450].any()
+    assert inked[:50, :side].any()
+    assert inked[50:100, :side].any()
     titled = pictures.titled(plain, "step 1,000")
     np.testing.assert_array_equal(np.asarray(titled.convert("L"))[-plain.height :], np.asarray(plain))
 

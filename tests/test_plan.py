@@ -5,6 +5,7 @@ import json
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxgan import recipes
@@ -220,6 +221,21 @@ def test_data_that_are_not_there_are_described_by_the_recipe(tmp_path):
             plan.data_shape(dataclasses.replace(DCGAN, data=data))
     known = plan.data_shape(dataclasses.replace(DCGAN, data=Data("cifar10", image_size=64, conditional=True)))
     assert known == (Shape((64, 64, 3), 10), 50_000)
+
+
+def test_data_take_the_bytes_of_their_values_on_the_device(tmp_path):
+    np.savez(tmp_path / "f.npz", images=np.zeros((40, 8, 8, 1), np.float64))
+    np.savez(tmp_path / "b.npz", images=np.zeros((40, 8, 8, 1), np.uint8))
+    for name, held in (
+        (f"npz:{tmp_path}/f.npz", 40 * (64 * 4 + 4)),
+        (f"npz:{tmp_path}/b.npz", 40 * (64 + 4)),
+        ("table", 354 * (11 * 4 + 4)),
+        ("digits", 1_797 * (64 + 4)),
+    ):
+        recipe = dataclasses.replace(MLP, data=Data(name, conditional=False))
+        assert plan.plan(recipe, devices=1).needs.data == held
+        of_itself = open_data(recipe)
+        assert plan.stored(recipe).value_bytes == (1 if of_itself.units.are_bytes else 4)
 
 
 def test_the_table_of_known_sets_is_true():

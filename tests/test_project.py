@@ -10,6 +10,7 @@ from PIL import Image
 
 import jaxgan
 from jaxgan import cli
+from jaxgan.commands.project import written
 from jaxgan.training.train import train
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -70,6 +71,12 @@ def test_a_command_writes_the_way_the_latents_and_the_figures(
     assert all(row["anomaly"] == row["rmse"] and row["features"] > 0 for row in content["images"])
     assert (content["space"], content["restarts"], content["steps"]) == ("z", 2, 20)
     assert content["features"]["name"] == "pixels"
+    assert written.checked(tmp_path / "p") == tmp_path / "p"  # it may be replaced, being of an earlier search
+    (tmp_path / "of_others").mkdir()
+    (tmp_path / "of_others" / "projection.json").write_text('{"images": []}')
+    with pytest.raises(ValueError, match=r"of_others, but it holds files and no projection\.json of project's"):
+        written.checked(tmp_path / "of_others")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["of_others", "p", "two"]  # nothing that was half of one
     with np.load(tmp_path / "p" / "latents.npz") as held:
         assert held["latents"].shape == (3, 8)
         assert held["labels"].tolist() == [5, 5, 5]
@@ -109,6 +116,10 @@ def test_points_and_conditions(tmp_path: Path) -> None:
         ("x.png --space w", "space: w, but this generator has no mapping to styles; its space is z"),
         ("x.png --restarts 0", "restarts: 0, but it must be from 1 to 128"),
         ("x.png --out y.png", "out: y.png, but it must be a folder"),
+        (
+            "x.png --out .",
+            "it holds files and no projection.json of project's; name a folder that is new, empty, or of project's",
+        ),
         ("x.png --conditions c.npz", "conditions: given, but the generator takes none"),
         ("x.png --features nothing_such", "features: 'nothing_such' is not one of"),
         ("", "IMAGE: missing, but one or more are required"),

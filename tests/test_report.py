@@ -21,11 +21,12 @@ from test_cli import run as command
 import jaxgan
 from jaxgan import cli, pictures
 from jaxgan.commands.sampler import load_sampler
-from jaxgan.pages import charts, facts, markup, place, sections, server, stills, walks
+from jaxgan.data.generated import table
+from jaxgan.pages import answers, charts, facts, markup, place, sections, stills, walks
 from jaxgan.recipes import MLP, Data, MLPDiscriminator, Recipe
 from jaxgan.recipes.record import Allowed
 from jaxgan.system.messages import FieldError
-from jaxgan.training import endings
+from jaxgan.training import endings, runs
 
 MOST = 5_000_000
 EVIL = "<script>alert(1)</script>"
@@ -180,11 +181,16 @@ def test_runs_of_other_samples_have_reports(name: str, tmp_path: Path, monkeypat
     words, films = "".join(page.words), content(text)["films"]
     assert len(films) == (3 if name == "ring" else 2), words  # samples, and the way of each GAN
     assert all(len(film["src"]) == (24 if name == "fields" else 3) for film in films[1:])
+    assert "samples shown" in words or name == "fields"
+    assert ("images shown" in words) == (name == "fields")
+    if name == "table":  # names of columns are those of the set, from the run and from each file
+        file = load_sampler(jaxgan.export(run, out=tmp_path / "g.jaxgan"))
+        assert run.units.columns == tuple(file.about.units[4]) == table.COLUMNS
     drawn = load_sampler(run.path, batch=8)
     samples, z = place.samples_at(place.parse([("x", "0.5"), ("n", "20")], drawn, {}), drawn, {})
     assert samples.shape == (20, *run.shape.sample)
     assert z.shape == (20, 4)
-    assert server.picture(samples).startswith(b"\x89PNG")  # as the local page shows them
+    assert answers.picture(samples).startswith(b"\x89PNG")  # as the local page shows them
     if name == "ring":
         assert "GAN 1 of 2" in words
         assert any(line["error"] for chart in content(text)["charts"] for line in chart["lines"])
@@ -286,7 +292,11 @@ def test_train_writes_a_report_where_asked(tiny_run: Path, tmp_path: Path, capsy
 
 
 def test_train_writes_a_report_of_a_bad_end(
-    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
@@ -299,6 +309,31 @@ def test_train_writes_a_report_of_a_bad_end(
     status, _, told = command(capsys, "train", "digits", "--run", run, "--report")
     assert (status, told[-1]) == (1, "jaxgan train: mode collapse at step 12")
     checked(run / "report.html")
+    (run / "metrics.jsonl").unlink()  # a report that cannot be written leaves the verdict and its exit status as they are
+    status, _, told = command(capsys, "train", "digits", "--run", run, "--report")
+    assert (status, told[-1]) == (1, "jaxgan train: mode collapse at step 12")
+    assert re.search("report: not written: run: .*it has no metrics yet", caplog.text)
+    monkeypatch.setattr("jaxgan.training.train.train", lambda *_, **__: runs.read(tiny_run))
+    monkeypatch.setattr("jaxgan.commands.report.report", lambda *_, **__: 1 / 0)
+    status, out, _ = command(capsys, "train", "digits", "--run", run, "--report")
+    assert (status, out) == (0, str(tiny_run))
+    assert "report: not written: division by zero; jaxgan report " in caplog.text
+
+
+def test_a_damaged_checkpoint_is_refused_before_a_page_is_written(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    for each in (run / "checkpoints").rglob("*"):
+        if each.is_file() and "/d/" in str(each):
+            each.write_bytes(each.read_bytes()[:-7])
+    status, out, lines = command(capsys, "report", run, "--strict")
+    assert (status, out, len(lines)) == (2, "", 1), lines
+    assert lines[0].startswith("jaxgan report: checkpoint 12 in ")
+    assert not (run / "report.html").exists()
+    assert command(capsys, "report", run)[0] == 0  # without it, the page says why there is no interpolation
+    assert "No interpolation" in (run / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

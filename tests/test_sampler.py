@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import jaxgan
+from jaxgan.latent import kept, opened
 from jaxgan.training import runs
-from jaxgan.weights import portable
+from jaxgan.weights import generator_files, portable
 from jaxgan.weights.portable import Sampler
 
 
@@ -124,6 +125,20 @@ def test_a_file_of_weights_gives_the_same_without_d(sampler: Sampler, tiny_run: 
     assert jaxgan.sample(out, n=4).name == "g-sample-0.png"
     with pytest.raises(ValueError, match=r"member: 1, but g.safetensors holds one generator"):
         jaxgan.load_sampler(out, member=1)
+
+
+def test_files_of_one_generator_have_one_table(tmp_path: Path) -> None:
+    told = r"run: g\.onnx, but it must be a run or a \.safetensors or \.jaxgan file; onnxruntime\.InferenceSession\('g\.onnx'\)"
+    with pytest.raises(ValueError, match=told):
+        jaxgan.load_sampler(tmp_path / "g.onnx")
+    with pytest.raises(ValueError, match=r"run: g\.onnx, but it must be a run or a \.safetensors file; onnxruntime"):
+        opened.read(tmp_path / "g.onnx")
+    for suffix in generator_files.FORMS:
+        assert kept.folder_of(tmp_path / f"g{suffix}") == tmp_path / "g-directions"
+    (tmp_path / "r.onnx").mkdir()  # a run may be called anything
+    assert kept.folder_of(tmp_path / "r.onnx") == tmp_path / "r.onnx" / "directions"
+    with pytest.raises(FileNotFoundError, match=r"r\.onnx is not a run"):
+        jaxgan.load_sampler(tmp_path / "r.onnx")
 
 
 def test_a_run_samples_in_a_line_and_compiles_once(tiny_run: Path) -> None:

@@ -8,6 +8,31 @@ import tyro
 
 from jaxgan.recipes import Recipe
 
+# Options of several verbs, each with its text; those of one verb alone have it below them.
+Member = Annotated[int, tyro.conf.arg(help="Number of the GAN to take, in a run of several.")]
+Best = Annotated[bool, tyro.conf.arg(help="Take the checkpoint that keep-best keeps rather than the last.")]
+Strict = Annotated[bool, tyro.conf.arg(help="Refuse a damaged checkpoint rather than fall back to the one before.")]
+Code = Annotated[
+    Path | None,
+    tyro.conf.arg(help="Folder in which the run's own code is looked for first; a file stands for a notebook's code."),
+]
+TrustRunCode = Annotated[bool, tyro.conf.arg(help="Execute the copy of its code that the run carries.")]
+CompileCache = Annotated[bool, tyro.conf.arg(help="Keep compiled programs on disk, so that the next start is quick.")]
+TableFile = Annotated[Path | None, tyro.conf.arg(help="JSON file to write the table to as well.")]
+Overwrite = Annotated[bool, tyro.conf.arg(help="Delete the run that is there and begin anew.")]
+Truncation = Annotated[
+    float | None,
+    tyro.conf.arg(help="Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."),
+]
+Seed = Annotated[int, tyro.conf.arg(help="Seed of the latents.")]
+Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="Run directory.")]
+RunOrWeights = Annotated[
+    tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="Run directory, or a .safetensors file.")
+]
+RunOrFile = Annotated[
+    tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="Run directory, or a .safetensors or .jaxgan file.")
+]
+
 
 @dataclass(frozen=True)
 class Train:
@@ -20,18 +45,14 @@ class Train:
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
     run: Path | None = None
     """Run directory; runs/RECIPE by default."""
-    overwrite: bool = False
-    """Delete the run that is there and begin anew."""
+    overwrite: Overwrite = False
     change: bool = False
     """Go on with a recipe that differs from the run's, and record what changed at which step."""
     accept_code: bool = False
     """Go on with code of your own that has changed since."""
-    code: Path | None = None
-    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
-    trust_run_code: bool = False
-    """Execute the copy of its code that the run carries."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
+    code: Code = None
+    trust_run_code: TrustRunCode = False
+    strict: Strict = False
     tensorboard: bool = False
     """Also write tensorboard/; needs the tensorboard extra."""
     report: bool = False
@@ -45,50 +66,39 @@ class Train:
     """Number of processes that take part."""
     process: int | None = None
     """Number of this process, from 0."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
+    compile_cache: CompileCache = True
 
 
 @dataclass(frozen=True)
 class Sample:
     """Draws images from the averaged generator; image i depends on the seed, its label and i only."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory, or a .safetensors or .jaxgan file."""
+    run: RunOrFile
     n: int | None = None
     """Number of samples; 64 by default, of points 2,500."""
-    seed: int = 0
-    """Seed of the latents."""
+    seed: Seed = 0
     labels: tuple[str, ...] | None = None
     """Classes to draw in turn, by number or name; every class by default."""
     conditions: Path | None = None
     """.npz of conditions to draw for in turn: condition, or condition/NAME of several; a run has those of its pictures."""
-    truncation: float | None = None
-    """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
+    truncation: Truncation = None
     batch: int = 64
     """Most images generated at a time; it does not change them."""
     out: Path | None = None
     """.png: one grid; .npz: arrays images and labels; a folder: one PNG each. By default a grid in the run."""
-    member: int = 0
-    """Number of the GAN to take, in a run of several."""
-    best: bool = False
-    """Take the checkpoint that keep-best keeps rather than the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    code: Path | None = None
-    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
-    trust_run_code: bool = False
-    """Execute the copy of its code that the run carries."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
+    member: Member = 0
+    best: Best = False
+    strict: Strict = False
+    code: Code = None
+    trust_run_code: TrustRunCode = False
+    compile_cache: CompileCache = True
 
 
 @dataclass(frozen=True)
 class Interpolate:
     """Draws images along a way through latent space, from one seed to the next."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory, or a .safetensors or .jaxgan file."""
+    run: RunOrFile
     out: Path
     """.png: strips; .gif, .webp or .mp4 (extra video): an animation that comes back to its beginning."""
     seeds: tuple[int, ...] = (3, 7, 12)
@@ -113,26 +123,19 @@ class Interpolate:
     """NAME or NAME:3 of those that directions saved: from 3 deviations on one side of the first seed to 3 on the other."""
     latents: Path | None = None
     """The latents.npz that project wrote, to walk between instead of those of seeds."""
-    member: int = 0
-    """Number of the GAN to take, in a run of several."""
-    best: bool = False
-    """Take the checkpoint that keep-best keeps rather than the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    code: Path | None = None
-    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
-    trust_run_code: bool = False
-    """Execute the copy of its code that the run carries."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
+    member: Member = 0
+    best: Best = False
+    strict: Strict = False
+    code: Code = None
+    trust_run_code: TrustRunCode = False
+    compile_cache: CompileCache = True
 
 
 @dataclass(frozen=True)
 class Project:
     """Finds the latents of images, by gradient descent through the averaged generator; what it cannot make is an anomaly."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory, or a .safetensors file."""
+    run: RunOrWeights
     images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE")]
     """Pictures, folders of these, or .npz files with an array images. Another size is fitted as the run's data were."""
     labels: tuple[str, ...] | None = None
@@ -151,26 +154,19 @@ class Project:
     """Features whose distance is told, as for evaluate, or none; by default those that suit the data, where at hand."""
     out: Path | None = None
     """Folder for way.png, latents.npz and projection.json; by default projection in the run, or beside the file."""
-    member: int = 0
-    """Number of the GAN to take, in a run of several."""
-    best: bool = False
-    """Take the checkpoint that keep-best keeps rather than the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    code: Path | None = None
-    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
-    trust_run_code: bool = False
-    """Execute the copy of its code that the run carries."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
+    member: Member = 0
+    best: Best = False
+    strict: Strict = False
+    code: Code = None
+    trust_run_code: TrustRunCode = False
+    compile_cache: CompileCache = True
 
 
 @dataclass(frozen=True)
 class Directions:
     """Finds directions of the latent space along which images change in one respect, and saves them beside the run."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory, or a .safetensors file."""
+    run: RunOrWeights
     method: Literal["pca", "factorise"] = "pca"
     """pca: principal directions of w, without w those in which images change most; factorise: of the first weights (SeFa)."""
     labels: tuple[str, ...] | None = None
@@ -183,22 +179,15 @@ class Directions:
     """Name to save them under; by default the method's, A-to-B or the function's."""
     features: str | None = None
     """Classifier for --labels, as for evaluate; by default that which suits the data."""
-    seed: int = 0
-    """Seed of the latents."""
+    seed: Seed = 0
     out: Path | None = None
     """.png of the sheet, a row for each direction; by default directions/NAME.png in the run, or beside the file."""
-    member: int = 0
-    """Number of the GAN to take, in a run of several."""
-    best: bool = False
-    """Take the checkpoint that keep-best keeps rather than the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    code: Path | None = None
-    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
-    trust_run_code: bool = False
-    """Execute the copy of its code that the run carries."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
+    member: Member = 0
+    best: Best = False
+    strict: Strict = False
+    code: Code = None
+    trust_run_code: TrustRunCode = False
+    compile_cache: CompileCache = True
 
 
 @dataclass(frozen=True)
@@ -225,34 +214,26 @@ class Evaluate:
     """Split of the real images; by default the one trained on."""
     image_size: int | None = None
     """Side in pixels that folders of images, given and real, are fitted to; by default the run's, or their own."""
-    seed: int = 0
-    """Seed of the latents."""
+    seed: Seed = 0
     batch: int = 500
     """Samples generated at a time; it does not change them."""
     averaged: bool = True
     """Take the averaged generator rather than the one in training."""
-    truncation: float | None = None
-    """Less variety, more typical images: psi of styles (stylegan2, 1 for none) or threshold of z."""
+    truncation: Truncation = None
     out: Path | None = None
     """JSON file; by default evaluation.json in the run, beside images, or of several in the current folder."""
-    best: bool = False
-    """Take the checkpoint that keep-best keeps rather than the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    code: Path | None = None
-    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
-    trust_run_code: bool = False
-    """Execute the copy of its code that the run carries."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
+    best: Best = False
+    strict: Strict = False
+    code: Code = None
+    trust_run_code: TrustRunCode = False
+    compile_cache: CompileCache = True
 
 
 @dataclass(frozen=True)
 class Export:
     """Writes the averaged generator: weights, a program that runs without this library, a folder for the hub, a page."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory."""
+    run: Run
     out: Path
     """.safetensors: weights, with D's; .jaxgan: a program that needs jax, numpy and flatbuffers; .onnx; or a folder."""
     form: Literal["file", "hub", "page"] = "file"
@@ -267,64 +248,45 @@ class Export:
     """Unpacked npm package onnxruntime-web, for the page; by default npm fetches it."""
     overwrite: bool = False
     """Replace the files of a folder that is not empty."""
-    member: int = 0
-    """Number of the GAN to take, in a run of several."""
-    best: bool = False
-    """Take the checkpoint that keep-best keeps rather than the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    code: Path | None = None
-    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
-    trust_run_code: bool = False
-    """Execute the copy of its code that the run carries."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
+    member: Member = 0
+    best: Best = False
+    strict: Strict = False
+    code: Code = None
+    trust_run_code: TrustRunCode = False
+    compile_cache: CompileCache = True
 
 
 @dataclass(frozen=True)
 class Report:
     """Writes one HTML file about a run: curves, samples over training, an interpolation, figures, recipe; no network needed."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory."""
+    run: Run
     out: Path | None = None
     """.html; report.html in the run by default."""
-    best: bool = False
-    """Take the checkpoint that keep-best keeps rather than the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    code: Path | None = None
-    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
-    trust_run_code: bool = False
-    """Execute the copy of its code that the run carries."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
+    best: Best = False
+    strict: Strict = False
+    code: Code = None
+    trust_run_code: TrustRunCode = False
+    compile_cache: CompileCache = True
 
 
 @dataclass(frozen=True)
 class Explore:
     """Serves a local page on which a generator is explored: seeds, classes, ways between images; Ctrl-C ends it."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory, or a .safetensors or .jaxgan file."""
+    run: RunOrFile
     port: int = 8765
     """Port of the page; 0 for any that is free."""
     host: str = "127.0.0.1"
     """Address that the page listens at; any other than 127.0.0.1 lets other machines see the samples."""
     browser: bool = True
     """Open the page in a browser, where there is a screen."""
-    member: int = 0
-    """Number of the GAN to take, in a run of several."""
-    best: bool = False
-    """Take the checkpoint that keep-best keeps rather than the last."""
-    strict: bool = False
-    """Refuse a damaged checkpoint rather than fall back to the one before."""
-    code: Path | None = None
-    """Folder in which the run's own code is looked for first; a file stands for a notebook's code."""
-    trust_run_code: bool = False
-    """Execute the copy of its code that the run carries."""
-    compile_cache: bool = True
-    """Keep compiled programs on disk, so that the next start is quick."""
+    member: Member = 0
+    best: Best = False
+    strict: Strict = False
+    code: Code = None
+    trust_run_code: TrustRunCode = False
+    compile_cache: CompileCache = True
 
 
 @dataclass(frozen=True)
@@ -345,8 +307,7 @@ class Convert:
     """Bound of StyleGAN2's activations, 0 for none; 256 for the published networks. By default what the file tells."""
     group: int | None = None
     """Images whose deviation StyleGAN2's D sees together, 0 for the whole batch. By default what the file tells."""
-    overwrite: bool = False
-    """Delete the run that is there and begin anew."""
+    overwrite: Overwrite = False
 
 
 @dataclass(frozen=True)
@@ -370,8 +331,7 @@ class Plan:
     """Memory of a device in GiB; by default that of this machine's."""
     accelerator: bool = False
     """The devices are GPUs or TPUs, on which convolutions take less memory than on CPUs; by default they are as here."""
-    out: Path | None = None
-    """JSON file to write the table to as well."""
+    out: TableFile = None
 
 
 @dataclass(frozen=True)
@@ -379,8 +339,7 @@ class Bench:
     """Times training and sampling on synthetic data; nothing else should run meanwhile."""
 
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
-    out: Path | None = None
-    """JSON file to write the table to as well."""
+    out: TableFile = None
 
 
 @dataclass(frozen=True)

@@ -102,9 +102,10 @@ def bench(recipe: Recipe | str | Path, *, steps: int = 100) -> Bench:
     recipe = check(recipe if isinstance(recipe, Recipe) else sources.find(recipe).recipe)
     count, limit, platform = planning.devices_here()
     check_divides(recipe, count)
-    shape, size = planning.data_shape(recipe)
+    of_data = planning.stored(recipe)
+    shape = of_data.shape
     experiment = build(recipe, dataset=_synthetic(recipe, shape))
-    planned = planning.of(experiment, size, count, limit, platform)
+    planned = planning.of(experiment, of_data, count, limit, platform)
     prepared = loop.prepare(experiment)
     each, key = recipe.steps_per_dispatch, experiment.key
     placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import recipes
-from jaxgan.core.types import Dataset, PyTree
+from jaxgan.core.types import Dataset, GANState, PyTree
 from jaxgan.nets import dcgan, r3gan, sngan, stylegan2
 from jaxgan.recipes import (
     DCGAN,
@@ -28,7 +28,7 @@ from jaxgan.recipes import (
 from jaxgan.system import environment
 from jaxgan.system.messages import FieldError, not_one_of
 from jaxgan.training import checkpoint, runs
-from jaxgan.training.experiment import Shape, build
+from jaxgan.training.experiment import Experiment, Shape, build
 from jaxgan.weights import torch_file
 from jaxgan.weights.names import dcgan as dcgan_names
 from jaxgan.weights.names import r3gan as r3gan_names
@@ -84,51 +84,73 @@ def convert(
     """
     if kind not in KINDS:
         raise not_one_of("as", kind, KINDS)
-    told = _told(kind, clamp, group)
-    networks, assumed = _networks(file, kind, told)
-    if discriminator is not None:
-        others, also = _networks(discriminator, kind, told)
-        assumed |= also
-        if "D" not in others:
-            raise FieldError("discriminator", discriminator, "it holds none; name a file that does, or leave it out")
-        networks |= {"D": others["D"]}
-    if not {"G", "G_ema"} & set(networks):
-        raise FieldError("file", f"{file} holds no generator", "a run needs one")
-    average = networks.get("G_ema", networks.get("G"))
-    now, d = networks.get("G", average), networks.get("D")
-    assert average is not None
-    assert now is not None
-    if average[0] != now[0]:
-        raise ValueError(f"file: {file} holds a G and a G_ema of different sizes: {_differences(now[0], average[0])}")
+    networks, assumed = _with_discriminator(file, discriminator, kind, _told(kind, clamp, group))
+    now, average, d = _players(file, networks)
     for line in assumed.values():
         _log.warning("%s: %s", file, line)
     recipe, shape = _described(kind, average, d, data)
     _check_pair(shape, d, str(discriminator or file))
+    experiment = _experiment(recipe, shape, str(file), kind)
+    state = _state(experiment, now, average, d)
+    if d is None:
+        _log.warning("%s holds no discriminator: the run's is an untrained one", file)
+    about = {"file": Path(file).name, "as": kind, "training": "not known", "assumed": [*assumed.values()]}
+    with contextlib.ExitStack() as holding:
+        run = runs.start(out, experiment, runs.Wish(overwrite), holding)
+        runs.note(run, {"converted": about})
+        with checkpoint.open_checkpoints(run.checkpoints) as checkpoints:
+            checkpoints.save(state, wait=True)
+    return run.path
 
+
+def _with_discriminator(
+    file: str | Path, discriminator: str | Path | None, kind: str, told: dict[str, Any]
+) -> tuple[dict[str, Net], dict[str, str]]:
+    """Returns the networks of a file, D from another where one is named, and what was assumed of them."""
+    networks, assumed = _networks(file, kind, told)
+    if discriminator is None:
+        return networks, assumed
+    others, also = _networks(discriminator, kind, told)
+    if "D" not in others:
+        raise FieldError("discriminator", discriminator, "it holds none; name a file that does, or leave it out")
+    return networks | {"D": others["D"]}, assumed | also
+
+
+def _players(file: str | Path, networks: Mapping[str, Net]) -> tuple[Net, Net, Net | None]:
+    """Returns the generator, the averaged one and D; each of the generators stands for the other where that is missing."""
+    now, average = networks.get("G", networks.get("G_ema")), networks.get("G_ema", networks.get("G"))
+    if now is None or average is None:
+        raise FieldError("file", f"{file} holds no generator", "a run needs one")
+    if average[0] != now[0]:
+        raise ValueError(f"file: {file} holds a G and a G_ema of different sizes: {_differences(now[0], average[0])}")
+    return now, average, networks.get("D")
+
+
+def _experiment(recipe: Recipe, shape: Shape, file: str, kind: str) -> Experiment:
+    """Builds a recipe without data.
+
+    Raises:
+        FieldError: when the networks have sizes that no recipe may have.
+    """
     names = tuple(str(i) for i in range(shape.classes))
-    dataset = Dataset(data, "train", shape.sample, names, None, _no_batches)
+    assert isinstance(recipe.data, Data)
+    dataset = Dataset(recipe.data.name, "train", shape.sample, names, None, _no_batches)
     try:
         recipe = recipes.check(recipe)
-    except FieldError as error:  # sizes that no recipe may have
+    except FieldError as error:
         raise error.renamed(f"file: {file}, as {kind}: {error.field}") from error
-    experiment = build(recipe, dataset=dataset)
+    return build(recipe, dataset=dataset)
+
+
+def _state(experiment: Experiment, now: Net, average: Net, d: Net | None) -> GANState:
+    """Returns a fresh state with these weights in the place of its own."""
     # Run once, and mostly overwritten: compiling it well would take longer than everything else here.
     state = jax.jit(experiment.gan.init, compiler_options={"xla_backend_optimization_level": 0})(experiment.key)
     g = state.g._replace(params=_as(now[1], state.g.params), stats=_as(now[2], state.g.stats))
     ema = state.ema._replace(params=_as(average[1], state.ema.params), stats=_as(average[2], state.ema.stats))
-    state = state._replace(g=g, ema=ema)
     if d is None:
-        _log.warning("%s holds no discriminator: the run's is an untrained one", file)
-    else:
-        state = state._replace(d=state.d._replace(params=_as(d[1], state.d.params), stats=_as(d[2], state.d.stats)))
-    with contextlib.ExitStack() as holding:
-        run = runs.start(out, experiment, runs.Wish(overwrite), holding)
-        runs.note(
-            run, {"converted": {"file": Path(file).name, "as": kind, "training": "not known", "assumed": [*assumed.values()]}}
-        )
-        with checkpoint.open_checkpoints(run.checkpoints) as checkpoints:
-            checkpoints.save(state, wait=True)
-    return run.path
+        return state._replace(g=g, ema=ema)
+    return state._replace(g=g, ema=ema, d=state.d._replace(params=_as(d[1], state.d.params), stats=_as(d[2], state.d.stats)))
 
 
 def _networks(file: str | Path, kind: str, told: dict[str, Any]) -> tuple[dict[str, Net], dict[str, str]]:

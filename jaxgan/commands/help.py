@@ -6,6 +6,7 @@ import inspect
 import itertools
 import shutil
 import textwrap
+import typing
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,10 +74,17 @@ def documented(kind: type) -> dict[str, str]:
 
 
 def _own(kind: type) -> Iterator[tuple[str, str]]:
+    hints = typing.get_type_hints(kind, include_extras=True)
     words = documented(kind)
+    words |= {name: each.help for name, hint in hints.items() for each in getattr(hint, "__metadata__", ()) if _says(each)}
     for field in dataclasses.fields(kind):
         if field.name != "recipe" and field.name not in _RARE:
             yield f"--{_dashed(field.name)}{_value(field.default)}", words.get(field.name, "")
+
+
+def _says(each: Any) -> bool:
+    """Returns whether an annotation of tyro's holds the text of an option that several verbs have."""
+    return bool(getattr(each, "help", None))
 
 
 def _option(recipe: Recipe, path: str) -> tuple[str, str]:

@@ -15,9 +15,11 @@ from jax.sharding import AbstractMesh
 
 from jaxgan.core import cost
 from jaxgan.core.types import Batch, GANState, Info, Key, PyTree
+from jaxgan.core.units import Units
 from jaxgan.evaluation import verdict
 from jaxgan.recipes import Data, Recipe, check, check_divides, divides, members, sources
 from jaxgan.recipes.data import NOT_AT_HAND, UNCONDITIONAL
+from jaxgan.recipes.table import GENERATED
 from jaxgan.system import environment, files
 from jaxgan.system.devices import cut as laid_out
 from jaxgan.system.messages import FieldError, say
@@ -39,13 +41,21 @@ KNOWN: dict[str, tuple[tuple[int, ...], int, int | None]] = {
     "ring": ((2,), 0, None),
     "grid": ((2,), 0, None),
 }
-RESIDENT = 2**30  # bytes of uint8 up to which a set lives on the device
+RESIDENT = 2**30  # bytes up to which a set lives on the device
 AHEAD = 3  # dispatches whose batches are there at once
 # What a compiler holds beyond `cost.peak`, and what is there before any array; both measured, see `tests/test_plan.py`.
 COMPILED = 0.4
 STARTED = GIB // 2
 _LONG = 3.0  # seconds after which a line says what takes so long
 REMEDIES = "a smaller --batch-size, --accumulate N, or --remat or --precision bfloat16"
+
+
+class Stored(NamedTuple):
+    """A data set as far as memory is concerned."""
+
+    shape: Shape
+    size: int | None  # samples, None where that is not known
+    value_bytes: int  # 1 of pictures, which lie on a device as uint8, 4 of anything else, which does as float32
 
 
 class Needs(NamedTuple):
@@ -122,9 +132,12 @@ def plan(
     recipe = check(recipe if isinstance(recipe, Recipe) else sources.find(recipe).recipe)
     count, limit, platform = devices_here(devices, memory, accelerator)
     check_divides(recipe, count)
-    shape, size = data_shape(recipe) if shape is None else (shape, KNOWN.get(_name(recipe), (0, 0, None))[2])
+    name = _name(recipe)
+    of_data = (
+        stored(recipe) if shape is None else Stored(shape, KNOWN.get(name, (0, 0, None))[2], _value_bytes(name, shape.sample))
+    )
     with _told_when_long("following a step from shapes alone; large networks take about a minute"):
-        return of(build(recipe, shape=shape), size, count, limit, platform)
+        return of(build(recipe, shape=of_data.shape), of_data, count, limit, platform)
 
 
 @contextlib.contextmanager
@@ -154,12 +167,12 @@ def devices_here(
     return count, of_device() if memory is None else int(memory), platform
 
 
-def of(experiment: Experiment, size: int | None, count: int, limit: int, platform: str | None) -> Plan:
+def of(experiment: Experiment, of_data: Stored, count: int, limit: int, platform: str | None) -> Plan:
     """Returns the plan of an experiment.
 
     Args:
         experiment: what to train.
-        size: samples in its data set, None where that is not known.
+        of_data: its data set.
         count: devices.
         limit: bytes of a device.
         platform: "cpu", or None for accelerators.
@@ -167,7 +180,7 @@ def of(experiment: Experiment, size: int | None, count: int, limit: int, platfor
     recipe, members_ = experiment.recipe, len(experiment.members)
     step_flops = _step_flops(experiment)
     drawn = cost.program(_sampling(experiment, verdict.SAMPLES))
-    bytes_of = functools.partial(_needs, experiment, size, count, _temporaries(experiment, count, platform))
+    bytes_of = functools.partial(_needs, experiment, of_data, count, _temporaries(experiment, count, platform))
     g, d = parameters(experiment.abstract)
     needs = bytes_of(recipe.batch_size)
     return Plan(
@@ -191,8 +204,19 @@ def _name(recipe: Recipe) -> str:
     return recipe.data.name if isinstance(recipe.data, Data) else ""
 
 
+def _value_bytes(name: str, sample: tuple[int, ...], units: Units | None = None) -> int:
+    """Returns the bytes of one value on a device; without units samples `[H, W, C]` are pictures, but for computed fields."""
+    pictures = len(sample) == 3 and name not in GENERATED if units is None else units.are_bytes
+    return 1 if pictures else 4
+
+
 def data_shape(recipe: Recipe) -> tuple[Shape, int | None]:
-    """Returns the shape of a recipe's data and how many samples there are: known sets from a table, others from themselves.
+    """Returns the shape of a recipe's data and how many samples there are, as `stored` does."""
+    return stored(recipe)[:2]
+
+
+def stored(recipe: Recipe) -> Stored:
+    """Returns the data set of a recipe as a device holds it: known sets from a table, others from themselves.
 
     Of a set that is not there `data.image_size` and `data.channels`, 3 by default, tell the shape; how many is not known.
 
@@ -201,8 +225,7 @@ def data_shape(recipe: Recipe) -> tuple[Shape, int | None]:
     """
     wanted = recipe.data
     if not isinstance(wanted, Data):
-        found = open_data(recipe)
-        return shape_of(recipe, found), found.size
+        return _opened(recipe)
     if wanted.name in KNOWN:
         sample, classes, size = KNOWN[wanted.name]
         if len(sample) == 3:
@@ -210,18 +233,22 @@ def data_shape(recipe: Recipe) -> tuple[Shape, int | None]:
             sample = (*side, wanted.channels or sample[2])
         if wanted.conditional and not classes:
             raise FieldError("data.conditional", True, f"{wanted.name} has no labels; {UNCONDITIONAL}")
-        return Shape(sample, classes if wanted.conditional else 0), size
+        return Stored(Shape(sample, classes if wanted.conditional else 0), size, _value_bytes(wanted.name, sample))
     if wanted.name not in NOT_AT_HAND:
         try:
-            found = open_data(recipe)
-            return shape_of(recipe, found), found.size
+            return _opened(recipe)
         except FileNotFoundError:  # then the recipe must tell
             pass
     if wanted.image_size is None:
         raise FieldError("data.image_size", None, f"{wanted.name} is not there to be asked, so it must be given")
     if wanted.conditional:
         raise FieldError("data.conditional", True, f"{wanted.name} is not there to be asked for its classes; {UNCONDITIONAL}")
-    return Shape((wanted.image_size, wanted.image_size, wanted.channels or 3), 0), None
+    return Stored(Shape((wanted.image_size, wanted.image_size, wanted.channels or 3), 0), None, 1)
+
+
+def _opened(recipe: Recipe) -> Stored:
+    found = open_data(recipe)
+    return Stored(shape_of(recipe, found), found.size, _value_bytes(found.name, found.shape, found.units))
 
 
 def of_device() -> int:
@@ -312,7 +339,7 @@ def _step_flops(experiment: Experiment) -> int:
     return cost.flops(program) - sum(rests)
 
 
-def _needs(experiment: Experiment, size: int | None, devices: int, temporaries: Callable[[int], int], batch_size: int) -> Needs:
+def _needs(experiment: Experiment, of_data: Stored, devices: int, temporaries: Callable[[int], int], batch_size: int) -> Needs:
     recipe, abstract, several = experiment.recipe, experiment.abstract, len(experiment.members)
     parts = devices if several == 1 else math.gcd(devices, several)  # the devices in use
     state = parts if several > 1 else 1  # what the state of all GANs is divided by; one GAN's is replicated, or sharded
@@ -321,7 +348,8 @@ def _needs(experiment: Experiment, size: int | None, devices: int, temporaries: 
     g, d = (held_by_each((player.params, player.stats), cut=most) for player in (abstract.g, abstract.d))
     # Sharded parameters are whole while a step uses them.
     gathered = cost.tree_bytes((abstract.g.params, abstract.d.params)) if most else 0
-    stored = 0 if size is None else size * math.prod(experiment.shape.sample)
+    size = of_data.size or 0
+    whole = size * math.prod(experiment.shape.sample) * of_data.value_bytes
     rows = _with_batch(experiment, batch_size).rows * several * recipe.steps_per_dispatch
     gradients = max(cost.tree_bytes(abstract.g.params), cost.tree_bytes(abstract.d.params)) // state
     held = temporaries(batch_size)
@@ -329,7 +357,7 @@ def _needs(experiment: Experiment, size: int | None, devices: int, temporaries: 
         parameters=(g + d) // state,
         optimizer=held_by_each((abstract.g.opt, abstract.d.opt), cut=some) // state,
         ema=(held_by_each(abstract.ema, cut=some) + cost.tree_bytes(abstract.memory)) // state,
-        data=(stored + 4 * size if size else 0) if stored <= RESIDENT else 0,
+        data=whole + 4 * size if whole <= RESIDENT else 0,
         batches=AHEAD * rows * 4 * (math.prod(experiment.shape.sample) + 1) // parts,
         gradients=gradients,
         activations=max(0, held - gradients) + gathered,

@@ -34,7 +34,8 @@ def report(
         The file.
 
     Raises:
-        ValueError, FileNotFoundError: when there is no such run, it holds no metrics, or the file cannot be written.
+        ValueError, FileNotFoundError: when there is no such run, it holds no metrics, the file cannot be written, or a damaged
+            checkpoint is refused; nothing is written then.
     """
     allowed = Allowed(None if code is None else Path(code), trust_run_code)
     return page.write(run, out, allowed, best=best, strict=strict)

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from jaxgan import pictures
-from jaxgan.commands.sampler import IN_ONE_FILE, load_sampler
+from jaxgan.commands.sampler import load_sampler
 from jaxgan.core.conditions import as_arrays, count_of, named, of_names
 from jaxgan.system import files
 from jaxgan.system.arrays import npz, write_npz
 from jaxgan.system.messages import FieldError
 from jaxgan.training.sampler import drawable
+from jaxgan.weights import generator_files
 from jaxgan.weights.portable import Samples
 
 Labels = Sequence[int | str] | int | str | None
@@ -71,7 +72,7 @@ def sample(
     points = sampler.about.are_points
     asked = None if conditions is None else read_conditions(conditions)
     n = (_POINTS if points else 64) if n is None and asked is None else n
-    out = check_out(out if out is not None else beside(path, f"sample-{seed}.png"), SAMPLE_SUFFIXES)
+    out = check_out(out if out is not None else generator_files.beside(path, f"sample-{seed}.png"), SAMPLE_SUFFIXES)
     every = sampler.conditions(labels)
     many = (0 if asked is None else count_of(asked)) if n is None else n
     if out.suffix == ".png" and many > _MOST_IN_A_GRID and not points:
@@ -119,12 +120,6 @@ def write_png(samples: Samples, out: Path) -> None:
     assert samples.draw is not None
     content = samples.draw(samples)
     files.write(out, lambda file: file.write(content))
-
-
-def beside(path: str | Path, name: str) -> Path:
-    """Returns a file in a run, or beside a file of weights."""
-    path = files.home_expanded(path)
-    return path.with_name(f"{path.stem}-{name}") if path.suffix in IN_ONE_FILE else path / name
 
 
 def _check_count(name: str, value: int, most: int) -> None:

@@ -3,11 +3,8 @@
 from pathlib import Path
 
 from jaxgan.system import environment, files
-from jaxgan.system.messages import FieldError
-from jaxgan.weights import portable
+from jaxgan.weights import generator_files, portable
 from jaxgan.weights.portable import SIZES, Sampler
-
-IN_ONE_FILE = (".safetensors", ".jaxgan")
 
 
 @environment.fixed()
@@ -40,21 +37,18 @@ def load_sampler(
 
     Raises:
         FileNotFoundError: when there is no such run or file.
-        ValueError: one line, when it is damaged, of a newer format, or an argument is for another form.
+        ValueError: one line, when it is damaged, of a newer format or a form that onnxruntime runs, or an argument is for
+            another form.
     """
     path = files.home_expanded(path)
-    if path.suffix == ".onnx":
-        raise FieldError("run", path, "it is run by onnxruntime; samples are drawn of a run, a .safetensors or a .jaxgan")
-    if path.suffix not in IN_ONE_FILE:
+    form = generator_files.checked(path, member=member, best=best, trust_run_code=trust_run_code)
+    if form is None:
         from jaxgan.recipes.record import Allowed
         from jaxgan.training import runs
 
         run = runs.read(path, Allowed(None if code is None else Path(code), trust_run_code))
         return run.sampler(member=member, best=best, strict=strict, batch=batch)
-    for name, given in (("member", member), ("best", best), ("trust_run_code", trust_run_code)):
-        if given:
-            raise FieldError(name, given, f"{path.name} holds one generator without a run; it is for runs")
-    if path.suffix == ".jaxgan":
+    if not form.derivatives:
         return portable.of_bytes(files.read(path), str(path), batch=batch, draw=_as_png)
     from jaxgan.recipes.record import Allowed
     from jaxgan.training import sampler, tensors

@@ -15,6 +15,7 @@ class Units(NamedTuple):
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     unit: str = ""  # as people write it: K, V, counts; for axes and bars
+    columns: tuple[str, ...] = ()  # names of the numbers of a vector, where they have some
 
     @property
     def are_bytes(self) -> bool:
@@ -93,8 +94,9 @@ def as_bytes(images: Any) -> np.ndarray:
 
 def as_json(units: Units) -> dict[str, Any]:
     """Returns units as recipe.json holds them."""
-    unit = {"unit": units.unit} if units.unit else {}
-    return {"dtype": units.dtype, "low": list(units.low), "high": list(units.high), **unit}
+    words = {"unit": units.unit, "columns": list(units.columns)}
+    told = {name: value for name, value in words.items() if value}
+    return {"dtype": units.dtype, "low": list(units.low), "high": list(units.high), **told}
 
 
 def from_json(content: Any) -> Units | None:
@@ -110,4 +112,5 @@ def from_json(content: Any) -> Units | None:
         raise ValueError(f"units from {low} to {high}")
     if np.dtype(content["dtype"]).kind not in "fiub":
         raise ValueError(f"units of dtype {content['dtype']}")
-    return Units(str(content["dtype"]), low, high, str(content.get("unit", "")))
+    columns = tuple(map(str, content.get("columns", ())))
+    return Units(str(content["dtype"]), low, high, str(content.get("unit", "")), columns)

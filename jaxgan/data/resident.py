@@ -32,7 +32,7 @@ def dataset(source: Source, form: Form) -> Dataset:
     name, split = source.name, source.split
     samples, labels = source.everything()
     labels, class_names = facts.present(labels, source.class_names)
-    units = measured(samples, form)._replace(unit=form.unit or source.unit)
+    units = measured(samples, form)._replace(unit=form.unit or source.unit, columns=source.columns)
     images = to_trained(samples, units)
     about = facts.of_arrays(source.origin or name, samples, labels, class_names)
 

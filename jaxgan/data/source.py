@@ -30,6 +30,7 @@ class Source(NamedTuple):
     origin: str = ""  # where from, when the name does not say all
     facts: Callable[[], Facts] | None = None  # without reading all samples, for a set that is streamed
     unit: str = ""  # of the values, where the set knows it
+    columns: tuple[str, ...] = ()  # names of a vector's numbers, likewise
     condition: Any = None  # of the samples, as `conditions.with_condition` takes it
     shown: Any = None  # likewise
 

@@ -33,7 +33,7 @@ def dataset(source: Source, form: Form) -> Dataset:
     Raises:
         FieldError: when the units do not fit the samples.
     """
-    units = _units(source, form)._replace(unit=form.unit or source.unit)
+    units = _units(source, form)._replace(unit=form.unit or source.unit, columns=source.columns)
 
     def read(numbers: np.ndarray) -> Arrays:
         samples, labels = source.read(numbers)

@@ -123,7 +123,7 @@ def separated(codes: ArrayLike, second: ArrayLike) -> Axes:
     """
     x, y = _checked(codes), numbers(np.asarray(second, bool), len(np.asarray(codes)))
     if y.min() == y.max():
-        raise FieldError("labels", f"{len(y)} codes of one kind", "there must be codes of both")
+        raise FieldError("labels", f"{len(y)} latents of one kind", "there must be latents of both")
     scale = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
     ones = np.concatenate([(x - x.mean(axis=0)) / scale, np.ones((len(x), 1))], axis=1)
     weight, slope = np.where(y > 0, 0.5 / y.mean(), 0.5 / (1 - y.mean())), np.zeros(ones.shape[1])
@@ -146,7 +146,7 @@ def of_gram(gram: ArrayLike, count: int) -> Axes:
     """Returns the first eigenvectors of a symmetric matrix; of each and its opposite the one whose largest part is positive."""
     gram = np.asarray(gram, np.float64)
     if not 1 <= count <= len(gram):
-        raise FieldError("count", count, f"it must be from 1 to {len(gram)}, the length of a code")
+        raise FieldError("count", count, f"it must be from 1 to {len(gram)}, the length of a latent")
     values, vectors = np.linalg.eigh(gram)
     rows = vectors.T[::-1][:count]
     largest = rows[np.arange(count), np.abs(rows).argmax(axis=1)]

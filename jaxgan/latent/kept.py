@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxgan.system import arrays, files
 from jaxgan.system.messages import FieldError, did_you_mean
+from jaxgan.weights import generator_files
 
 FOLDER = "directions"
 _NAME = re.compile(r"[\w][\w.+-]*")
@@ -42,8 +43,7 @@ class Directions(NamedTuple):
 
 def folder_of(path: str | Path) -> Path:
     """Returns the folder of a generator's directions: in a run, or beside a file of weights."""
-    path = files.home_expanded(path)
-    return path.with_name(f"{path.stem}-{FOLDER}") if path.suffix in (".safetensors", ".jaxgan") else path / FOLDER
+    return generator_files.beside(path, FOLDER)
 
 
 def check_name(name: str) -> str:

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from jaxgan.core.types import Weights
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import files
-from jaxgan.system.messages import FieldError
 from jaxgan.training import runs, tensors
 from jaxgan.training.sampler import Generator
+from jaxgan.weights import generator_files
 
 
 class Opened(NamedTuple):
@@ -21,11 +21,6 @@ class Opened(NamedTuple):
     fit: str  # the way in which pictures are made square, as the run's data were
     data: str  # name of the data, where the recipe has one
     shown: Any  # conditions that are drawn of where no others are given
-
-    @property
-    def beside(self) -> str:
-        """The beginning of paths for what is made of it: within a run, beside a file."""
-        return f"{self.path}/" if self.step is not None else f"{self.path.with_suffix('')}-"
 
 
 def read(
@@ -49,21 +44,14 @@ def read(
 
     Raises:
         FileNotFoundError: when there is no such run, checkpoint or file.
-        FieldError: when it is damaged, or a `.jaxgan` file, whose programs have no derivatives.
+        FieldError: when it is damaged, or a `.jaxgan` or `.onnx` file, whose programs have no derivatives.
     """
     path = files.home_expanded(path).absolute()
     allowed = Allowed(None if code is None else Path(code), trust_run_code)
-    if path.suffix == ".jaxgan":
-        raise FieldError(
-            "RUN", path.name, "its programs have no derivatives and no styles; give the run or a .safetensors file"
-        )
-    if path.suffix != ".safetensors":
+    if generator_files.checked(path, derivatives=True, member=member, best=best, trust_run_code=trust_run_code) is None:
         run = runs.read(path, allowed)
         generator, weights, step = run.generator(member=member, best=best, strict=strict)
         return Opened(run.path, generator, weights, step, *_of_data(run.recipe.data), run.shown)
-    for name, given in (("member", member), ("best", best), ("trust_run_code", trust_run_code)):
-        if given:
-            raise FieldError(name, given, f"{path.name} holds one generator without a run; it is for runs")
     generator, weights = tensors.generator(path, allowed)
     return Opened(path, generator, weights, None, *_of_data(None), None)
 

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 from flax.core.scope import LazyRng
 
+from jaxgan.core.protocols import StyleMap, Synthesis
 from jaxgan.core.types import Key, Network, PyTree
 from jaxgan.nets.nested import check_example
 from jaxgan.system.messages import FieldError, kind_of
@@ -77,6 +78,11 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
         depends_on_batch = bool(jax.eval_shape(init, jax.eval_shape(lambda: jax.random.key(0)))[1])
     if not isinstance(module, Mapped):
         return Network(init, apply, depends_on_batch, features=features)
+    return Network(init, apply, depends_on_batch, *_halves(module), features)
+
+
+def _halves(module: nn.Module) -> tuple[StyleMap, Synthesis]:
+    """Returns the functions of a `Mapped` module: z to styles, and styles to images."""
 
     def styles(
         params: PyTree,
@@ -97,7 +103,7 @@ def from_linen(module: nn.Module, *example: jax.Array, depends_on_batch: bool | 
         images: Any = module.apply({"params": params, **stats}, w, train=train, method="synthesize", rngs=_streams(key))
         return images
 
-    return Network(init, apply, depends_on_batch, styles, synthesize, features)
+    return styles, synthesize
 
 
 def _check_module(module: Any) -> None:

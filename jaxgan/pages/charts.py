@@ -71,13 +71,7 @@ def _short(values: NDArray[Any]) -> list[float]:
 
 def figures(found: Series, charts: list[dict[str, Any]]) -> list[Html]:
     """Returns a figure for each panel, with a place for the drawing, a slider along it and the values in words."""
-    along = time(found)
-    return [_figure(i, chart, along) for i, chart in enumerate(charts)]
-
-
-def time(found: Series) -> str:
-    """Returns what the horizontal axis counts."""
-    return "images shown" if found.time == "images" else "step"
+    return [_figure(i, chart, found.axis) for i, chart in enumerate(charts)]
 
 
 def _figure(i: int, chart: dict[str, Any], along: str) -> Html:

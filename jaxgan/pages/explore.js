@@ -2,6 +2,7 @@
 // All that decides what is seen stands in the address, after #, in the words that the server takes after ?.
 const at = (id) => document.getElementById(id);
 const CORNERS = [0, 1, 2, 3];
+let unknown = [];  // fields of an address that are none of these: the server is asked once, and says so
 let about, busy = false, waiting = false, shown = "", z = "", address = null;
 
 function query() {
@@ -18,6 +19,7 @@ function query() {
     if (factor) found.append("d", `${name}:${factor}`);
   });
   if (z) found.set("z", z);
+  unknown.forEach(([name, value]) => found.append(name, value));
   return found;
 }
 
@@ -42,6 +44,7 @@ function restore() {
   const moved = new Map(given.getAll("d").map((each) => [each.slice(0, each.lastIndexOf(":")), each.slice(each.lastIndexOf(":") + 1)]));
   about.directions.forEach((name, i) => { at(`along-${i}`).value = moved.get(name) || 0; });
   z = given.get("z") || "";
+  unknown = [...given].filter(([name]) => !about.fields.includes(name));
 }
 
 function say(words, bad) {
@@ -69,6 +72,7 @@ function words() {
 async function look() {
   follow();
   const text = query().toString();
+  unknown = [];
   history.replaceState(null, "", `#${text}`);
   if (busy) { waiting = true; return; }
   busy = true;

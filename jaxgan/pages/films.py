@@ -69,6 +69,9 @@ def of_walks(facts: Facts, most: int, *, best: bool, strict: bool) -> tuple[list
         most: bytes of all films.
         best: of the checkpoint that `keep_best` keeps.
         strict: refuse a damaged checkpoint rather than fall back to the one before.
+
+    Raises:
+        CheckpointError: when one is refused.
     """
     run, found = facts.run, list[Film]()
     if run is None:
@@ -85,6 +88,8 @@ def of_walks(facts: Facts, most: int, *, best: bool, strict: bool) -> tuple[list
             name = f"GAN {member} of {generator.count}" if generator.count > 1 else "The averaged generator"
             found += _film_of(name, made.frames, f"{made.words}, step {step:,}", max(most, 0) // count)
     except (OSError, UserCodeError, ValueError) as error:  # of checkpoints, of fields, and of the user's own network
+        if strict and isinstance(error, checkpoint.CheckpointError):
+            raise
         return found, files.told(error)
     more = generator.count > count
     return found, f"of {generator.count} GANs the first {count} are shown" if more else ""

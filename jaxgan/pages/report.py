@@ -38,14 +38,16 @@ def write(
         The file.
 
     Raises:
-        ValueError, FileNotFoundError: when there is no such run, it holds no metrics, or the file cannot be written.
+        ValueError, FileNotFoundError: when there is no such run, it holds no metrics, the file cannot be written, or a damaged
+            checkpoint is refused; nothing is written then.
     """
     facts = read(path, allowed or Allowed())
     if best and facts.run is not None:
         runs.best_step(facts.run)  # refused, where it keeps none
     target = _checked(facts.path / "report.html" if out is None else out)
     equilibrium, logit = facts.equilibrium
-    found = pictures.series(facts.rows, equilibrium=equilibrium, logit=logit)
+    counted = "images" if len(facts.record.sample) == 3 else "samples"
+    found = pictures.series(facts.rows, equilibrium=equilibrium, logit=logit, counted=counted)
     drawn, told = charts.data(found), sections.told(facts)
     written = len(data(drawn)) + sum(len(each.encode()) for each in told.values())
     room = max(MOST - _REST - written, 0) * 3 // 4  # base64 makes four bytes of three
@@ -66,7 +68,7 @@ def write(
         section("changes", "Changes", told["changes"]),
         section("versions", "Versions", told["versions"]),
     )
-    content = {"time": charts.time(found), "charts": drawn, "films": [film.data for film in every]}
+    content = {"time": found.axis, "charts": drawn, "films": [film.data for film in every]}
     files.write(target, _page(facts.path.name, body, content))
     return target
 

@@ -25,6 +25,7 @@ def curves(
     *,
     equilibrium: float | None = 2 * math.log(2),
     logit: float | None = 0.0,
+    counted: str = "images",
 ) -> None:
     """Draws a run's log: losses, D(x) and D(G(z)), gradient norms, penalty and whatever else was measured.
 
@@ -37,6 +38,7 @@ def curves(
             non-saturating game, log 2 for the relativistic one; None draws no line.
         logit: D's logit there, `Loss.logit`: 0 for the minimax and the non-saturating game, none for the relativistic one,
             where a constant added to D changes nothing; None draws no line.
+        counted: samples in a word, for the horizontal axis.
 
     Raises:
         ValueError: when there is no row, or the suffix is not one of these.
@@ -48,7 +50,7 @@ def curves(
     from matplotlib.figure import Figure
 
     path = check_path(path, STILL)
-    found = series(history, equilibrium=equilibrium, logit=logit)
+    found = series(history, equilibrium=equilibrium, logit=logit, counted=counted)
     x, verdicts = found.x, found.verdicts
     count = len(found.panels) + verdicts
     wide = min(count, 3) or 1
@@ -59,7 +61,7 @@ def curves(
     figure = Figure(figsize=(4.2 * wide, 2.9 * tall + below), dpi=100, layout="constrained")
     places = _places(figure, count, wide, tall)
     for panel, place in zip(found.panels, places, strict=False):
-        axes = figure.add_subplot(place, title=panel.title, xlabel=_time(found))
+        axes = figure.add_subplot(place, title=panel.title, xlabel=found.axis)
         axes.set_xlim(-0.02 * x.max(initial=1.0), 1.02 * x.max(initial=1.0))
         for line, colour in zip(panel.lines, (_D, _G), strict=False):
             if line.x.size:
@@ -72,10 +74,6 @@ def curves(
     if words:
         figure.supxlabel(words, fontsize=8, color=_MARK)
     write(rendered(figure), path)
-
-
-def _time(found: Series) -> str:
-    return "images shown" if found.time == "images" else found.time
 
 
 def _places(figure: "Figure", count: int, wide: int, tall: int) -> list["SubplotSpec"]:
@@ -100,7 +98,7 @@ def _verdicts(axes: "Axes", found: Series) -> None:
         counts = np.array([each.count(word) for each in said])
         there = counts > 0
         axes.scatter(x[there], np.full(there.sum(), i), s=12 + 6 * (counts[there] - 1), color=_G if i < 4 else _D)
-    axes.set(title="verdict", xlabel=_time(found), yticks=range(len(words)))
+    axes.set(title="verdict", xlabel=found.axis, yticks=range(len(words)))
     axes.set_yticklabels([word.replace(" ", "\n") for word in words], fontsize=8)
     axes.set(ylim=(-0.6, len(words) - 0.4), xlim=(-0.02 * x.max(initial=1.0), 1.02 * x.max(initial=1.0)))
     _finish(axes)

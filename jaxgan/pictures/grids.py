@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from jaxgan.core.units import as_bytes
 
 _VISIBLE = 48  # pixels: smaller images are enlarged by a whole factor, until their longer side is at least this
+_WIDEST = 160  # pixels beside a row, for its word
 _READABLE = 30  # pixels: over a narrower image no word is written
 _PAPER = {1: "white", 2: "white", 3: "white", 4: "#00000000"}
 _MODES = {1: "L", 2: "RGB", 3: "RGB", 4: "RGBA"}
@@ -42,6 +43,8 @@ def grid(
     frame: str = "#606060",
     headings: Sequence[str] = (),
     captions: Sequence[str] = (),
+    footings: Sequence[str] = (),
+    sides: Sequence[str] = (),
 ) -> Image.Image:
     """Images side by side, row by row.
 
@@ -53,6 +56,8 @@ def grid(
         frame: colour of these.
         headings: a word over each column, cut short where a column is narrow.
         captions: a word over each image, likewise.
+        footings: a word under each column, likewise.
+        sides: a word to the left of each row.
 
     Returns:
         The picture: grey, RGB or RGBA.
@@ -74,18 +79,23 @@ def grid(
         x = np.concatenate([x, np.zeros_like(x[..., :1])], -1)
     x = x.repeat(scale, 1).repeat(scale, 2)
     size = min(max(width // 4, 10), 16)
-    band, line = (size + 6 if any(words) and width >= _READABLE else 0 for words in (headings, captions))
+    band, line, foot = (size + 6 if any(words) and width >= _READABLE else 0 for words in (headings, captions, footings))
+    side = min(math.ceil(max(map(_font(size).getlength, sides))) + 8, _WIDEST) if any(sides) and height > size else 0
     across, down = width + padding, height + padding + line
-    canvas = Image.new(_MODES[channels], (columns * across + padding, rows * down + padding + band), _PAPER[channels])
+    whole = side + columns * across + padding, band + rows * down + padding + foot
+    canvas = Image.new(_MODES[channels], whole, _PAPER[channels])
     for i, image in enumerate(x.squeeze(-1) if channels == 1 else x):
-        left, top = i % columns * across, band + i // columns * down
+        left, top = side + i % columns * across, band + i // columns * down
         if channels != 4:  # a frame; places left over stay white
             canvas.paste(frame, (left, top + line, left + across + padding, top + down + padding))
         canvas.paste(Image.fromarray(image), (left + padding, top + line + padding))
-    for i, word in enumerate(headings[:columns] if band else ()):
-        _write(canvas, word, size, (padding + i * across, 0, width, band))
+    for words, there, top in ((headings, band, 0), (footings, foot, whole[1] - foot)):
+        for i, word in enumerate(words[:columns] if there else ()):
+            _write(canvas, word, size, (side + padding + i * across, top, width, there))
     for i, word in enumerate(captions[:count] if line else ()):
-        _write(canvas, word, size, (padding + i % columns * across, band + i // columns * down, width, line))
+        _write(canvas, word, size, (side + padding + i % columns * across, band + i // columns * down, width, line))
+    for i, word in enumerate(sides[:rows] if side else ()):
+        _write(canvas, word, size, (0, band + i * down + padding + line, side, height))
     return canvas
 
 

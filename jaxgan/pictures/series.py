@@ -70,7 +70,7 @@ class Panel(NamedTuple):
 class Series(NamedTuple):
     """Everything that a run's log draws."""
 
-    time: str  # "images" or "step", the horizontal axis
+    axis: str  # words of the horizontal one: images shown, samples shown, step
     x: NDArray[Any]  # of all rows
     rows: tuple[Mapping[str, Any], ...]  # those that have a time
     panels: tuple[Panel, ...]  # of quantities that change
@@ -78,13 +78,20 @@ class Series(NamedTuple):
     verdicts: bool  # more than one row holds a verdict
 
 
-def series(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None = None, logit: float | None = None) -> Series:
+def series(
+    history: Sequence[Mapping[str, Any]],
+    *,
+    equilibrium: float | None = None,
+    logit: float | None = None,
+    counted: str = "images",
+) -> Series:
     """Returns the panels of a run's log: losses, D(x) and D(G(z)), gradient norms, penalty and whatever else was measured.
 
     Args:
         history: rows of `metrics.jsonl`, in order; any may lack any value, or hold None or NaN.
         equilibrium: D's loss where it cannot tell real from generated, `Loss.equilibrium`; None where it is not known.
         logit: D's logit there, `Loss.logit`; None where it has none of its own.
+        counted: samples in a word, for the horizontal axis.
 
     Returns:
         `Series`; what has one value throughout, or was measured once, is in its note.
@@ -114,7 +121,8 @@ def series(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None = 
     marks = _marks(equilibrium, logit)
     panels = tuple(_panel(heading, lines, rows, time, marks.get(heading)) for heading, lines in moving)
     x = np.array([float(row[time]) for row in rows])
-    return Series(time, x, rows, panels, tuple(line for line in note if line), verdicts)
+    axis = f"{counted} shown" if time == "images" else time
+    return Series(axis, x, rows, panels, tuple(line for line in note if line), verdicts)
 
 
 def _marks(equilibrium: float | None, logit: float | None) -> dict[str, Mark]:

@@ -63,7 +63,9 @@ def view(
     if x.ndim == 2 and x.shape[1] <= 2:
         return scatter(plane(x), real=None if real is None else plane(np.asarray(real)), title=title)
     if x.ndim == 2:
-        return _table(_in_units(x, units), None if real is None else _in_units(np.asarray(real), units))
+        names = units.columns if units is not None and len(units.columns) == x.shape[1] else ()
+        names = names or tuple(f"column {i}" for i in range(x.shape[1]))
+        return _table(_in_units(x, units), None if real is None else _in_units(np.asarray(real), units), names)
     if x.ndim == 3:
         return _lines(_in_units(x, units), columns, units.unit if units is not None else "")
     if x.ndim == 4:
@@ -167,8 +169,8 @@ def _lines(x: np.ndarray, columns: int | None, unit: str) -> Image.Image:
     return rendered(figure)
 
 
-def _table(x: np.ndarray, real: np.ndarray | None) -> Image.Image:
-    """Draws the marginals of the first columns, and the correlations of all, the real ones' beside."""
+def _table(x: np.ndarray, real: np.ndarray | None, names: Sequence[str]) -> Image.Image:
+    """Draws the marginals of the first columns under their names, and the correlations of all, the real ones' beside."""
     from matplotlib.figure import Figure
 
     shown = min(x.shape[1], _MOST_COLUMNS)
@@ -183,7 +185,7 @@ def _table(x: np.ndarray, real: np.ndarray | None) -> Image.Image:
             clipped = np.clip(np.nan_to_num(each[:, column]), edges[0], edges[-1])
             style = {"color": _REAL, "alpha": 0.5} if name == "real" else {"color": _MADE, "histtype": "step", "lw": 1.2}
             axes.hist(clipped, bins=edges, density=True, **style)
-        axes.set_title(f"column {column}", fontsize=8)
+        axes.set_title(names[column][:24].replace("$", r"\$"), fontsize=8)
         axes.tick_params(labelsize=6)
     for axes, (name, each) in zip(panels[shown:], sets, strict=True):
         axes.imshow(_correlations(each), vmin=-1, vmax=1, cmap="RdBu_r")

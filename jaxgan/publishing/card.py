@@ -12,19 +12,18 @@ from jaxgan.weights.portable import WINDOW, listed
 _MOST = 20  # classes named in the text
 
 
-def of(product: Product, *, license_id: str | None, evaluation: dict[str, Any] | None, name: str) -> str:
+def of(product: Product, *, license_id: str | None, evaluation: dict[str, Any] | None) -> str:
     """Returns README.md.
 
     Args:
         product: the generator.
         license_id: an identifier of the hub; None where none was stated.
         evaluation: the run's `evaluation.json`; None where it has none.
-        name: of the model.
     """
     generator, recipe = product.generator, product.recipe
     parts = [
         _front(generator, license_id),
-        f"# {name}",
+        f"# {subject(product)} GAN",
         f"A generative adversarial network of {_samples(generator)}, trained by jaxgan {versions.of('jaxgan')}. "
         "The file holds the averaged generator.",
         "![samples](samples.png)",
@@ -44,6 +43,12 @@ def of(product: Product, *, license_id: str | None, evaluation: dict[str, Any] |
         f"`{license_id}`." if license_id else "None was stated by whoever published this folder.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def subject(product: Product) -> str:
+    """Returns the name of the data alone: `cifar10` of `tfds:cifar10`, `faces` of `npz:faces.npz`, `mine` of `my.py:mine`."""
+    name = product.data.rpartition(":")[2]
+    return name.removesuffix(".npz").removesuffix(".zip") or "jaxgan"
 
 
 def _front(generator: Generator, license_id: str | None) -> str:
@@ -70,7 +75,8 @@ def _label(generator: Generator) -> int | str:
 
 def _data(product: Product) -> str:
     data, names = product.recipe["data"], product.generator.about.class_names
-    told = f"`{product.data}`, split `{data['split']}`." if "split" in data else f"`{product.data}`."
+    split = data.get("split") if isinstance(data, dict) else None
+    told = f"`{product.data}`, split `{split}`." if split else f"`{product.data}`."
     if names:
         told += f" Classes: {listed(names[:_MOST])}{f' and {len(names) - _MOST} more' if len(names) > _MOST else ''}."
     return told + " The data's own terms and biases carry over to what is drawn from them."

@@ -13,14 +13,10 @@ from jaxgan.recipes import record
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError, not_one_of
 from jaxgan.training import runs
+from jaxgan.weights.generator_files import FORMS as FILES
 
 FORMS = ("file", "hub", "page")
-_SUFFIXES = (".safetensors", ".jaxgan", ".onnx")
 _COPIES = 4  # of the weights in memory while they are written
-_ENDINGS = (
-    "it must be .safetensors, weights that PyTorch and JAX read, .jaxgan, a program that JAX runs without this library, or "
-    ".onnx, which onnxruntime runs; folders are written with --form hub or page, images drawn by jaxgan sample"
-)
 
 
 def checked(out: str | Path, wish: Wish) -> Path:
@@ -56,8 +52,10 @@ def _check_options(out: Path, wish: Wish) -> None:
 
 
 def _file(out: Path) -> Path:
-    if out.suffix not in _SUFFIXES:
-        raise FieldError("out", f"{out.name} ends in {out.suffix!r}", _ENDINGS)
+    if out.suffix not in FILES:
+        *first, last = (f"{suffix}, {form.holds}" for suffix, form in FILES.items())
+        others = "folders are written with --form hub or page, images drawn by jaxgan sample"
+        raise FieldError("out", f"{out.name} ends in {out.suffix!r}", f"it must be {', '.join(first)}, or {last}; {others}")
     if out.is_dir():
         raise FieldError("out", out, "it is a folder; name a file")
     if out.suffix == ".onnx":
@@ -66,7 +64,7 @@ def _file(out: Path) -> Path:
 
 
 def _folder(out: Path, wish: Wish) -> Path:
-    if out.suffix in _SUFFIXES:
+    if out.suffix in FILES:
         raise FieldError(
             "out", f"{out.name} ends in {out.suffix!r}", f"--form {wish.form} writes a folder; leave the ending out"
         )

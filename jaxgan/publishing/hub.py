@@ -98,7 +98,7 @@ def write(product: Product, out: Path, wish: Wish) -> Path:
     Raises:
         FieldError: when the generator cannot be exported, or the upload fails; the folder is there then.
     """
-    contents = _contents(product, wish, name=wish.push.partition("/")[2] if wish.push else out.name)
+    contents = _contents(product, wish)
     folder.write(out, contents, overwrite=wish.overwrite)
     if wish.push is not None:
         push(out, wish.push, contents, client(wish.push))
@@ -127,7 +127,7 @@ def push(out: Path, name: str, contents: Iterable[str], to: Client) -> None:
     log.info("pushed to https://huggingface.co/%s", name)
 
 
-def _contents(product: Product, wish: Wish, *, name: str) -> dict[str, bytes | str]:
+def _contents(product: Product, wish: Wish) -> dict[str, bytes | str]:
     run, generator = product.run, product.generator
     held = {"recipe": product.recipe, "step": product.step}
     evaluation = _evaluation(run.path)
@@ -135,7 +135,7 @@ def _contents(product: Product, wish: Wish, *, name: str) -> dict[str, bytes | s
     draw = sampler(generator, product.weights, shown=run.shown)
     contents: dict[str, bytes | str] = {
         ".gitattributes": _LARGE,
-        "README.md": card.of(product, license_id=wish.license, evaluation=evaluation, name=name),
+        "README.md": card.of(product, license_id=wish.license, evaluation=evaluation),
         "generator.jaxgan": exported.to_bytes(generator, product.weights, held),
         "samples.png": as_png(draw(None if generator.about.are_points else _SHOWN), generator.density),
         "recipe.json": json.dumps(recipe, indent=2) + "\n",

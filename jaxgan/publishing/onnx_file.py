@@ -149,7 +149,7 @@ def _in_units(graph: Graph, x: Value, about: About) -> Value:
     from onnx import helper
 
     pictures = len(about.shape) == 3 and about.shape[-1] <= 4
-    dtype, low, high = about.units or (("uint8", (0.0,), (255.0,)) if pictures else ("float32", (), ()))
+    dtype, low, high = (about.units or (("uint8", (0.0,), (255.0,)) if pictures else ("float32", (), ())))[:3]
     kind = np.dtype(dtype)
     if (dtype, tuple(low), tuple(high)) == ("uint8", (0.0,), (255.0,)):
         x = graph.add("Add", graph.add("Mul", x, np.float32(127.5)), np.float32(127.5))

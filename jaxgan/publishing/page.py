@@ -105,7 +105,7 @@ def _directions(product: Product) -> list[dict[str, Any]]:
 def _index(product: Product, content: bytes) -> str:
     generator = product.generator
     told = onnx_file.about_of(content)
-    low, high = (told["generator"]["units"] or [None, [0.0], [255.0]])[1:]
+    low, high = (told["generator"]["units"] or [None, [0.0], [255.0]])[1:3]
     about: dict[str, Any] = {
         "shape": generator.about.shape,
         "classes": list(generator.about.class_names) or [str(i) for i in range(generator.about.classes)],

@@ -41,8 +41,10 @@ class Product(NamedTuple):
 
     @property
     def data(self) -> str:
-        """The name of the data; of a folder or a file its last part, since paths are the machine's."""
-        return Path(str(self.recipe["data"]["name"])).name
+        """The name of the data; of a folder or a file its last part, since paths are the machine's; or a reference to code."""
+        data = self.recipe["data"]
+        named = data.get("name", data.get("type")) if isinstance(data, dict) else data
+        return Path(str(named)).name
 
 
 def onnx_bytes(product: Product, wish: Wish) -> bytes:

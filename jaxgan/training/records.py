@@ -125,7 +125,8 @@ def finish(run: runs.Run, loss: Loss) -> None:
 def _draw_whole(run: runs.Run, loss: Loss) -> None:
     rows = runs.history(run)
     if rows:
-        pictures.curves(rows, run.path / "curves.png", equilibrium=loss.equilibrium, logit=loss.logit)
+        counted = "images" if len(run.shape.sample) == 3 else "samples"
+        pictures.curves(rows, run.path / "curves.png", equilibrium=loss.equilibrium, logit=loss.logit, counted=counted)
     frames = pictures.frames(sorted(run.samples.glob("[0-9]*.png")))
     if frames:  # points are drawn with the step over them
         pictures.progress(frames, run.path / "progress.webp", titles=len(run.shape.sample) > 1)

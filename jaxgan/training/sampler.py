@@ -48,7 +48,7 @@ class Generator:
         """Facts that a `Sampler` checks its arguments by."""
         z = jax.eval_shape(lambda: self.latent(jax.random.key(0), (self.latent_dim,)))
         mapped, units = self.generator.map is not None, self.units
-        of = None if units is None else (units.dtype, units.low, units.high)
+        of = None if units is None else tuple(units)
         condition = conditions.as_json(self.shape.condition)
         named = (self.shape.sample, self.shape.classes, self.class_names, self.latent_dim, str(z.dtype))
         return About(*named, mapped, of, condition)

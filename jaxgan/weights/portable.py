@@ -43,8 +43,8 @@ class About(NamedTuple):
     latent_dtype: str
     mapped: bool  # it maps z to styles first, which is where it is truncated
     # The dtype of the user's samples, and for all channels or each the values that the generator makes -1 and 1; None for
-    # bytes of pictures, and for anything else as it is made.
-    units: tuple[str, tuple[float, ...], tuple[float, ...]] | None = None
+    # bytes of pictures, and for anything else as it is made. Words of theirs follow, for axes: the unit, and names of columns.
+    units: tuple[Any, ...] | None = None
     # The form of one sample's condition, `(dtype, shape)` or dicts of such; None where it takes classes or nothing.
     condition: Any = None
 
@@ -533,7 +533,8 @@ def about_of(header: dict[str, Any]) -> About:
     shape, names = tuple(map(int, about.pop("shape"))), tuple(map(str, about.pop("class_names")))
     units = about.pop("units", None)
     if units is not None:
-        units = str(np.dtype(units[0])), tuple(map(float, units[1])), tuple(map(float, units[2]))
+        words = [each if isinstance(each, str) else tuple(map(str, each)) for each in units[3:5]]  # older files have none
+        units = str(np.dtype(units[0])), tuple(map(float, units[1])), tuple(map(float, units[2])), *words
     _form_words(about.get("condition") or ["float32", []])  # refused here where it is no form
     return About(shape=shape, class_names=names, units=units, **about)
 

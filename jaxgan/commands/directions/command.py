@@ -52,10 +52,10 @@ def directions(
             generator without classes, as a classifier reads its images.
         function: instead, of images `[B, ...]` in the units of the data, to a number each, or a truth value; or
             `file.py:NAME` of one: the direction along which the number grows.
-        count: of directions, for `method`; by default 8, or as many as a code is long.
+        count: of directions, for `method`; by default 8, or as many as a latent is long.
         name: to save them under; by default the method's, `3-to-7`, or the function's.
         features: a classifier for `labels`, as for `evaluate`; by default that which suits the data.
-        seed: of the codes.
+        seed: of the latents.
         out: a `.png` file of the sheet, a row for each direction; by default beside what is saved.
         member: of a run of several GANs, the one to take.
         best: of the checkpoint that `keep_best` keeps rather than of the last.
@@ -81,7 +81,7 @@ def directions(
     here = Codes(found, seed=seed)
     count = min(8, here.length) if count is None else count
     if not 1 <= count <= here.length:
-        raise FieldError("count", count, f"it must be from 1 to {here.length}, the length of a code")
+        raise FieldError("count", count, f"it must be from 1 to {here.length}, the length of a latent")
     named = kept.check_name(name or _name(method, labels, function))
     files.check_writable("run", kept.folder_of(found.path))  # which keeps them, wherever their sheet is
     sheet = kept.folder_of(found.path) / f"{named}.png" if out is None else check_out(out, (".png",))
@@ -111,7 +111,8 @@ def drawn(here: Codes, made: Directions) -> Image.Image:
     images = here.images(np.concatenate(rows), conditions.take(given, index))
     units = here.generator.units
     if pictures.are_pictures(here.generator.shape.sample, units):
-        return pictures.grid(images, columns=len(STEPS), headings=[f"{step:+g}" for step in STEPS])
+        names = [f"{made.name}:{i + 1}" if first == 0 else "" for i in range(shown) for first in range(samples)]
+        return pictures.grid(images, columns=len(STEPS), headings=[f"{step:+g}" for step in STEPS], sides=names)
     return pictures.view(images, units, columns=len(STEPS))
 
 

@@ -30,7 +30,7 @@ def of_method(here: Codes, method: str, count: int) -> Found:
     if method == "factorise":
         weights = first_weights(lambda x: here.image_function(here.weights, x, here.given(len(x))), (here.length,))
         if weights is None:
-            raise FieldError("method", method, "no matrix multiplies the code first in this generator; take pca")
+            raise FieldError("method", method, "no matrix multiplies the latents first in this generator; take pca")
         words = f"eigenvectors of A^T A, A [{weights.shape[0]}, {weights.shape[1]}] the first weights of {here.space}"
         return axes.factorised(weights, count), {"made": words, "value": "squared stretch"}
     if here.space == "w":

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from jaxgan.commands.explore.inverting import inverter
 from jaxgan.commands.sampler import load_sampler
 from jaxgan.latent import kept
-from jaxgan.pages import guard, place, server
+from jaxgan.pages import answers, guard, place, server
 from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError, tell
 from jaxgan.weights.portable import Sampler
@@ -48,7 +48,7 @@ def explore(path: str | Path, *, port: int = 8765, host: str = "127.0.0.1", brow
         halfway = [("x", "0.5")] if place.mixes(sampler.about) else []
         place.samples_at(place.parse(halfway, sampler, {}), sampler, {})
         whole = files.home_expanded(path).absolute()
-        explored = server.Explored(whole.name, sampler, directions(whole, sampler), inverter(whole, sampler, of_run))
+        explored = answers.Explored(whole.name, sampler, directions(whole, sampler), inverter(whole, sampler, of_run))
         address = server.address_of(listening, host)
         if not guard.is_loopback(host):
             log.warning("%s: other machines reach this page; nobody is asked for a password", address)
@@ -56,7 +56,7 @@ def explore(path: str | Path, *, port: int = 8765, host: str = "127.0.0.1", brow
         log.info("Ctrl-C ends it")
         if browser and _has_screen():
             webbrowser.open_new_tab(address)
-        return server.serve(server.application(explored, host), listening)
+        return server.serve(answers.application(explored, host), listening)
 
 
 def directions(path: Path, sampler: Sampler) -> dict[str, NDArray[np.float32]]:

@@ -11,8 +11,8 @@ from jaxgan import pictures
 from jaxgan.commands.project.search import Given, programs, search
 from jaxgan.data import fit
 from jaxgan.latent import opened, residuals, targets
+from jaxgan.pages.answers import Found
 from jaxgan.pages.place import mixes
-from jaxgan.pages.server import Found
 from jaxgan.system import environment, images
 from jaxgan.system.messages import FieldError
 from jaxgan.weights.portable import Sampler

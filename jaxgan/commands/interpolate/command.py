@@ -86,24 +86,13 @@ def interpolate(
     sampler, read = load_sampler(path, **of_run), functools.partial(opened.read, path, **of_run)
     out = check_out(out, SUFFIXES)
     moving = out.suffix != ".png"
-    if len(sampler.about.shape) == 1 and moving:
-        raise FieldError("out", out.name, "this run makes points, and the way between them is drawn as .png")
-    if kind in ("sheet", "mix") and moving:
-        raise FieldError("out", out.name, f"a {'sheet' if kind == 'sheet' else 'table of mixtures'} stands still; write .png")
-    if out.suffix == ".mp4":
-        pictures.check_video(out)
-    if not np.issubdtype(sampler.about.latent_dtype, np.floating):
-        raise FieldError("generator.latent", f"it draws {sampler.about.latent_dtype}", "between whole numbers there is no way")
+    _check_drawn(sampler, kind, out, moving)
     if kind == "mix":
-        made, columns = ways.mixtures(read(), seeds, _one(sampler, labels, kind), cut)
-        drawing.table(made, columns, out)
+        made, _ = ways.mixtures(read(), seeds, _one(sampler, labels, kind), cut)
+        drawing.mixtures(made, seeds, out)
         return out
     if kind == "sheet":
-        row = ways.rows_of(sampler, [sampler.about.numbers[_one(sampler, labels, kind)]] if sampler.about.classes else None)[0]
-        side = _SHEET if frames is None else frames
-        of = functools.partial(walks.sheet, rows=side, columns=side, path=PATHS[way])
-        codes = of(ways.points(sampler, seeds, row.number)).reshape(side * side, -1)
-        drawing.table(ways.of_codes(sampler, seeds[0], row, codes), side, out)
+        drawing.sheet(_sheet(sampler, seeds, labels, _SHEET if frames is None else frames, way), seeds, out)
         return out
     frames = (24 if moving else 9) if frames is None else frames
     if latents is not None:
@@ -113,6 +102,26 @@ def interpolate(
         return out
     drawing.walks(_walks(kind, sampler, read, path, seeds, labels, frames, way, moving, direction), out, moving)
     return out
+
+
+def _check_drawn(sampler: Sampler, kind: str, out: Path, moving: bool) -> None:
+    """Refuses a way that the file, or the generator, cannot have."""
+    if len(sampler.about.shape) == 1 and moving:
+        raise FieldError("out", out.name, "this run makes points, and the way between them is drawn as .png")
+    if kind in ("sheet", "mix") and moving:
+        raise FieldError("out", out.name, f"a {'sheet' if kind == 'sheet' else 'table of mixtures'} stands still; write .png")
+    if out.suffix == ".mp4":
+        pictures.check_video(out)
+    if not np.issubdtype(sampler.about.latent_dtype, np.floating):
+        raise FieldError("generator.latent", f"it draws {sampler.about.latent_dtype}", "between whole numbers there is no way")
+
+
+def _sheet(sampler: Sampler, seeds: Sequence[int], labels: Labels, side: int, way: str) -> Samples:
+    """Returns the samples of a square between four seeds, row by row, of one class."""
+    row = ways.rows_of(sampler, [sampler.about.numbers[_one(sampler, labels, "sheet")]] if sampler.about.classes else None)[0]
+    corners = ways.points(sampler, seeds, row.number)
+    z = walks.sheet(corners, rows=side, columns=side, path=PATHS[way]).reshape(side * side, -1)
+    return ways.of_codes(sampler, seeds[0], row, z)
 
 
 def _walks(

@@ -40,12 +40,34 @@ def walks(rows: Sequence[Samples], out: Path, moving: bool) -> None:
         pictures.write(pictures.grid(np.concatenate(images), columns=images.shape[1], captions=words), out)
 
 
-def table(samples: Samples, columns: int, out: Path) -> None:
-    """Writes samples as a table of so many columns."""
+def sheet(samples: Samples, seeds: Sequence[int], out: Path) -> None:
+    """Writes samples `[side side, ...]` as a square, with the seed of each corner over or under it."""
+    side = math.isqrt(len(samples))
+    above, below = ([f"seed {a}", *[""] * (side - 2), f"seed {b}"] for a, b in (seeds[:2], seeds[2:]))
+    table(samples, side, out, above, below)
+
+
+def mixtures(samples: Samples, seeds: Sequence[int], out: Path) -> None:
+    """Writes a table of mixtures: over it the seeds of fine styles, beside it those of coarse ones, the corner empty."""
+    images = samples.images.copy()
+    images[0] = np.iinfo(images.dtype).max if images.dtype.kind in "iu" else images.max()  # it shows nothing of its own
+    names = ["", *(f"seed {seed}" for seed in seeds)]
+    table(dataclasses.replace(samples, images=images), len(names), out, names, sides=names)
+
+
+def table(
+    samples: Samples,
+    columns: int,
+    out: Path,
+    above: Sequence[str] = (),
+    below: Sequence[str] = (),
+    sides: Sequence[str] = (),
+) -> None:
+    """Writes samples as a table of so many columns; pictures with a word over and under each column and beside each row."""
     images, units = drawable(samples)
     if len(samples.about.shape) == 1:
         write_png(samples, out)
     elif pictures.are_pictures(samples.about.shape, units):
-        pictures.write(pictures.grid(images, columns=columns), out)
+        pictures.write(pictures.grid(images, columns=columns, headings=above, footings=below, sides=sides), out)
     else:
         pictures.write(pictures.view(images, units, columns=columns), out)

@@ -186,7 +186,7 @@ def read(path: str | Path, sampler: Sampler, labels: Any) -> Given:
 
     Raises:
         FileNotFoundError: when there is no such file.
-        FieldError: when it holds no codes, fewer than two, of another shape, or not finite; when classes are several.
+        FieldError: when it holds no latents, fewer than two, of another shape, or not finite; when classes are several.
     """
     try:
         held, names = arrays.npz(files.home_expanded(path), ["latents", "labels", "space"])
@@ -234,7 +234,7 @@ def between(read_: Callable[[], Opened], sampler: Sampler, given: Given, seed: i
     here = Codes(read_(), given.space, seed)
     if (own := here.drawn(1).shape[1:]) != given.codes.shape[1:]:
         raise FieldError(
-            "latents", f"of shape {list(given.codes.shape)}", f"codes of {given.space} are [K, {str(list(own))[1:]}"
+            "latents", f"of shape {list(given.codes.shape)}", f"those of {given.space} are [K, {str(list(own))[1:]}"
         )
     codes = np.asarray(way(jnp.asarray(given.codes.reshape(len(given.codes), -1)))).reshape(-1, *own)
     return here.samples(codes, here.given(len(codes), _place(sampler, row)))

@@ -1,4 +1,4 @@
-"""Images into a generator's latent space: for each the code whose image is nearest to it."""
+"""Images into a generator's latent space: for each the latents whose image is nearest to it."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxgan.commands.features import distances, extractor_for
 from jaxgan.commands.project import written
-from jaxgan.commands.project.search import Given, programs, search
+from jaxgan.commands.project.search import Found, Given, programs, search
 from jaxgan.commands.project.written import Projection
 from jaxgan.core import conditions as forms
 from jaxgan.evaluation import settings
@@ -17,7 +17,7 @@ from jaxgan.latent import opened, residuals, spaces, targets
 from jaxgan.system import environment
 from jaxgan.system.messages import FieldError, tell
 from jaxgan.training.sampler import sampler
-from jaxgan.weights.portable import Sampler, leaving
+from jaxgan.weights.portable import About, Sampler, leaving
 
 Labels = Sequence[int | str] | int | str | None
 
@@ -41,10 +41,10 @@ def project(
     code: str | Path | None = None,
     trust_run_code: bool = False,
 ) -> Projection:
-    """Finds the codes whose images are nearest to given ones, by Adam through the averaged generator.
+    """Finds the latents whose images are nearest to given ones, by Adam through the averaged generator.
 
-    Of each image and each class in question `restarts` codes are on their way at once, at first those of `32 restarts` draws
-    that are nearest to it; of several classes the best `restarts` codes go on after a quarter of the steps.
+    For each image and each class in question `restarts` latents are on their way at once, at first those of `32 restarts` draws
+    that are nearest to it; of several classes the best `restarts` latents go on after a quarter of the steps.
 
     Args:
         run: the run directory, or a `.safetensors` file.
@@ -53,7 +53,7 @@ def project(
         conditions: of a generator that takes one: for each image, arrays `[T, ...]`, or an `.npz` file of such.
         space: "z", or of a generator with a mapping "w", one style, or "w+", one for each layer; by default w where there
             is one, else z.
-        restarts: codes on their way to each image.
+        restarts: latents on their way to each image.
         steps: of Adam.
         seed: of the draws, 0 to 2^32 - 1.
         features: as for `evaluate`, or "none"; by default those that suit the data, where they are at hand.
@@ -84,34 +84,29 @@ def project(
     tell(f"project: {len(wanted.names)} images, {given.places.shape[1]} classes each, {restarts} restarts, {steps} steps")
     of = programs(found, space, given, restarts=restarts, seed=seed)
     codes = search(of, wanted.images, given, restarts=restarts, steps=steps)
-    rmse = np.sqrt(codes.error) / 2.0
-    numbers = draws.about.numbers
-    made = Projection(
-        names=wanted.names,
-        space=space,
-        latents=codes.codes,
-        labels=np.array([numbers[place] if numbers else 0 for place in codes.places], np.int32),
-        images=leaving(codes.made, draws.about),
-        rmse=rmse,
-        psnr=np.array([residuals.psnr(each) for each in rmse]),
-        features=distances(by, wanted.images, codes.made, found.generator.units),
-        way=np.concatenate([wanted.images[:, None], codes.way], axis=1),
-        how={
-            "run": found.path.name,
-            "step": found.step,
-            "space": space,
-            "restarts": restarts,
-            "steps": steps,
-            "seed": seed,
-            "seconds": round(time.perf_counter() - began, 1),
-            **written.definitions(by),
-        },
-        units=found.generator.units,
-        folder=folder,
-    )
+    spent: dict[str, Any] = {"seconds": round(time.perf_counter() - began, 1), **written.definitions(by)}
+    asked = {"run": found.path.name, "step": found.step, "space": space, "restarts": restarts, "steps": steps, "seed": seed}
+    apart = distances(by, wanted.images, codes.made, found.generator.units)
+    rest = {"space": space, "features": apart, "how": asked | spent, "units": found.generator.units, "folder": folder}
+    made = _projection(codes, wanted, draws.about, **rest)
     if folder is not None:
         written.write(made, folder)
     return made
+
+
+def _projection(codes: Found, wanted: targets.Targets, about: About, **rest: Any) -> Projection:
+    """Returns latents that were found, with the images that the generator makes of them and how far off these are."""
+    rmse = np.sqrt(codes.error) / 2.0
+    return Projection(
+        names=wanted.names,
+        latents=codes.codes,
+        labels=np.array([about.numbers[place] if about.numbers else 0 for place in codes.places], np.int32),
+        images=leaving(codes.made, about),
+        rmse=rmse,
+        psnr=np.array([residuals.psnr(each) for each in rmse]),
+        way=np.concatenate([wanted.images[:, None], codes.way], axis=1),
+        **rest,
+    )
 
 
 def _check(restarts: int, steps: int, seed: int) -> None:

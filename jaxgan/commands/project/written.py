@@ -15,6 +15,7 @@ from jaxgan.system.arrays import write_npz
 from jaxgan.system.messages import FieldError, tell
 
 _OF_A_FILE = re.compile(r"\.[A-Za-z]{2,11}")  # endings; those of model.v1-projection and lr0.1 are none
+_ABOUT = "projection.json"
 _MOST_ROWS = 32  # images whose way is drawn
 
 
@@ -51,7 +52,7 @@ class Projection(NamedTuple):
             distance = f"  {self.features[i]:8.4g}" if self.features is not None else ""
             lines.append(f"{self.names[i]:{wide}}  {self.labels[i]:5}  {self.psnr[i]:8.1f}  {self.rmse[i]:.4f}{distance}")
         more = len(self.names) - _MOST_ROWS
-        return "\n".join([*lines, *([f"and {more} more in projection.json"] if more > 0 else [])])
+        return "\n".join([*lines, *([f"and {more} more in {_ABOUT}"] if more > 0 else [])])
 
     def _row(self, i: int) -> dict[str, Any]:
         return {
@@ -74,8 +75,8 @@ def definitions(by: Extractor | None) -> dict[str, Any]:
     return {
         "features": of,
         "definition": {
-            "rmse": "root mean square difference of the image and of what the generator makes of its code, as a share of the "
-            "data's range; of pictures values are cut off at its ends",
+            "rmse": "root mean square difference of the image and of what the generator makes of its latents, as a share of "
+            "the data's range; of pictures values are cut off at its ends",
             "psnr": "-20 log10(rmse), decibels",
             "features": "Euclidean distance of their features",
             "anomaly": "the rmse: a generator makes what it was trained on, so that what it cannot make is unlike its data",
@@ -101,7 +102,7 @@ def checked(out: str | Path) -> Path:
     """Returns the folder to write into.
 
     Raises:
-        FieldError, FileNotFoundError: when it cannot be one.
+        FieldError, FileNotFoundError: when it cannot be one, or holds what `project` did not write.
     """
     folder = files.home_expanded(out).absolute()
     if folder.is_file() or (_OF_A_FILE.fullmatch(folder.suffix) and not folder.is_dir()):
@@ -109,15 +110,48 @@ def checked(out: str | Path) -> Path:
     if not folder.parent.is_dir():
         raise FileNotFoundError(f"out: the folder {folder.parent} does not exist")
     files.check_writable("out", folder)
+    _check_own(folder)
     return folder
 
 
+def _check_own(folder: Path) -> None:
+    """Refuses a folder with files of others, whose names `project` may take: one is known as its own by `projection.json`."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    try:
+        content = files.read_json(folder / _ABOUT)
+    except ValueError:  # missing, or damaged
+        content = None
+    if not isinstance(content, dict) or not {"space", "restarts", "definition", "images"} <= content.keys():
+        raise FieldError(
+            "out", folder, f"it holds files and no {_ABOUT} of project's; name a folder that is new, empty, or of project's"
+        )
+
+
 def write(made: Projection, folder: Path) -> None:
-    """Writes `way.png`, `latents.npz` and `projection.json`; the last one last, so that where it is there all are."""
-    folder.mkdir(exist_ok=True)
-    if (folder / "projection.json").is_file():
-        tell(f"{folder}: what an earlier search left there is replaced; --out names another folder")
+    """Writes `way.png`, `latents.npz` and `projection.json`.
+
+    A new folder gets its name once all of them are on the disk, so that what ends this early leaves none that is half of one.
+    In one that is there the last is written last, so that where it is there all are.
+
+    Raises:
+        FieldError: when somebody wrote to the folder meanwhile.
+    """
+    _check_own(folder)
+    if folder.is_dir():
+        if (folder / _ABOUT).is_file():
+            tell(f"{folder}: what an earlier search left there is replaced; --out names another folder")
+        _write_into(folder, made)
+        return
+    with files.scratch(folder.parent) as room:
+        whole = room / folder.name
+        whole.mkdir()
+        _write_into(whole, made)
+        files.place(whole, folder)
+
+
+def _write_into(folder: Path, made: Projection) -> None:
     pictures.write(made.picture(), folder / "way.png")
     arrays = {"latents": made.latents, "labels": made.labels, "images": made.images, "space": np.array(made.space)}
     write_npz(folder / "latents.npz", arrays)
-    files.write_json(folder / "projection.json", made.content())
+    files.write_json(folder / _ABOUT, made.content())

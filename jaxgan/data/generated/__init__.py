@@ -45,7 +45,8 @@ def source(name: str, split: str) -> Source:
     if split not in SPLITS:
         raise FieldError("split", repr(split), f"{name} has {', '.join(SPLITS)}")
     found = _drawn(name, split)
-    return of_arrays(name, found, np.zeros(len(found), np.int32), (), _ORIGINS[name])._replace(split=split, unit=_UNITS[name])
+    made = of_arrays(name, found, np.zeros(len(found), np.int32), (), _ORIGINS[name])
+    return made._replace(split=split, unit=_UNITS[name], columns=table.COLUMNS if name == "table" else ())
 
 
 @functools.lru_cache(maxsize=4)
