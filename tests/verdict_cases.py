@@ -69,7 +69,7 @@ def _small(name: str, *, steps: int, seeds: int, seed: int, **fields: Any) -> Re
         sample_interval=steps // 20, checkpoint_interval=steps // 2, keep_checkpoints=3, eval_metrics=(), eval_every=None,
         keep_best="none", **fields,
     )  # fmt: skip
-    return replace(recipe, decay_images=steps * recipe.batch_size, ema_half_life=10.0 * recipe.batch_size, ema_rampup=0.05)
+    return replace(recipe, decay_images=steps * recipe.batch_size, ema_half_life=steps * recipe.batch_size / 40)
 
 
 def _spiral() -> Recipe:
@@ -90,14 +90,14 @@ def tuning() -> dict[str, Case]:
     """Returns the trainings that may be looked at while limits are set, by name."""
     short = MLPDiscriminator(width=256, depth=3)
     return {
-        "ring": Case(GOOD, _small("ring", steps=6000, seeds=2, seed=0, **_plane())),
-        "grid": Case(GOOD, _small("grid", steps=8000, seeds=2, seed=0, **_plane())),
+        "ring": Case(GOOD, _small("ring", steps=4000, seeds=2, seed=0, **_plane())),
+        "grid": Case(GOOD, _small("grid", steps=5000, seeds=2, seed=0, **_plane())),
         "digits": Case(GOOD, _small("digits", steps=4000, seeds=2, seed=0)),
         "digits, non-saturating, R1": Case(
             GOOD, _small("digits", steps=4000, seeds=2, seed=5, loss="non_saturating", penalty=Penalty("r1", gamma=0.3))
         ),
         "grid, non-saturating, no penalty": Case(
-            COLLAPSED, _small("grid", steps=4000, seeds=3, seed=0, loss="non_saturating", penalty=NONE, **_plane())
+            COLLAPSED, _small("grid", steps=3000, seeds=3, seed=0, loss="non_saturating", penalty=NONE, **_plane())
         ),
         "digits, the same z always": Case(
             COLLAPSED, _small("digits", steps=2000, seeds=2, seed=0, data=_of("digits"), generator=OnePicture(width=128, depth=3))
@@ -140,7 +140,7 @@ def unseen() -> dict[str, Case]:
             GOOD, _small("signals", steps=4000, seeds=2, seed=13, penalty=Penalty("r1_r2", gamma=0.1), **_rates(2e-3, 2e-3))
         ),
         "spiral.py, networks, loss, penalty of its own": Case(
-            GOOD, _small("spiral", steps=6000, seeds=2, seed=14, generator=replace(_spiral().generator, width=128),
+            GOOD, _small("spiral", steps=4000, seeds=2, seed=14, generator=replace(_spiral().generator, width=128),
                          discriminator=MLPDiscriminator(width=128, depth=3), **_rates(2e-3, 2e-3, final=0.0)),
         ),
         "ring, Wasserstein, gradient penalty": Case(
@@ -148,7 +148,7 @@ def unseen() -> dict[str, Case]:
                          penalty=Penalty("gradient_penalty", gamma=1.0), **_plane(**_rates(5e-4, 5e-4, final=0.0))),
         ),
         "grid, minimax, no penalty": Case(
-            COLLAPSED, _small("grid", steps=4000, seeds=3, seed=21, loss="minimax", penalty=NONE, **_plane(batch_size=64)),
+            COLLAPSED, _small("grid", steps=3000, seeds=3, seed=21, loss="minimax", penalty=NONE, **_plane(batch_size=64)),
         ),
         "mnist, a picture for each digit": Case(
             COLLAPSED, _small("digits", steps=2000, seeds=2, seed=22, data=_of("mnist", conditional=True),
