@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxgan import toy
 from jaxgan.recipes import MLP, Adam, Data, MLPDiscriminator, Penalty, Recipe, preset, sources
 
 GOOD, COLLAPSED, OVERFITTED, WINS, STARVED, DIVERGED = STATES = (
@@ -44,6 +45,16 @@ class OnePicture(MLP):
         return jnp.zeros(shape)
 
 
+def hills() -> Any:
+    """Draws from three broad Gaussians in the plane."""
+    return toy.dataset(toy.gaussian_mixture([[-1.0, 0.0], [1.0, 0.5], [0.3, -1.0]], 0.4), name="hills")
+
+
+def clouds() -> Any:
+    """Draws from two broad Gaussians in five dimensions, one with three times the weight of the other."""
+    return toy.dataset(toy.gaussian_mixture([[0.8] * 5, [-0.6] * 5], 0.5, [0.75, 0.25]), name="clouds")
+
+
 NONE = Penalty("none", gamma=0.0)
 
 
@@ -65,7 +76,8 @@ def _small(name: str, *, steps: int, seeds: int, seed: int, **fields: Any) -> Re
     }
     fields = usual | fields
     recipe = replace(
-        _spiral() if name == "spiral" else preset(name), steps=steps, seeds=seeds, seed=seed, steps_per_dispatch=steps // 40, log_interval=steps // 40,
+        _spiral() if name == "spiral" else preset(name),
+        steps=steps, seeds=seeds, seed=seed, steps_per_dispatch=steps // 40, log_interval=steps // 40,
         sample_interval=steps // 20, checkpoint_interval=steps // 2, keep_checkpoints=3, eval_metrics=(), eval_every=None,
         keep_best="none", **fields,
     )  # fmt: skip
@@ -88,10 +100,11 @@ def _plane(**fields: Any) -> dict[str, Any]:
 
 def tuning() -> dict[str, Case]:
     """Returns the trainings that may be looked at while limits are set, by name."""
-    short = MLPDiscriminator(width=256, depth=3)
+    wide = MLPDiscriminator(width=256, depth=3)
     return {
         "ring": Case(GOOD, _small("ring", steps=4000, seeds=2, seed=0, **_plane())),
         "grid": Case(GOOD, _small("grid", steps=5000, seeds=2, seed=0, **_plane())),
+        "three broad Gaussians": Case(GOOD, _small("ring", steps=4000, seeds=2, seed=0, **_plane(data=hills))),
         "digits": Case(GOOD, _small("digits", steps=4000, seeds=2, seed=0)),
         "digits, non-saturating, R1": Case(
             GOOD, _small("digits", steps=4000, seeds=2, seed=5, loss="non_saturating", penalty=Penalty("r1", gamma=0.3))
@@ -100,19 +113,24 @@ def tuning() -> dict[str, Case]:
             COLLAPSED, _small("grid", steps=3000, seeds=3, seed=0, loss="non_saturating", penalty=NONE, **_plane())
         ),
         "digits, the same z always": Case(
-            COLLAPSED, _small("digits", steps=2000, seeds=2, seed=0, data=_of("digits"), generator=OnePicture(width=128, depth=3))
+            COLLAPSED,
+            _small("digits", steps=2000, seeds=2, seed=0, data=_of("digits"), generator=OnePicture(width=128, depth=3)),
         ),
         "mnist, 100 digits, gamma 0.001": Case(
             OVERFITTED,
-            _small("digits", steps=4000, seeds=3, seed=0, data=_of("mnist", split="train[:100]"), discriminator=short,
+            _small("digits", steps=4000, seeds=3, seed=0, data=_of("mnist", split="train[:100]"), discriminator=wide,
                    penalty=Penalty("r1_r2", gamma=0.001)),
         ),
-        "table, gamma 0.01": Case(OVERFITTED, _small("table", steps=4000, seeds=2, seed=0, penalty=Penalty("r1_r2", gamma=0.01))),
-        "ring, G of 2 units": Case(STARVED, _small("ring", steps=3000, seeds=2, seed=0, **_plane(generator=MLP(width=2, depth=1)))),
+        "table, gamma 0.01": Case(
+            OVERFITTED, _small("table", steps=4000, seeds=2, seed=0, penalty=Penalty("r1_r2", gamma=0.01))
+        ),
+        "ring, G of 2 units": Case(
+            STARVED, _small("ring", steps=3000, seeds=2, seed=0, **_plane(generator=MLP(width=2, depth=1)))
+        ),
         "digits, rates of 2e-5": Case(STARVED, _small("digits", steps=2000, seeds=2, seed=0, **_rates(2e-5, 2e-5))),
         "digits, no penalty, strong D": Case(
             WINS,
-            _small("digits", steps=3000, seeds=2, seed=0, penalty=NONE, disc_steps=2, discriminator=short, **_rates(1e-4, 2e-3)),
+            _small("digits", steps=3000, seeds=2, seed=0, penalty=NONE, disc_steps=2, discriminator=wide, **_rates(1e-4, 2e-3)),
         ),
         "grid, G that never moves": Case(
             WINS, _small("grid", steps=2000, seeds=2, seed=0, penalty=NONE, **_plane(**_rates(0.0, 2e-3, final=0.0)))
@@ -147,6 +165,10 @@ def unseen() -> dict[str, Case]:
             GOOD, _small("ring", steps=4000, seeds=2, seed=15, loss="wasserstein", disc_steps=2,
                          penalty=Penalty("gradient_penalty", gamma=1.0), **_plane(**_rates(5e-4, 5e-4, final=0.0))),
         ),
+        "two broad Gaussians in 5 dimensions, non-saturating, R1": Case(
+            GOOD, _small("ring", steps=4000, seeds=2, seed=16, loss="non_saturating",
+                         **_plane(data=clouds, penalty=Penalty("r1", gamma=0.05), batch_size=96)),
+        ),
         "grid, minimax, no penalty": Case(
             COLLAPSED, _small("grid", steps=3000, seeds=3, seed=21, loss="minimax", penalty=NONE, **_plane(batch_size=64)),
         ),
@@ -159,8 +181,9 @@ def unseen() -> dict[str, Case]:
                                loss="hinge", penalty=NONE, discriminator=wide),
         ),
         "mnist, 60 digits, R1 0.003": Case(
-            OVERFITTED, _small("digits", steps=4000, seeds=3, seed=32, data=_of("mnist", split="train[100:160]"), generator=deep,
-                               loss="non_saturating", batch_size=48, penalty=Penalty("r1", gamma=0.003), **_rates(5e-4, 1e-3)),
+            OVERFITTED, _small("digits", steps=4000, seeds=3, seed=32, data=_of("mnist", split="train[100:160]"),
+                               generator=deep, loss="non_saturating", batch_size=48, penalty=Penalty("r1", gamma=0.003),
+                               **_rates(5e-4, 1e-3)),
         ),
         "fashion_mnist, G of 3 units": Case(
             STARVED, _small("digits", steps=2000, seeds=2, seed=41, data=clothes, generator=MLP(width=3, depth=1),
@@ -178,6 +201,7 @@ def unseen() -> dict[str, Case]:
             DIVERGED, _small("signals", steps=1000, seeds=2, seed=61, loss="least_squares", **_rates(0.2, 0.2, final=0.2)),
         ),
         "table, relativistic, rates of 0.05, no penalty": Case(
-            DIVERGED, _small("table", steps=2000, seeds=2, seed=62, penalty=NONE, batch_size=32, **_rates(0.05, 0.05, final=0.05)),
+            DIVERGED, _small("table", steps=2000, seeds=2, seed=62, penalty=NONE, batch_size=32,
+                             **_rates(0.05, 0.05, final=0.05)),
         ),
     }  # fmt: skip

@@ -10,6 +10,7 @@ good run was slandered. Runs that are in the folder are measured and judged agai
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -50,10 +51,8 @@ def trained(case: Case, run: Path) -> tuple[float, float]:
     if (run / "metrics.jsonl").exists():
         return 0.0, 0.0
     began = time.perf_counter(), time.process_time()
-    try:
+    with contextlib.suppress(Diverged):  # what the rows say of it is judged
         jaxgan.train(case.recipe, run)
-    except Diverged:
-        pass  # what the rows say of it is judged
     return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
@@ -105,11 +104,9 @@ def told(each: Judged) -> str:
     if each.measured == BROKEN or not each.measured.finite:
         return "not finite"
     half, end, m = each.measured.half, each.measured.end, each.measured
-    return (
-        f"cells {half.cells:.2f} -> {end.cells:.2f}, variance {half.variance:.2f} -> {end.variance:.2f}, coverage {half.coverage:.2f} "
-        f"-> {end.coverage:.2f} of real, weights x {m.growth:.1f}, D: separated {m.separated:.3f}, sure {m.sure:.2f}, "
-        f"membership {m.membership:.2f}"
-    )  # fmt: skip
+    moved = ", ".join(f"{name} {getattr(half, name):.2f} -> {getattr(end, name):.2f}" for name in Look._fields)
+    of_d = f"separated {m.separated:.3f}, sure {m.sure:.2f}, membership {m.membership:.2f}"
+    return f"{moved}, weights x {m.growth:.1f}, D: {of_d}"
 
 
 def report(which: str, all_: list[Judged], details: bool) -> bool:
