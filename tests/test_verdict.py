@@ -37,8 +37,10 @@ def by_loops(real: np.ndarray, fake: np.ndarray) -> verdict.Figures:
     usual = float(np.median(nearest))
     twins = [min(d(fake[j], fake[k]) for k in range(m) if k != j) < usual / 10 for j in range(m)]
     to_real = [min(d(fake[j], real[i]) for i in range(n)) for j in range(m)]
-    wide = [sorted(d(real[i], real[k]) for k in range(n) if k != i)[n // 20 - 1] for i in range(n)]
-    reached = [min(d(real[i], fake[j]) for j in range(m)) <= wide[i] for i in range(n)]
+    size = max(n // 40, 8)
+    regions = [sorted(range(n), key=lambda k, i=i: d(real[i], real[k]))[:size] for i in range(n)]
+    nearest_to = [min(range(n), key=lambda i, j=j: d(real[i], fake[j])) for j in range(m)]
+    reached = [sum(nearest_to[j] in regions[i] for j in range(m)) >= size * m / n / 5 for i in range(n)]
     spread = [
         np.mean([d(x[i], x[k]) for i in range(len(x)) for k in range(len(x)) if k != i]) for x in (fake, real)
     ]  # fmt: skip
@@ -339,6 +341,7 @@ def test_a_discriminator_that_takes_unseen_samples_for_generated_ones_overfits()
     for fine in (0.3, math.nan):
         assert verdict.judge(history(overfitting=fine), **LOGISTIC).word == "converged"
     assert verdict.judge(history(overfitting=0.9, reach=0.5), **LOGISTIC).word == "mode collapse"
+    assert verdict.judge(history(overfitting=0.9, d_loss=0.01), **LOGISTIC).word == "discriminator overfits"
 
 
 def test_samples_of_the_split_for_tests_are_compared_where_there_is_one() -> None:

@@ -37,12 +37,21 @@ class Case(NamedTuple):
 
 
 @dataclass(frozen=True)
-class OnePicture(MLP):
+class OnePicture:
     """G that is given the same z for every sample."""
+
+    width: int = 128
+    """Units of a hidden layer."""
+    latent_dim: int = 8
+    """Length of z."""
 
     def latent(self, _key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         """Returns zeros."""
         return jnp.zeros(shape)
+
+    def build(self, shape: Any) -> Any:
+        """Returns the generator."""
+        return MLP(width=self.width, depth=2, latent_dim=self.latent_dim).build(shape)
 
 
 def hills() -> Any:
@@ -110,11 +119,12 @@ def tuning() -> dict[str, Case]:
             GOOD, _small("digits", steps=4000, seeds=2, seed=5, loss="non_saturating", penalty=Penalty("r1", gamma=0.3))
         ),
         "grid, non-saturating, no penalty": Case(
-            COLLAPSED, _small("grid", steps=3000, seeds=3, seed=0, loss="non_saturating", penalty=NONE, **_plane())
+            COLLAPSED,
+            _small("grid", steps=3000, seeds=3, seed=0, loss="non_saturating", penalty=NONE, **_plane(**_rates(4e-3, 1e-3))),
         ),
         "digits, the same z always": Case(
             COLLAPSED,
-            _small("digits", steps=2000, seeds=2, seed=0, data=_of("digits"), generator=OnePicture(width=128, depth=3)),
+            _small("digits", steps=2000, seeds=2, seed=0, data=_of("digits"), generator=OnePicture()),
         ),
         "mnist, 100 digits, gamma 0.001": Case(
             OVERFITTED,
@@ -170,11 +180,12 @@ def unseen() -> dict[str, Case]:
                          **_plane(data=clouds, penalty=Penalty("r1", gamma=0.05), batch_size=96)),
         ),
         "grid, minimax, no penalty": Case(
-            COLLAPSED, _small("grid", steps=3000, seeds=3, seed=21, loss="minimax", penalty=NONE, **_plane(batch_size=64)),
+            COLLAPSED, _small("grid", steps=3000, seeds=3, seed=21, loss="minimax", penalty=NONE,
+                              **_plane(batch_size=64, **_rates(3e-3, 1e-3))),
         ),
         "mnist, a picture for each digit": Case(
             COLLAPSED, _small("digits", steps=2000, seeds=2, seed=22, data=_of("mnist", conditional=True),
-                              generator=OnePicture(width=96, depth=2), loss="non_saturating", penalty=Penalty("r1", gamma=0.5)),
+                              generator=OnePicture(width=96), loss="non_saturating", penalty=Penalty("r1", gamma=0.5)),
         ),
         "fashion_mnist, 150 garments, hinge, no penalty": Case(
             OVERFITTED, _small("digits", steps=3000, seeds=2, seed=31, data=replace(clothes, split="train[:150]"),

@@ -4,7 +4,8 @@
 
 Prints a confusion table for each set of `verdict_cases.py`: rows are true states, columns the last words of the verdict.
 The true state is the one that a case was made for where `verdict_truth.py`, which knows nothing of the verdict, measures that
-state too; otherwise it is the state measured. A verdict is right when its word fits a state that was measured. A good run
+state too; otherwise it is the state measured. A GAN may be in two states, such as a D that overfits and wins: a word that
+names the other one is right too, and told apart. A good run
 that was called collapsed at any time counts as slandered. Exits with 1 when fewer than nine in ten are right in a set, or a
 good run was slandered. Runs that are in the folder are measured and judged again, not trained again.
 """
@@ -115,6 +116,8 @@ def report(which: str, all_: list[Judged], details: bool) -> bool:
     good = [each for each in all_ if each.truth == "good"]
     slandered = [each for each in good if "mode collapse" in each.over_time]
     print(f"\n### {which}: {right} of {len(all_)} right ({right / max(len(all_), 1):.0%})\n\n{table(all_)}\n")
+    beside = sum(each.right and each.last.word not in WORDS_OF[each.truth] for each in all_)
+    print(f"Right by another state that was measured too, beside the bold cells: {beside}.")
     print(f"Good runs that were called collapsed at any time: {len(slandered)} of {len(good)}.")
     other = [each for each in all_ if each.truth != each.intended]
     print(f"Counted by the state measured, made for another: {len(other)}" + "".join(
