@@ -156,63 +156,63 @@ def unseen() -> dict[str, Case]:
     return {
         "mnist, hinge, gradient penalty": Case(
             GOOD,
-            _small("digits", steps=4000, seeds=2, seed=11, data=_of("mnist"), loss="hinge", discriminator=wide,
+            _small("digits", steps=3000, seeds=2, seed=11, data=_of("mnist"), loss="hinge", discriminator=wide,
                    penalty=Penalty("gradient_penalty", gamma=1.0), **_rates(5e-4, 1e-3)),
         ),
         "fashion_mnist, relativistic average": Case(
             GOOD,
-            _small("digits", steps=4000, seeds=2, seed=12, data=replace(clothes, conditional=True),
+            _small("digits", steps=3000, seeds=2, seed=12, data=replace(clothes, conditional=True),
                    loss="relativistic_average", penalty=Penalty("r1_r2", gamma=1.0), batch_size=96),
         ),
         "signals, fully connected": Case(
-            GOOD, _small("signals", steps=4000, seeds=2, seed=13, penalty=Penalty("r1_r2", gamma=0.1), **_rates(2e-3, 2e-3))
+            GOOD, _small("signals", steps=2800, seeds=2, seed=13, penalty=Penalty("r1_r2", gamma=0.1), **_rates(2e-3, 2e-3))
         ),
         "spiral.py, networks, loss, penalty of its own": Case(
-            GOOD, _small("spiral", steps=4000, seeds=2, seed=14, generator=replace(_spiral().generator, width=128),
+            GOOD, _small("spiral", steps=3000, seeds=2, seed=14, generator=replace(_spiral().generator, width=128),
                          discriminator=MLPDiscriminator(width=128, depth=3), **_rates(2e-3, 2e-3, final=0.0)),
         ),
         "ring, Wasserstein, gradient penalty": Case(
-            GOOD, _small("ring", steps=4000, seeds=2, seed=15, loss="wasserstein", disc_steps=2,
+            GOOD, _small("ring", steps=2400, seeds=2, seed=15, loss="wasserstein", disc_steps=2,
                          penalty=Penalty("gradient_penalty", gamma=1.0), **_plane(**_rates(5e-4, 5e-4, final=0.0))),
         ),
         "two broad Gaussians in 5 dimensions, non-saturating, R1": Case(
-            GOOD, _small("ring", steps=4000, seeds=2, seed=16, loss="non_saturating",
+            GOOD, _small("ring", steps=2400, seeds=2, seed=16, loss="non_saturating",
                          **_plane(data=clouds, penalty=Penalty("r1", gamma=0.05), batch_size=96)),
         ),
         "grid, minimax, no penalty": Case(
-            COLLAPSED, _small("grid", steps=3000, seeds=3, seed=21, loss="minimax", penalty=NONE,
+            COLLAPSED, _small("grid", steps=2400, seeds=3, seed=21, loss="minimax", penalty=NONE,
                               **_plane(batch_size=64, **_rates(3e-3, 1e-3))),
         ),
         "mnist, a picture for each digit": Case(
-            COLLAPSED, _small("digits", steps=2000, seeds=2, seed=22, data=_of("mnist", conditional=True),
+            COLLAPSED, _small("digits", steps=1600, seeds=2, seed=22, data=_of("mnist", conditional=True),
                               generator=OnePicture(width=96), loss="non_saturating", penalty=Penalty("r1", gamma=0.5)),
         ),
         "fashion_mnist, 150 garments, hinge, no penalty": Case(
-            OVERFITTED, _small("digits", steps=3000, seeds=2, seed=31, data=replace(clothes, split="train[:150]"),
+            OVERFITTED, _small("digits", steps=2000, seeds=2, seed=31, data=replace(clothes, split="train[:150]"),
                                loss="hinge", penalty=NONE, discriminator=wide),
         ),
         "mnist, 60 digits, R1 0.003": Case(
-            OVERFITTED, _small("digits", steps=4000, seeds=3, seed=32, data=_of("mnist", split="train[100:160]"),
+            OVERFITTED, _small("digits", steps=2400, seeds=3, seed=32, data=_of("mnist", split="train[100:160]"),
                                generator=deep, loss="non_saturating", batch_size=48, penalty=Penalty("r1", gamma=0.003),
                                **_rates(5e-4, 1e-3)),
         ),
         "fashion_mnist, G of 3 units": Case(
-            STARVED, _small("digits", steps=2000, seeds=2, seed=41, data=clothes, generator=MLP(width=3, depth=1),
+            STARVED, _small("digits", steps=1600, seeds=2, seed=41, data=clothes, generator=MLP(width=3, depth=1),
                             loss="least_squares", penalty=Penalty("r1", gamma=1.0)),
         ),
         "signals, 200 steps": Case(STARVED, _small("signals", steps=200, seeds=2, seed=42)),
         "table, hinge, D 50 times as fast": Case(
-            WINS, _small("table", steps=2000, seeds=2, seed=51, loss="hinge", penalty=NONE, disc_steps=3, **_rates(2e-5, 1e-3)),
+            WINS, _small("table", steps=1600, seeds=2, seed=51, loss="hinge", penalty=NONE, disc_steps=3, **_rates(2e-5, 1e-3)),
         ),
         "ring, non-saturating, G 100 times as slow": Case(
-            WINS, _small("ring", steps=2000, seeds=2, seed=52, loss="non_saturating", penalty=NONE,
+            WINS, _small("ring", steps=1600, seeds=2, seed=52, loss="non_saturating", penalty=NONE,
                          **_plane(**_rates(2e-5, 2e-3))),
         ),
         "signals, least squares, rates of 0.2": Case(
-            DIVERGED, _small("signals", steps=1000, seeds=2, seed=61, loss="least_squares", **_rates(0.2, 0.2, final=0.2)),
+            DIVERGED, _small("signals", steps=600, seeds=2, seed=61, loss="least_squares", **_rates(0.2, 0.2, final=0.2)),
         ),
         "table, relativistic, rates of 0.05, no penalty": Case(
-            DIVERGED, _small("table", steps=2000, seeds=2, seed=62, penalty=NONE, batch_size=32,
+            DIVERGED, _small("table", steps=1600, seeds=2, seed=62, penalty=NONE, batch_size=32,
                              **_rates(0.05, 0.05, final=0.05)),
         ),
     }  # fmt: skip
