@@ -38,9 +38,11 @@ def by_loops(real: np.ndarray, fake: np.ndarray) -> verdict.Figures:
     twins = [min(d(fake[j], fake[k]) for k in range(m) if k != j) < usual / 10 for j in range(m)]
     to_real = [min(d(fake[j], real[i]) for i in range(n)) for j in range(m)]
     size = max(n // 40, 8)
-    regions = [sorted(range(n), key=lambda k, i=i: d(real[i], real[k]))[:size] for i in range(n)]
+    same = np.mean([d(real[i], real[k]) for i in range(n) for k in range(n) if k != i]) / 10
+    ranked = [sorted((d(real[i], real[k]), k) for k in range(n)) for i in range(n)]
+    regions = [[k for at, (x, k) in enumerate(each) if at < size or x <= same] for each in ranked]
     nearest_to = [min(range(n), key=lambda i, j=j: d(real[i], fake[j])) for j in range(m)]
-    reached = [sum(nearest_to[j] in regions[i] for j in range(m)) >= size * m / n / 5 for i in range(n)]
+    reached = [sum(nearest_to[j] in regions[i] for j in range(m)) * n * 5 >= len(regions[i]) * m for i in range(n)]
     spread = [
         np.mean([d(x[i], x[k]) for i in range(len(x)) for k in range(len(x)) if k != i]) for x in (fake, real)
     ]  # fmt: skip

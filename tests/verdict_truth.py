@@ -43,7 +43,7 @@ class Measured(NamedTuple):
     half: Look
     end: Look
     separated: float  # area under D's receiver operating curve, training samples against G's
-    sure: float  # mean over pairs of sigmoid(D(x) - D(G(z))), of logistic losses
+    sure: float  # mean over pairs of a class of sigmoid(D(x) - D(G(z))), of logistic losses
     membership: float  # area under the curve, training samples against unseen ones: a membership attack on D
 
 
@@ -54,7 +54,7 @@ BROKEN = Measured(False, *[float("nan")], _NOTHING, _NOTHING, *[float("nan")] * 
 def states(found: Measured) -> set[str]:
     """Returns the states of a GAN; more than one where several things went wrong.
 
-    diverged    a value is not finite, or weights grew tenfold and coverage is below half of what real samples have
+    diverged    a value is not finite, or weights grew threefold and coverage is below half of what real samples have
     collapsed   fewer than 0.8 of the modes or cells are visited, and since half way that did not rise by 0.1, nor the
                 variance by a fifth
     overfitted  the membership attack on D has an area of 0.8 or more
@@ -64,10 +64,12 @@ def states(found: Measured) -> set[str]:
     starved     none of these, and it is less
     """
     half, end = found.half, found.end
-    if not found.finite or (found.growth > 10.0 and end.coverage < 0.5):
+    if not found.finite or (found.growth > 3.0 and end.coverage < 0.5):
         return {DIVERGED}
     wrong = set()
-    if end.cells < 0.8 and not (end.cells >= half.cells + 0.1 or end.variance >= 1.2 * half.variance):
+    if end.cells < 0.8 and not (
+        end.cells >= half.cells + 0.1 or end.variance >= max(1.2 * half.variance, half.variance + 0.02)
+    ):
         wrong.add(COLLAPSED)
     if found.membership >= 0.8:
         wrong.add(OVERFITTED)
@@ -202,7 +204,8 @@ def _attacks(experiment: Experiment, state: GANState) -> tuple[float, float, flo
         return float("nan"), float("nan"), float("nan")
     classes = labels if experiment.shape.classes else np.zeros_like(labels)
     separated = _area(real_logits, classes, fake_logits, classes)
-    sure = float(expit(np.subtract.outer(real_logits, fake_logits)).mean()) if experiment.loss.equilibrium else float("nan")
+    pairs = [np.subtract.outer(real_logits[classes == each], fake_logits[classes == each]) for each in np.unique(classes)]
+    sure = float(np.mean([expit(each).mean() for each in pairs])) if experiment.loss.equilibrium else float("nan")
     if pool.unseen is None or pool.unseen_labels is None:
         return separated, sure, float("nan")
     others = pool.unseen_labels if experiment.shape.classes else np.zeros_like(pool.unseen_labels)
