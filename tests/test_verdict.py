@@ -78,6 +78,16 @@ def test_figures_of_what_went_wrong() -> None:
     assert all(math.isnan(x) for x in verdict.figures(real, np.full((4, 2), np.inf)))
 
 
+def test_reach_tells_lost_modes_from_poor_samples() -> None:
+    """Of 25 narrow modes each counts, and samples beside all of them are poor, but of every kind."""
+    centres = np.stack(np.meshgrid(np.arange(5.0), np.arange(5.0)), -1).reshape(-1, 2)
+    real = centres[np.arange(500) % 25] + 0.02 * RNG.normal(size=(500, 2))
+    beside = centres[np.arange(500) % 25] + [0.1, 0.05] + 0.005 * RNG.normal(size=(500, 2))
+    poor = verdict.figures(real, beside)
+    assert (poor.reach, poor.nearest_real > 5.0) == (1.0, True)
+    assert verdict.figures(real, beside[np.arange(500) % 25 < 19]).reach == pytest.approx(19 / 25)
+
+
 @pytest.mark.parametrize(("real", "fake"), [((39, 2), (9, 2)), ((40, 2), (1, 2)), ((40, 2), (40, 3))])
 def test_figures_refuse(real: tuple[int, int], fake: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="real, fake: shapes"):
