@@ -404,7 +404,7 @@ about = {
     "diversity": "mean distance between two, over that between two real ones",
     "duplicates": "share with a near twin",
     "nearest_real": "distance to the nearest real, over that from real to real",
-    "reach": "share of real images with a generated one in their wide neighbourhood",
+    "reach": "share of regions, a fortieth of the real images each, that are visited",
     "precision": "share of generated images near a real one",
     "recall": "share of real images near a generated one",
     "density": "real neighbourhoods that a generated image lies in, as a share of five",

@@ -210,7 +210,7 @@ curves({"healthy": healthy})
 # - *diversity*: are two generated samples as far apart as two real ones?
 # - *duplicates*: how many have a near twin among them?
 # - *distance to the nearest real*: does a sample look like a real one? In units of the distance from real to real.
-# - *reach*: how many real samples have a generated one in their neighbourhood, that is, are all kinds of data made?
+# - *reach*: how many regions of the data get their share of samples, that is, are all kinds of data made?
 # - *overlap*: how much area do the histograms of $D$'s logits on real and on generated samples share? 1 where it cannot tell.
 #
 # Overlap stays below 1: $D$ has seen these real samples many times, and knows them a little.
@@ -348,7 +348,7 @@ curves(runs)
 # |---|---|
 # | `diverged` | a value is not finite, a loss is above 100, a gradient's norm above $10^4$ |
 # | `mode collapse` | diversity is below 0.25 and not rising, or half of the samples are duplicates |
-# | `discriminator wins` | $D$'s loss is below a tenth of its equilibrium; where it has none, overlap is below 0.1 |
+# | `discriminator wins` | $D$'s loss is below a tenth of its equilibrium; where it has none, overlap is below 0.1; and $D$ does not overfit |
 # | `mode collapse` | reach is below 0.8, and was higher or does not rise |
 # | `discriminator overfits` | by $D$'s logits, unseen real samples are nearer to generated ones than to training samples |
 # | `converged` | no figure and no loss has a trend over the last half of the rows, and all are where good runs end (below) |
@@ -359,7 +359,7 @@ curves(runs)
 # - Before six rows with figures there is no word.
 # - The thresholds were chosen on runs like these. They are signs, not proofs: `converged` says that the figures have settled
 #   where good runs settle, not that $p_g = p$.
-# - Reach sees regions of a twentieth of the data. A mode that holds less may be lost unseen.
+# - Reach sees regions of a fortieth of the data. A mode that holds less may be lost unseen.
 # - A generator that hops from mode to mode may look for a while as if reach were rising: `still improving`, as at some looks
 #   above. Watch the word over time, and read the evidence.
 # - Distances between pixels mean something for small digits and for points. Two photographs of the same thing may be far apart,

@@ -37,8 +37,12 @@ def by_loops(real: np.ndarray, fake: np.ndarray) -> verdict.Figures:
     usual = float(np.median(nearest))
     twins = [min(d(fake[j], fake[k]) for k in range(m) if k != j) < usual / 10 for j in range(m)]
     to_real = [min(d(fake[j], real[i]) for i in range(n)) for j in range(m)]
-    wide = [sorted(d(real[i], real[k]) for k in range(n) if k != i)[n // 20 - 1] for i in range(n)]
-    reached = [min(d(real[i], fake[j]) for j in range(m)) <= wide[i] for i in range(n)]
+    size = max(n // 40, 8)
+    same = np.mean([d(real[i], real[k]) for i in range(n) for k in range(n) if k != i]) / 10
+    ranked = [sorted((d(real[i], real[k]), k) for k in range(n)) for i in range(n)]
+    regions = [[k for at, (x, k) in enumerate(each) if at < size or x <= same] for each in ranked]
+    nearest_to = [min(range(n), key=lambda i, j=j: d(real[i], fake[j])) for j in range(m)]
+    reached = [sum(nearest_to[j] in regions[i] for j in range(m)) * n * 5 >= len(regions[i]) * m for i in range(n)]
     spread = [
         np.mean([d(x[i], x[k]) for i in range(len(x)) for k in range(len(x)) if k != i]) for x in (fake, real)
     ]  # fmt: skip
@@ -72,6 +76,16 @@ def test_figures_of_what_went_wrong() -> None:
     half = real[modes < 4][:200] + 0.01 * RNG.normal(size=(200, 2))
     assert verdict.figures(real, half).reach == pytest.approx((modes < 4).mean(), abs=0.02)
     assert all(math.isnan(x) for x in verdict.figures(real, np.full((4, 2), np.inf)))
+
+
+def test_reach_tells_lost_modes_from_poor_samples() -> None:
+    """Of 25 narrow modes each counts, and samples beside all of them are poor, but of every kind."""
+    centres = np.stack(np.meshgrid(np.arange(5.0), np.arange(5.0)), -1).reshape(-1, 2)
+    real = centres[np.arange(500) % 25] + 0.02 * RNG.normal(size=(500, 2))
+    beside = centres[np.arange(500) % 25] + [0.1, 0.05] + 0.005 * RNG.normal(size=(500, 2))
+    poor = verdict.figures(real, beside)
+    assert (poor.reach, poor.nearest_real > 5.0) == (1.0, True)
+    assert verdict.figures(real, beside[np.arange(500) % 25 < 19]).reach == pytest.approx(19 / 25)
 
 
 @pytest.mark.parametrize(("real", "fake"), [((39, 2), (9, 2)), ((40, 2), (1, 2)), ((40, 2), (40, 3))])
@@ -339,6 +353,7 @@ def test_a_discriminator_that_takes_unseen_samples_for_generated_ones_overfits()
     for fine in (0.3, math.nan):
         assert verdict.judge(history(overfitting=fine), **LOGISTIC).word == "converged"
     assert verdict.judge(history(overfitting=0.9, reach=0.5), **LOGISTIC).word == "mode collapse"
+    assert verdict.judge(history(overfitting=0.9, d_loss=0.01), **LOGISTIC).word == "discriminator overfits"
 
 
 def test_samples_of_the_split_for_tests_are_compared_where_there_is_one() -> None:

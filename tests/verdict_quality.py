@@ -1,117 +1,159 @@
-"""Is the verdict right? Trains good runs and runs made to fail, and compares what is said of them.
+"""Is the verdict right? Trains good runs and runs made to fail, measures their states, and compares what is said of them.
 
-    python tests/verdict_quality.py [--folder DIR] [CASE ...]
+    python tests/verdict_quality.py [tuning] [unseen] [--folder DIR] [--cases TEXT]
 
-Each case is one `jaxgan train`, with several seeds side by side. A run is right when its last verdict is one of those
-expected of it; a good run that is ever called collapsed, or beaten by D, is wrong. Exits with 1 when fewer than nine in ten
-are right or a good run was called collapsed. Runs that are in the folder already are judged again, not trained again.
+Prints a confusion table for each set of `verdict_cases.py`: rows are true states, columns the last words of the verdict.
+The true state is the one that a case was made for where `verdict_truth.py`, which knows nothing of the verdict, measures that
+state too; otherwise it is the state measured. A GAN may be in two states, such as a D that overfits and wins: a word that
+names the other one is right too, and told apart. A good run
+that was called collapsed at any time counts as slandered. Exits with 1 when fewer than nine in ten are right in a set, or a
+good run was slandered. Runs that are in the folder are measured and judged again, not trained again.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Before the first of several runs in one process: the seeds of each are divided among two cores.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
 
-import jax
-import jax.numpy as jnp
+from verdict_cases import STATES, WORDS_OF, Case, tuning, unseen
+from verdict_truth import BROKEN, Look, Measured, measure, states
 
-from jaxgan import cli
+import jaxgan
 from jaxgan.evaluation import verdict
-from jaxgan.recipes.table import LATENTS, LOSSES, find
+from jaxgan.recipes.table import LOSSES, find
+from jaxgan.training.endings import Diverged
 
-GOOD = ("converged", "still improving")
-NO_PENALTY = ["--penalty.name", "none", "--penalty.gamma", "0"]
-STRONG_D = ["--d-optimizer.learning-rate", "2e-3", "--disc-steps", "2", "--discriminator.width", "384"]
-MIXTURE = ["--steps", "10000", "--log-interval", "250", "--sample-interval", "500", "--decay-images", "2560000"]
-DIGITS = ["--steps", "3000", "--log-interval", "100", "--sample-interval", "200", "--decay-images", "384000"]
+SETS = {"tuning": tuning, "unseen": unseen}
 
 
-class Case(NamedTuple):
-    expected: tuple[str, ...]
-    words: list[str]
-    latent: Callable[..., jax.Array] | None = None  # in place of the normal one
+class Judged(NamedTuple):
+    """A GAN with its true state and what the verdict says."""
+
+    name: str
+    intended: str
+    truth: str
+    measured: Measured
+    last: verdict.Verdict
+    right: bool
+    over_time: tuple[str, ...]
 
 
-def zeros(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    return jnp.zeros(shape)
+def trained(case: Case, run: Path) -> tuple[float, float]:
+    """Trains a case where that is not done; returns seconds by the clock and of CPU, of a run that was there nothing."""
+    if (run / "metrics.jsonl").exists():
+        return 0.0, 0.0
+    began = time.perf_counter(), time.process_time()
+    with contextlib.suppress(Diverged):  # what the rows say of it is judged
+        jaxgan.train(case.recipe, run)
+    return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
-CASES = {
-    "ring": Case(GOOD, ["ring", "--seeds", "3", *MIXTURE]),
-    "grid": Case(GOOD, ["grid", "--seeds", "3", *MIXTURE]),
-    "digits": Case(GOOD, ["digits", "--seeds", "2", *DIGITS]),
-    "digits, R1, non-saturating": Case(
-        GOOD, ["digits", "--seeds", "2", "--loss", "non_saturating", "--penalty.name", "r1", *DIGITS]
-    ),
-    "no penalty, strong D": Case(("discriminator wins",), ["digits", "--seeds", "2", *NO_PENALTY, *STRONG_D, *DIGITS]),
-    "G that never moves": Case(
-        ("discriminator wins",), ["ring", "--seeds", "2", "--g-optimizer.learning-rate", "0", *NO_PENALTY, *MIXTURE]
-    ),
-    "learning rates x 100": Case(
-        ("diverged",),
-        ["digits", "--seeds", "2", "--g-optimizer.learning-rate", "0.1", "--d-optimizer.learning-rate", "0.1",
-         "--g-optimizer.final-learning-rate", "None", "--d-optimizer.final-learning-rate", "None", *DIGITS],
-    ),
-    "constant G": Case(
-        ("mode collapse",),
-        ["digits", "--seeds", "2", "--data.no-conditional", *DIGITS],
-        zeros,
-    ),
-    "grid, plain GAN": Case(("mode collapse",), ["grid", "--seeds", "2", "--loss", "non_saturating", *NO_PENALTY, *MIXTURE]),
-}  # fmt: skip
+def measured(case: Case, run: Path) -> list[Measured]:
+    """Returns the measurements of a run, kept beside it."""
+    kept = run / "measured.json"
+    if not kept.exists():
+        found = measure(case.recipe, run)
+        kept.write_text(
+            json.dumps([each._replace(half=each.half._asdict(), end=each.end._asdict())._asdict() for each in found])
+        )
+    return [
+        Measured(**{**each, "half": Look(**each["half"]), "end": Look(**each["end"])}) for each in json.loads(kept.read_text())
+    ]
 
 
-def train(case: Case, folder: Path) -> list[dict]:
-    """The rows of metrics of one case."""
-    normal = LATENTS["normal"]
-    LATENTS["normal"] = f"{__name__}:{case.latent.__name__}" if case.latent else normal
-    try:
-        cli.main(["train", *case.words, "--run", str(folder), "--no-compile-cache"])
-    except SystemExit as stop:
-        if stop.code not in (0, None, 1):  # 1: diverged
-            raise
-    finally:
-        LATENTS["normal"] = normal
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+def judged(name: str, case: Case, run: Path) -> list[Judged]:
+    """Judges each GAN of a run, at its end and at every row before."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    loss = find(LOSSES, "loss", case.recipe.loss) if isinstance(case.recipe.loss, str) else case.recipe.loss
+    limits: dict[str, Any] = {"equilibrium": loss.equilibrium, "largest": loss.largest}
+    found = []
+    for i, figures in enumerate(measured(case, run)):
+        past = [verdict.of_member(row, i) if "members" in row else row for row in rows]
+        said = [verdict.judge(past[: j + 1], **limits) for j in range(len(past))]
+        true = states(figures)
+        truth = case.intended if case.intended in true else min(true, key=STATES.index)
+        right = any(said[-1].word in WORDS_OF[state] for state in true)
+        words = tuple(dict.fromkeys(each.word for each in said if each.word))
+        found.append(Judged(f"{name}, seed {case.recipe.seed + i}", case.intended, truth, figures, said[-1], right, words))
+    return found
+
+
+def table(all_: list[Judged]) -> str:
+    """Returns the confusion table in Markdown."""
+    lines = [f"| true state | {' | '.join(verdict.WORDS)} |", "|---" * (len(verdict.WORDS) + 1) + "|"]
+    for state in STATES:
+        counts = Counter(each.last.word for each in all_ if each.truth == state)
+        cells = [
+            f"**{counts[word]}**" if counts[word] and word in WORDS_OF[state] else str(counts[word] or "")
+            for word in verdict.WORDS
+        ]
+        lines.append(f"| {state} ({counts.total()}) | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def told(each: Judged) -> str:
+    """Returns a line of measurements."""
+    if each.measured == BROKEN or not each.measured.finite:
+        return "not finite"
+    half, end, m = each.measured.half, each.measured.end, each.measured
+    moved = ", ".join(f"{name} {getattr(half, name):.2f} -> {getattr(end, name):.2f}" for name in Look._fields)
+    of_d = f"separated {m.separated:.3f}, sure {m.sure:.2f}, membership {m.membership:.2f}"
+    return f"{moved}, weights x {m.growth:.1f}, D: {of_d}"
+
+
+def report(which: str, all_: list[Judged], details: bool) -> bool:
+    """Prints a set's table and what is wrong in it; returns whether it is right enough."""
+    right = sum(each.right for each in all_)
+    good = [each for each in all_ if each.truth == "good"]
+    slandered = [each for each in good if "mode collapse" in each.over_time]
+    print(f"\n### {which}: {right} of {len(all_)} right ({right / max(len(all_), 1):.0%})\n\n{table(all_)}\n")
+    beside = sum(each.right and each.last.word not in WORDS_OF[each.truth] for each in all_)
+    print(f"Right by another state that was measured too, beside the bold cells: {beside}.")
+    print(f"Good runs that were called collapsed at any time: {len(slandered)} of {len(good)}.")
+    other = [each for each in all_ if each.truth != each.intended]
+    print(f"Counted by the state measured, made for another: {len(other)}" + "".join(
+        f"\n- {each.name}: made {each.intended}, is {each.truth} ({told(each)})" for each in other))  # fmt: skip
+    wrong = [each for each in all_ if not each.right or each in slandered]
+    print(f"Wrong or slandered: {len(wrong)}")
+    for each in all_ if details else wrong:
+        mark = "right" if each.right else "WRONG"
+        print(f"- {mark}: {each.name}: {each.truth}; said {each.last.word}: {'; '.join(each.last.evidence)}")
+        print(f"  over time: {', '.join(each.over_time)}; measured: {told(each)}", flush=True)
+    return right >= 0.9 * len(all_) and not slandered
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"by default all: {'; '.join(CASES)}")
+    parser.add_argument("sets", nargs="*", metavar="SET", help=f"by default {' and '.join(SETS)}")
     parser.add_argument("--folder", type=Path, help="keep the runs here")
+    parser.add_argument("--cases", default="", help="only cases with this text in their names")
+    parser.add_argument("--details", action="store_true", help="print every run, not only the wrong ones")
     arguments = parser.parse_args()
-    right = total = slandered = 0
+    fine, found = True, {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for name in arguments.cases or CASES:
-            case, began = CASES[name], time.perf_counter()
-            run = folder / name.replace(" ", "-").replace(",", "")
-            rows = train(case, run)
-            seconds = time.perf_counter() - began
-            loss = find(LOSSES, "loss", json.loads((run / "recipe.json").read_text())["recipe"]["loss"])
-            limits = {"equilibrium": loss.equilibrium, "largest": loss.largest}
-            print(f"{name}  ({seconds:.0f} s)  expected: {' or '.join(case.expected)}", flush=True)
-            for i in range(len(rows[-1]["members"]["d_loss"])):
-                past = [verdict.of_member(row, i) for row in rows]
-                said = [verdict.judge(past[: j + 1], **limits) for j in range(len(past))]
-                words = [found.word for found in said if found.word]
-                last = said[-1]
-                fine = last.word in case.expected
-                bad = case.expected == GOOD and bool(set(words) - set(GOOD))
-                right, total, slandered = right + (fine and not bad), total + 1, slandered + (bad and "mode collapse" in words)
-                print(f"  {'right' if fine and not bad else 'WRONG'}  {last.word}: {'; '.join(last.evidence)}")  # fmt: skip
-                print(f"         over time: {', '.join(dict.fromkeys(words))}")
-    print(f"{right} of {total} right, {slandered} good runs called collapsed")
-    return 0 if right >= 0.9 * total and not slandered else 1
+        for which in arguments.sets or SETS:
+            found[which] = []
+            for name, case in SETS[which]().items():
+                if arguments.cases not in name:
+                    continue
+                run = folder / which / name.replace(" ", "-").replace(",", "")
+                clock, cpu = trained(case, run)
+                found[which] += judged(name, case, run)
+                print(f"{name}: {clock:.0f} s, {cpu:.0f} s of CPU", file=sys.stderr, flush=True)
+        for which, all_ in found.items():
+            fine &= report(which, all_, arguments.details)
+    return 0 if fine else 1
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, la
         diverged             a value is not finite, a loss is above `largest` or a gradient's norm above 10^4
         mode collapse        generated samples are all alike: diversity below 0.25 and not rising, or half are duplicates
         discriminator wins   D's loss is below a tenth of its equilibrium value; where it has none, the histograms of
-                             D(x) and D(G(z)) share less than 0.1
+                             D(x) and D(G(z)) share less than 0.1; and D does not overfit, which would be the reason
         mode collapse        parts of the data are not visited: reach is below 0.8, and was higher or does not rise
         discriminator        real samples that D never saw lie more than half of the way from training samples to generated
           overfits           ones, by D's logits (ADA's r_v)
@@ -139,12 +139,13 @@ def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, la
     now, before = _medians(checks[-size:]), _medians(checks[-2 * size : -size])
     scatter = float(np.std([row["reach"] for row in checks[-2 * size : -size]]))
     best = max(_medians(checks[j : j + 3])["reach"] for j in range(len(checks) - size))
+    overfits = _overfits(now)
     for word, evidence in (
         ("diverged", _blown_up(now, largest)),
         ("mode collapse", _alike(now, before)),
-        ("discriminator wins", _beaten(now, equilibrium)),
+        ("discriminator wins", () if overfits else _beaten(now, equilibrium)),
         ("mode collapse", _unvisited(now, before, best, scatter)),
-        ("discriminator overfits", _overfits(now)),
+        ("discriminator overfits", overfits),
     ):
         if evidence:
             return Verdict(word, evidence)
