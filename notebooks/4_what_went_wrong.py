@@ -348,7 +348,7 @@ curves(runs)
 # |---|---|
 # | `diverged` | a value is not finite, a loss is above 100, a gradient's norm above $10^4$ |
 # | `mode collapse` | diversity is below 0.25 and not rising, or half of the samples are duplicates |
-# | `discriminator wins` | $D$'s loss is below a tenth of its equilibrium; where it has none, overlap is below 0.1; and $D$ does not overfit |
+# | `discriminator wins` | $D$'s loss is below a tenth of its equilibrium; without one, overlap is below 0.1; no overfitting |
 # | `mode collapse` | reach is below 0.8, and was higher or does not rise |
 # | `discriminator overfits` | by $D$'s logits, unseen real samples are nearer to generated ones than to training samples |
 # | `converged` | no figure and no loss has a trend over the last half of the rows, and all are where good runs end (below) |
