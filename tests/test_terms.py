@@ -181,6 +181,10 @@ def test_the_power_spectrum_is_the_metrics(shape: tuple[int, ...]) -> None:
     slope = jax.grad(lambda x: terms.power_spectrum(x, {"image": real}, KEY).mean())(jnp.asarray(fake))
     assert bool(jnp.isfinite(slope).all())
     assert float(jnp.abs(slope).max()) > 0
+    same = np.zeros_like(real)  # an empty batch, as of sensors that are off
+    for made in (fake, same):
+        value, slope = jax.value_and_grad(lambda x: terms.power_spectrum(x, {"image": same}, KEY).mean())(jnp.asarray(made))
+        assert bool(jnp.isfinite(value) & jnp.isfinite(slope).all())
     with pytest.raises(FieldError, match=r"terms\.power_spectrum: a batch of shape .* it takes two or more signals"):
         terms.power_spectrum(fake[:1], {"image": real[:1]}, KEY)
 
@@ -285,6 +289,9 @@ def test_a_recipe_of_a_users_file_with_terms_trains_resumes_and_is_read_back(tmp
     ],
 )
 def test_a_recipes_terms_are_refused_in_a_line_before_anything_is_compiled(asked: tuple[Any, ...], told: str) -> None:
+    for size, parts, field in ((1, 1, "batch_size: 1"), (4, 4, "accumulate: 4")):
+        with pytest.raises(FieldError, match=f"{field}, but the term power_spectrum compares samples"):
+            recipes.check(Recipe(batch_size=size, accumulate=parts, terms=(Term("power_spectrum", weight=0.5),)))
     with pytest.raises(FieldError) as error:
         build(recipes.check(Recipe(generator="mlp", discriminator="mlp", terms=asked)), shape=Shape((8, 8, 1), 0))
     assert told in str(error.value)

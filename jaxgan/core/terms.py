@@ -5,6 +5,8 @@ arrays of the user's), and where D has `features`, also `real_features` and `fak
 generated samples, by D held fixed.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,6 +72,7 @@ def feature_matching(_fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
 
 
 LEAST_POWER = 1e-3  # of the strongest band: bands far weaker than that do not count
+_LEAST_DEVIATION = 1e-3  # of samples in [-1, 1]: a batch that varies less is taken to vary so much
 
 
 def bands(sides: tuple[int, ...]) -> np.ndarray:
@@ -92,7 +95,7 @@ def power_spectrum(fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
     P_b(x) = \langle |F_k(x - \bar x)|^2 \rangle_{k \in b},$$
 
     F the transform over the axes of space, the bar and the brackets means over the batch, epsilon a thousandth of the strongest
-    real band's power. A field without power where the data have some costs as much as one with as much too much.
+    real band's power, or of that of white noise with a deviation of 0.001 where all real samples are nearly alike. A field without power where the data have some costs as much as one with as much too much.
 
     Args:
         fake: `[B, ..., C]` with one to three axes of space, B at least 2.
@@ -123,5 +126,5 @@ def power_spectrum(fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
         return jnp.tensordot(squared, weights, len(sides))
 
     real, made = powers(batch["image"]), powers(fake)
-    least = LEAST_POWER * real.max()
+    least = LEAST_POWER * jnp.maximum(real.max(), _LEAST_DEVIATION**2 * math.prod(sides))
     return jnp.full(fake.shape[0], jnp.square(jnp.log(made + least) - jnp.log(real + least)).mean())

@@ -127,7 +127,7 @@ def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, la
     """
     if not history:
         return Verdict(None, ("no metrics yet",))
-    if equilibrium is not None and equilibrium <= 0:
+    if equilibrium is not None and not 0 < equilibrium < math.inf:
         equilibrium = None  # no share can be taken of it
     wrong = [name for name in _NUMBERS if name in history[-1] and not _is_finite(history[-1][name])]
     if wrong:

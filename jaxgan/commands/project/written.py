@@ -1,6 +1,7 @@
-"""The result of an inversion, and its files: a picture of the way, the codes, the figures."""
+"""The result of an inversion, and its files: a picture of the way, the latents, the figures."""
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,22 +17,23 @@ from jaxgan.system.messages import FieldError, tell
 
 _OF_A_FILE = re.compile(r"\.[A-Za-z]{2,11}")  # endings; those of model.v1-projection and lr0.1 are none
 _ABOUT = "projection.json"
+_BEFORE = ("way.png", "latents.npz")  # that are placed before it
 _MOST_ROWS = 32  # images whose way is drawn
 
 
 class Projection(NamedTuple):
-    """The codes of images, with what a generator makes of them."""
+    """The latents of images, with what a generator makes of them."""
 
     names: tuple[str, ...]
     space: str  # z, w or w+
-    latents: np.ndarray  # [T, ...] codes of that space
+    latents: np.ndarray  # [T, ...] of that space
     labels: np.ndarray  # [T] int32, the numbers by which classes are asked for; zeros where there are none
-    images: np.ndarray  # [T, ...] what the generator makes of the codes, in the units and dtype of the data
+    images: np.ndarray  # [T, ...] what the generator makes of them, in the units and dtype of the data
     rmse: np.ndarray  # [T] root mean square of the differences, as a share of the data's range
     psnr: np.ndarray  # [T] decibels, -20 log10(rmse)
     features: np.ndarray | None  # [T] Euclidean distance of features, where there are some
     way: np.ndarray  # [T, frames, ...] as networks see them: the target, the first image, some between, the last
-    how: dict[str, Any]  # entries for JSON that say how the codes were obtained
+    how: dict[str, Any]  # entries for JSON that say how they were obtained
     units: Units | None = None
     folder: Path | None = None
 
@@ -105,7 +107,8 @@ def checked(out: str | Path) -> Path:
         FieldError, FileNotFoundError: when it cannot be one, or holds what `project` did not write.
     """
     folder = files.home_expanded(out).absolute()
-    if folder.is_file() or (_OF_A_FILE.fullmatch(folder.suffix) and not folder.is_dir()):
+    there = os.path.lexists(folder)  # a link that leads nowhere is there too
+    if not folder.is_dir() and (there or _OF_A_FILE.fullmatch(folder.suffix)):
         raise FieldError("out", out, "it must be a folder")
     if not folder.parent.is_dir():
         raise FileNotFoundError(f"out: the folder {folder.parent} does not exist")
@@ -115,8 +118,15 @@ def checked(out: str | Path) -> Path:
 
 
 def _check_own(folder: Path) -> None:
-    """Refuses a folder with files of others, whose names `project` may take: one is known as its own by `projection.json`."""
-    if not folder.is_dir() or not any(folder.iterdir()):
+    """Refuses a folder with files of others, whose names `project` may take.
+
+    Its own is known by `projection.json`, or holds the two files alone that a search leaves which ended while it placed them.
+    """
+    there = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    blocked = [name for name in (*_BEFORE, _ABOUT) if (folder / name).is_dir()]
+    if blocked:
+        raise FieldError("out", folder, f"{blocked[0]} in it is a folder, and a file of that name is to be written")
+    if not there or there == set(_BEFORE):
         return
     try:
         content = files.read_json(folder / _ABOUT)
@@ -131,23 +141,26 @@ def _check_own(folder: Path) -> None:
 def write(made: Projection, folder: Path) -> None:
     """Writes `way.png`, `latents.npz` and `projection.json`.
 
-    A new folder gets its name once all of them are on the disk, so that what ends this early leaves none that is half of one.
-    In one that is there the last is written last, so that where it is there all are.
+    All are written elsewhere first, so that what fails or ends this early leaves what was there. A folder that is new or empty
+    gets all of them at once; in one of an earlier search its `projection.json` goes first and the new one comes last, so that
+    where one is, all are of one search.
 
     Raises:
         FieldError: when somebody wrote to the folder meanwhile.
     """
     _check_own(folder)
-    if folder.is_dir():
-        if (folder / _ABOUT).is_file():
-            tell(f"{folder}: what an earlier search left there is replaced; --out names another folder")
-        _write_into(folder, made)
-        return
     with files.scratch(folder.parent) as room:
         whole = room / folder.name
         whole.mkdir()
         _write_into(whole, made)
-        files.place(whole, folder)
+        if not folder.is_dir() or not any(folder.iterdir()):
+            files.place(whole, folder)
+            return
+        if (folder / _ABOUT).is_file():
+            tell(f"{folder}: what an earlier search left there is replaced; --out names another folder")
+        (folder / _ABOUT).unlink(missing_ok=True)
+        for name in (*_BEFORE, _ABOUT):
+            files.place(whole / name, folder / name)
 
 
 def _write_into(folder: Path, made: Projection) -> None:
