@@ -11,6 +11,7 @@ from PIL import Image
 import jaxgan
 from jaxgan import cli
 from jaxgan.commands.project import written
+from jaxgan.system import files
 from jaxgan.training.train import train
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -82,6 +83,50 @@ def test_a_command_writes_the_way_the_latents_and_the_figures(
         assert held["labels"].tolist() == [5, 5, 5]
     with Image.open(tmp_path / "p" / "way.png") as way:
         assert way.width > 2 * way.height  # nine pictures by three
+
+
+def test_files_of_a_search_are_replaced_together_or_not_at_all(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = jaxgan.project(tiny_run, jaxgan.load_sampler(tiny_run)(1, seed=3).images, labels=[0], features="none", **FEW)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    write_json, place = files.write_json, files.place
+
+    def full(path: Path, _content: object) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(files, "write_json", full)
+    with pytest.raises(OSError, match="No space left"):
+        written.write(made, empty)
+    assert list(tmp_path.iterdir()) == [empty]
+    assert not list(empty.iterdir())
+    monkeypatch.setattr(files, "write_json", write_json)
+    written.write(made, empty)
+    before = {path.name: path.read_bytes() for path in empty.iterdir()}
+    monkeypatch.setattr(files, "write_json", full)
+    with pytest.raises(OSError, match="No space left"):
+        written.write(made._replace(psnr=made.psnr + 1), empty)
+    assert {path.name: path.read_bytes() for path in empty.iterdir()} == before
+
+    def killed(_whole: Path, final: Path) -> None:
+        if final.name == "latents.npz":
+            raise KeyboardInterrupt
+        place(_whole, final)
+
+    monkeypatch.setattr(files, "write_json", write_json)
+    monkeypatch.setattr(files, "place", killed)
+    with pytest.raises(KeyboardInterrupt):
+        written.write(made, empty)
+    assert not (empty / "projection.json").exists()  # else its figures would stand beside other latents
+    monkeypatch.setattr(files, "place", place)
+    assert written.checked(empty) == empty
+    written.write(made, empty)
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    (tmp_path / "blocked" / "way.png").mkdir(parents=True)
+    for name, told in (("nowhere", "it must be a folder"), ("blocked", "way.png in it is a folder")):
+        with pytest.raises(ValueError, match=told):
+            written.checked(tmp_path / name)
 
 
 @pytest.mark.parametrize("space", ["w", "w+", "z"])

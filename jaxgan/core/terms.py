@@ -95,7 +95,8 @@ def power_spectrum(fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
     P_b(x) = \langle |F_k(x - \bar x)|^2 \rangle_{k \in b},$$
 
     F the transform over the axes of space, the bar and the brackets means over the batch, epsilon a thousandth of the strongest
-    real band's power, or of that of white noise with a deviation of 0.001 where all real samples are nearly alike. A field without power where the data have some costs as much as one with as much too much.
+    real band's power, or of that of white noise with a deviation of 0.001 where all real samples are nearly alike. A field
+    without power where the data have some costs as much as one with as much too much.
 
     Args:
         fake: `[B, ..., C]` with one to three axes of space, B at least 2.
