@@ -33,6 +33,8 @@ def shape_of(recipe: Recipe) -> Shape:
         return Shape((2,), 0)
     if recipe.data.name == "halves":
         return Shape((8, 8, 1), 0, jax.ShapeDtypeStruct((8, 8, 1), jnp.float32))
+    if recipe.data.name == "fields":
+        return Shape((24, 40, 1), 0)
     side = recipe.data.image_size or SIDES.get(recipe.data.name, 28)
     channels = 1 if recipe.data.name in ("digits", "mnist", "fashion_mnist") else 3
     return Shape((side, side, channels), 10 if recipe.data.conditional else 0)
