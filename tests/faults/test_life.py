@@ -108,10 +108,12 @@ def test_while_one_trains_others_read_and_none_writes_and_a_kill_costs_one_inter
         finally:
             trainer.kill()
             trainer.wait(20)
-    reached, (saved,) = rows_of(run)[-1], checkpoint.saved_steps(run / "checkpoints")
+    reached, (*before, saved) = rows_of(run)[-1], checkpoint.saved_steps(run / "checkpoints")
     assert reached - saved <= interval
+    assert before in ([], [saved - interval])  # killed once the new one was there and before the old one had gone
     train(dataclasses.replace(recipe, steps=saved + 2), run)
     assert rows_of(run) == list(range(1, saved + 3))
+    assert checkpoint.saved_steps(run / "checkpoints") == [saved + 2]
 
 
 @pytest.mark.parametrize("removed", [0, 1, 2, len(runs._OURS)])
