@@ -329,7 +329,7 @@ WRONG = {
     "augment_arguments": ("def a(key, x): return x\nrecipe = recipe_of(augment=a)\n", "augment: it raised TypeError"),
     "augment_shape": (
         "def a(key, x, s): return x[:, :1]\nrecipe = recipe_of(augment=a)\n",
-        "augment: it maps (4, 2) to (4, 1)",
+        "augment: it maps (8, 2) to (8, 1)",
     ),
     "augment_number": ("recipe = recipe_of(augment=5)\n", "augment: an int, but it must be a name or a function"),
     "latent_shape": (_latent("jnp.zeros(3)"), "generator.latent: it returns (3,) for the shape (4, 2)"),
@@ -338,7 +338,7 @@ WRONG = {
     "statistics": (_network("({}, {'n': jnp.zeros(3)})", "(z, {})"), "generator: its stats go from n float32[3] to none"),
     "loss_integer": (
         "l = jaxgan.Loss(d=lambda r, f: (r > f).astype(int), g=lambda r, f: -f)\nrecipe = recipe_of(loss=l)\n",
-        "loss.d: it maps logits (4,) to int32 (4,), but it must return one real number each",
+        "loss.d: it maps logits (8,) to int32 (8,), but it must return one real number each",
     ),
     "metric_function": ("def m(r, f): return 1.0\nrecipe = recipe_of(eval_metrics=(m,))\n", "eval_metrics: a function, but it"),
     "metric_fid": (_metric("jaxgan.Metric(lambda r, f: 1.0)", "fid"), "eval_metrics: 'fid', but the library has a figure"),
@@ -385,7 +385,7 @@ BAD = {
     "loss.py": (
         "import jaxgan\nloss = jaxgan.Loss(d=lambda r, f: (r - f).mean(), g=lambda r, f: f)\n"
         "recipe = jaxgan.Recipe(data='ring', generator='mlp', discriminator='mlp', loss=loss)\n",
-        "loss.d: it maps logits (4,) to (), but it must return one real number each",
+        "loss.d: it maps logits (128,) to (), but it must return one real number each",
     ),
     "penalty.py": (
         "import jaxgan\ndef flat(critic, real, fake, key): return real\n"

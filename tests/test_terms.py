@@ -24,7 +24,7 @@ from jaxgan.core.types import GAN, Network, Term
 from jaxgan.evaluation.metrics.spectrum import power
 from jaxgan.nets import mlp
 from jaxgan.nets.linen import from_linen
-from jaxgan.recipes import Recipe, code, formats
+from jaxgan.recipes import MLP, MLPDiscriminator, Recipe, code, formats
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
 from jaxgan.training.experiment import Shape, build
@@ -185,7 +185,7 @@ def test_the_power_spectrum_is_the_metrics(shape: tuple[int, ...]) -> None:
     for made in (fake, same):
         value, slope = jax.value_and_grad(lambda x: terms.power_spectrum(x, {"image": same}, KEY).mean())(jnp.asarray(made))
         assert bool(jnp.isfinite(value) & jnp.isfinite(slope).all())
-    with pytest.raises(FieldError, match=r"terms\.power_spectrum: a batch of shape .* it takes two or more signals"):
+    with pytest.raises(FieldError, match=r"terms\.power_spectrum: an update of one sample, but it compares two"):
         terms.power_spectrum(fake[:1], {"image": real[:1]}, KEY)
 
 
@@ -283,16 +283,34 @@ def test_a_recipe_of_a_users_file_with_terms_trains_resumes_and_is_read_back(tmp
         ((Term("l1", name="fid"),), "terms: 'fid', but a row of metrics has a figure of that name"),
         ((Term("l1", name="a b"),), "terms: 'a b', but a term needs a name of letters"),
         (("l1", "l1"), "terms: 'l1', but a term of that name is there already"),
-        ((scalar,), "terms.scalar: it returns float32 [], but it must return one real number for each sample, [4]"),
+        ((scalar,), "terms.scalar: it returns float32 [], but it must return one real number for each sample, [128]"),
         (("l1",), "terms: 'l1', but the data have no condition"),
         ((Term(level, balanced=True, layer="nowhere"),), "terms.level.layer: 'nowhere', but G's parameters there are"),
     ],
 )
 def test_a_recipes_terms_are_refused_in_a_line_before_anything_is_compiled(asked: tuple[Any, ...], told: str) -> None:
-    for size, parts, field in ((1, 1, "batch_size: 1"), (4, 4, "accumulate: 4")):
-        with pytest.raises(FieldError, match=f"{field}, but the term power_spectrum compares samples"):
-            recipes.check(Recipe(batch_size=size, accumulate=parts, terms=(Term("power_spectrum", weight=0.5),)))
     with pytest.raises(FieldError) as error:
         build(recipes.check(Recipe(generator="mlp", discriminator="mlp", terms=asked)), shape=Shape((8, 8, 1), 0))
     assert told in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def pairs(fake: jax.Array, _batch: Any, _key: Any) -> jax.Array:
+    """Refuses, by its shapes, a number of samples that is odd."""
+    return fake.reshape(2, -1, *fake.shape[1:]).mean(axis=range(2, fake.ndim + 1)).reshape(-1)
+
+
+@pytest.mark.parametrize(
+    ("term", "told"),
+    [
+        ("power_spectrum", "terms.power_spectrum: an update of one sample, but it compares two or more"),
+        (pairs, "terms.pairs: it raised TypeError: "),
+    ],
+)
+def test_terms_see_as_many_samples_as_in_a_step_before_anything_is_written(term: Any, told: str, tmp_path: Path) -> None:
+    recipe = Recipe("digits", MLP(width=4, depth=1), MLPDiscriminator(width=4, depth=1), terms=(Term(term, weight=0.5),))
+    for size, parts in ((1, 1), (4, 4)):
+        with pytest.raises((FieldError, code.UserCodeError), match=told):
+            jaxgan.train(replace(recipe, batch_size=size, accumulate=parts), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+    build(recipes.check(replace(recipe, batch_size=4, accumulate=2)), shape=Shape((8, 8, 1), 0))

@@ -112,9 +112,11 @@ def power_spectrum(fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
         Wu et al. 2020, Enforcing statistical constraints in generative adversarial networks for modeling chaotic dynamical
         systems, section 3 (a statistic of the data as a term); Durall et al. 2020, Watch your up-convolution, section 3.2.
     """
-    if not 3 <= fake.ndim <= 5 or fake.shape[0] < 2:
-        allowed = "it takes two or more signals, fields or volumes"
-        raise FieldError("terms.power_spectrum", f"a batch of shape {fake.shape}", allowed)
+    if not 3 <= fake.ndim <= 5:
+        raise FieldError("terms.power_spectrum", f"samples of shape {fake.shape[1:]}", "it takes signals, fields or volumes")
+    if fake.shape[0] < 2:
+        allowed = "it compares two or more: a larger batch size, or less accumulate"
+        raise FieldError("terms.power_spectrum", "an update of one sample", allowed)
     sides = fake.shape[1:-1]
     number = bands(sides)
     count = min(sides) // 2 + 1

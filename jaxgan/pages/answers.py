@@ -63,7 +63,7 @@ def picture(samples: Samples) -> bytes:
 
 
 class Answers:
-    """What a page answers about one generator: each method takes the query, as pairs, and raises ValueError to refuse it."""
+    """Answers of a page about one generator: each method takes the query, as pairs, and raises ValueError to refuse it."""
 
     def __init__(self, explored: Explored) -> None:
         self.explored, self._lock = explored, threading.Lock()

@@ -132,9 +132,6 @@ def _check_terms(recipe: Recipe) -> None:
             raise FieldError("terms", repr(name), "a row of metrics has a figure of that name; give the term name='..'")
         if isinstance(term, Term):
             _check_term(term, name)
-        if function == "power_spectrum" and recipe.batch_size // recipe.accumulate < 2:
-            field, value = ("accumulate", recipe.accumulate) if recipe.batch_size > 1 else ("batch_size", recipe.batch_size)
-            raise FieldError(field, value, "the term power_spectrum compares samples: an update needs 2 or more at a time")
 
 
 def _check_term(term: Term, name: str) -> None:

@@ -408,7 +408,8 @@ def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network
     """Refuses parts and values of the user's whose results have the wrong shapes, by their shapes alone."""
     _check_latent(recipe)
     own = [player for player in ("generator", "discriminator") if not _is_ours(type(getattr(recipe, player)))]
-    count = 4 * recipe.pack
+    count = recipe.batch_size // recipe.accumulate  # as a step traces them: what suits another number only is refused here
+    judgements = (count // recipe.pack,)
     sample = jax.ShapeDtypeStruct((count, *shape.sample), jnp.float32)
     labels = given_of(shape, count)
     if not isinstance(recipe.augment, str):
@@ -423,16 +424,18 @@ def _check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network
     if "discriminator" in own:
         judged = _traced("discriminator", recipe.discriminator, d, sample, labels)
         scales = [_made("discriminator", each) for each in (judged if isinstance(judged, (tuple, list)) else (judged,))]
-        if not scales or any(made[:1] != (4,) for made in scales):
+        if not scales or any(made[:1] != judgements for made in scales):
             got = f"it maps {_shape(sample.shape)} to {' and '.join(map(_shape, scales)) or 'nothing'}"
-            allowed = "it must return one logit for each sample, (4,), those of its patches, (4, ..), or a tuple of such"
+            one, many = _shape(judgements), f"({judgements[0]}, ..)"
+            allowed = f"it must return one logit for each sample, {one}, those of its patches, {many}, or a tuple of such"
             raise FieldError("discriminator", got, allowed)
         fits.check_logits(judged, cast(jax.Array, sample))  # only shapes and dtypes are used
-    logits = jax.ShapeDtypeStruct((4,), jnp.float32)
+    logits = jax.ShapeDtypeStruct(judgements, jnp.float32)
     for player in ("d", "g") if not isinstance(recipe.loss, str) else ():
         value = _user("loss", functools.partial(jax.eval_shape, getattr(loss, player), logits, logits))
-        if not _is_real(value, (4,)):
-            raise FieldError(f"loss.{player}", f"it maps logits (4,) to {_told(value)}", "it must return one real number each")
+        if not _is_real(value, judgements):
+            got = f"it maps logits {_shape(judgements)} to {_told(value)}"
+            raise FieldError(f"loss.{player}", got, "it must return one real number each")
     if not isinstance(recipe.penalty.name, str):
         _check_penalty(recipe, sample)
     for term in _terms(recipe):
@@ -468,9 +471,10 @@ def _check_penalty(recipe: Recipe, sample: jax.ShapeDtypeStruct) -> None:
         return recipe.penalty.name(critic, real, fake, jax.random.key(0))
 
     value = _user("penalty", lambda: jax.eval_shape(use, sample, sample))
-    if not _is_real(value, (4,)):
+    judgements = (sample.shape[0] // recipe.pack,)
+    if not _is_real(value, judgements):
         got = f"it returns {_told(value)} for {sample.shape[0]} samples"
-        raise FieldError("penalty.name", got, "it must return one real number for each logit, (4,)")
+        raise FieldError("penalty.name", got, f"it must return one real number for each logit, {_shape(judgements)}")
 
 
 def _check_latent(recipe: Recipe) -> None:
