@@ -36,7 +36,6 @@ _NAMED: dict[str, Iterable[str]] = {
     "--d-optimizer": OPTIMIZERS,
     "--data.name": ("digits", "halves", *GENERATED, "mnist", "fashion_mnist", "cifar10", *MIXTURES),
 }
-_OF_RUNS = ("sample", "interpolate", "evaluate", "export")
 
 
 def script(shell: str) -> str:
@@ -63,11 +62,11 @@ def candidates(words: list[str], commands: Mapping[str, type]) -> list[str]:
         at = len(before)
         found = {name.split()[at] for name in commands if len(name.split()) > at and name.split()[:at] == before}
     else:
-        found = set(_of_command(command, commands[command], before[len(command.split()) :], begun))
+        found = set(_of_command(commands[command], before[len(command.split()) :], begun))
     return sorted(word for word in found if word.startswith(begun))
 
 
-def _of_command(command: str, kind: type, before: list[str], begun: str) -> Iterable[str]:
+def _of_command(kind: type, before: list[str], begun: str) -> Iterable[str]:
     takes_recipe = any(field.name == "recipe" for field in dataclasses.fields(kind))
     if before and before[-1].startswith("--"):
         chosen = _choices(kind, before[-1])
@@ -79,7 +78,8 @@ def _of_command(command: str, kind: type, before: list[str], begun: str) -> Iter
         return ()
     if takes_recipe and not before:
         return (*NAMES, *_runs())
-    return _runs() if command in _OF_RUNS else ()
+    alone = {field for field, name in of_help.names_of(kind).items() if name is None}
+    return _runs() if {"run", "runs"} & alone else ()
 
 
 def _recipe(before: list[str]) -> Any:
@@ -94,9 +94,9 @@ def _choices(kind: type, option: str) -> Iterable[str]:
     if option in _NAMED:
         return tuple(_NAMED[option])
     recipe: Any = options.named([]).found.recipe
-    for holder, prefix in ((kind, ""), (type(recipe), "")):
-        hints = typing.get_type_hints(holder)
-        hint = hints.get(option.removeprefix("--" + prefix).replace("-", "_"))
+    own = {f"--{name}": field for field, name in of_help.names_of(kind).items()}
+    for holder, field in ((kind, own.get(option)), (type(recipe), option.removeprefix("--").replace("-", "_"))):
+        hint = typing.get_type_hints(holder).get(field or "")
         if typing.get_origin(hint) is typing.Literal:
             return tuple(map(str, typing.get_args(hint)))
     return ()

@@ -10,6 +10,8 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
+import tyro
+
 from jaxgan.recipes import NAMES, Recipe, code
 from jaxgan.recipes.formats import type_name
 from jaxgan.recipes.recipe import PARTS
@@ -71,6 +73,20 @@ def documented(kind: type) -> dict[str, str]:
             if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
                 found[field.target.id] = " ".join(text.value.value.split())
     return found
+
+
+def names_of(kind: type) -> dict[str, str | None]:
+    """Returns the option of each field of a verb, without its dashes in front; None of the words that come without one."""
+    found: dict[str, str | None] = {}
+    for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+        marks = getattr(hint, "__metadata__", ())
+        other = next((each.name for each in marks if getattr(each, "name", None)), None)
+        if name != "recipe":
+            found[name] = None if _POSITIONAL in marks else _dashed(other or name)
+    return found
+
+
+_POSITIONAL = typing.get_args(tyro.conf.Positional[int])[1]
 
 
 def _own(kind: type) -> Iterator[tuple[str, str]]:
@@ -136,7 +152,7 @@ def _table(rows: list[tuple[str, str]], width: int) -> list[str]:
 
 def options_of(kind: type, recipe: Recipe | None) -> list[str]:
     """Returns every option of a verb, those of its recipe's parts included."""
-    names = [field.name for field in dataclasses.fields(kind) if field.name != "recipe"]
+    names = [name for name in names_of(kind).values() if name is not None]
     if recipe is not None:
         for field in dataclasses.fields(recipe):
             value = getattr(recipe, field.name)

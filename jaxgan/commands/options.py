@@ -5,7 +5,7 @@ import dataclasses
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +13,11 @@ import tyro
 from tyro import _errors  # its parse errors as values; the text that it prints has no form to rely on
 
 from jaxgan.commands import values
+from jaxgan.commands.help import options_of
 from jaxgan.recipes import Recipe, code, sources
 from jaxgan.recipes.recipe import PARTS, metric_name, part, term_name
 from jaxgan.recipes.record import Allowed
+from jaxgan.recipes.table import NETWORKS, OPTIMIZERS, at
 from jaxgan.system.messages import FieldError, did_you_mean
 
 _TEXTS = ("loss", "augment", "eval_features")  # fields that hold a name, or a value of the user's
@@ -50,7 +52,7 @@ def parse(command: str, kind: type, words: list[str], **defaults: Any) -> Any:
     registry.primitive_rule(values.rule)
 
     def refuse(event: _errors.ParseErrorEvent) -> None:
-        raise Mistake(_told(event, words, known=_options(kind, defaults.get("default"))))
+        raise Mistake(_told(event, words, known=options_of(kind, getattr(defaults.get("default"), "recipe", None))))
 
     try:
         with contextlib.redirect_stderr(framed), _errors.on_parse_error(refuse):
@@ -197,6 +199,7 @@ _MEANT = {
     "--learning-rate": "each player has its own: --g-optimizer.learning-rate, --d-optimizer.learning-rate",
     "--epochs": "training is counted in --steps",
     "--batch": "it is --batch-size",
+    "--out": "the run directory is --run {}",
     "--resume": "the same command again goes on where the run was stopped",
     "--device": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose",
     "--gpu": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose",
@@ -251,8 +254,32 @@ def _unknown(word: str, words: list[str], known: list[str]) -> str:
     if option in known:
         return f"{option}: it takes no value; write {option} or {_negated(option)}"
     value = value or next((each for before, each in itertools.pairwise(words) if before == word and each[0] != "-"), "..")
-    meant = f"; {_MEANT[option].format(value)}" if option in _MEANT else did_you_mean(option, known).replace("'", "")
-    return f"{option}: no such option{meant}"
+    meant = _MEANT.get(option, "")
+    if meant and set(re.findall(r"--[a-z][\w.-]*", meant)) <= set(known):  # that of another verb would mislead
+        return f"{option}: no such option; {meant.format(value)}"
+    near = did_you_mean(option, [each for each in known if not each.startswith("--help")]).replace("'", "")
+    return f"{option}: no such option{_of_others(option, known) or near}"
+
+
+def _of_others(option: str, known: list[str]) -> str:
+    """Returns which other networks or optimizers have a field that the part in use lacks; empty where none has it.
+
+    Args:
+        option: no option of the verb.
+        known: every option there is; a verb without a recipe has no parts.
+    """
+    name, _, field = option.removeprefix("--").partition(".")
+    player, field = name.replace("-", "_"), field.removeprefix("no-").replace("-", "_")
+    if "--batch-size" not in known:
+        return ""
+    if player in ("generator", "discriminator"):
+        parts = {short: at(getattr(pair, player)) for short, pair in NETWORKS.items()}
+    elif player in ("g_optimizer", "d_optimizer"):
+        parts = {short: at(where) for short, where in OPTIMIZERS.items()}
+    else:
+        return ""
+    having = [short for short, kind in parts.items() if field in {each.name for each in dataclasses.fields(kind)}]
+    return f"; {' and '.join(having)} {'has' if len(having) == 1 else 'have'} it: --{name} {having[0]}" if having else ""
 
 
 def _negated(option: str) -> str:
@@ -265,19 +292,3 @@ def _name(argument: Any) -> str:
     """Returns an argument as it is written on the command line."""
     flags = argument.lowered.name_or_flags
     return str(next((flag for flag in flags if flag.startswith("--")), argument.lowered.metavar or flags[-1]))
-
-
-def _options(kind: type, default: Any) -> list[str]:
-    """Returns every option of a verb: of its own fields, and of the parts of its recipe."""
-
-    def of(value: Any, prefix: str) -> Iterator[str]:
-        for each in dataclasses.fields(value):
-            inner = getattr(value, each.name, None)
-            hidden = prefix == "" and each.name == "recipe"
-            name = prefix if hidden else f"{prefix}{each.name.replace('_', '-')}"
-            if dataclasses.is_dataclass(inner) and not isinstance(inner, type):
-                yield from of(inner, name if hidden else f"{name}.")
-            else:
-                yield f"--{name}"
-
-    return list(of(kind if default is None else default, ""))

@@ -63,6 +63,12 @@ def runs_near(path: Path) -> str:
     return f"; there are {', '.join(list(here.values())[:most])}{' and others' if len(here) > most else ''}" if here else ""
 
 
+def no_run(path: Path) -> FileNotFoundError:
+    """Returns the error of a path that is no run's: why it is none, and which runs may have been meant."""
+    why = "it has no recipe.json" if path.is_dir() else "it is a file" if path.exists() else "there is no such folder"
+    return FileNotFoundError(f"run: {path} is not a run: {why}{runs_near(path)}")
+
+
 def read(path: str | Path) -> Record:
     """Reads a run's recipe.json.
 
@@ -73,7 +79,7 @@ def read(path: str | Path) -> Record:
     path = files.home_expanded(path).absolute()
     file = path / FILE
     if not file.is_file():
-        raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json{runs_near(path)}")
+        raise no_run(path)
     try:
         return _parsed(path, files.read_json(file))
     except files.Unreadable as error:

@@ -14,7 +14,7 @@ from jaxgan.evaluation.features import NAMES as FEATURES
 from jaxgan.evaluation.metric import Metric
 from jaxgan.evaluation.metrics.named import NAMES, find
 from jaxgan.recipes import Data, code
-from jaxgan.recipes.record import Allowed, runs_near
+from jaxgan.recipes.record import Allowed, no_run
 from jaxgan.recipes.table import unknown
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError
@@ -81,7 +81,7 @@ def target_of(path: Path, asked: Asked) -> Target:
     if (path / "recipe.json").is_file():
         return _target_of_run(path, asked)
     if not path.exists() or (path.is_dir() and (path / "checkpoints").exists()):
-        raise FileNotFoundError(f"run: {path} is not a run: it has no recipe.json{runs_near(path)}")
+        raise no_run(path)
     if path.is_file() and path.suffix not in (".npz", ".zip"):
         raise FieldError("run", f"{path} is a file", "it must be a run, a folder or .zip of images, or an .npz")
     if asked.data is None:
