@@ -85,3 +85,6 @@ def test_a_way_passes_through_its_seeds_and_moves_smoothly(tiny_run: Path, tmp_p
 def test_load_needs_a_run(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="is not a run"):
         jaxgan.load(tmp_path / "nowhere")
+    for read in (jaxgan.load, jaxgan.load_sampler, jaxgan.sample, jaxgan.report):
+        with pytest.raises(ValueError, match=r"^path: an int, but it must be a str or a pathlib\.Path$"):
+            read(5)

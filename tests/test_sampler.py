@@ -65,6 +65,8 @@ def test_labels_and_latents(sampler: Sampler) -> None:
     np.testing.assert_array_equal(sampler(seed=1, labels=3, z=z).images, threes.images)
     narrow = sampler(64, labels=3, truncation=0.05).images.astype(float).std(axis=0).mean()
     assert narrow < 0.3 * sampler(64, labels=3).images.astype(float).std(axis=0).mean()
+    for none in (np.inf, 1e300):  # which is beyond the largest float32
+        np.testing.assert_array_equal(sampler(4, seed=1, labels=3, truncation=none).images, threes.images)
     assert "of 3" in repr(threes)
     np.testing.assert_array_equal(np.asarray(threes), threes.images)
     np.testing.assert_array_equal(threes[1:3], threes.images[1:3])

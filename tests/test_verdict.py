@@ -76,6 +76,9 @@ def test_figures_of_what_went_wrong() -> None:
     half = real[modes < 4][:200] + 0.01 * RNG.normal(size=(200, 2))
     assert verdict.figures(real, half).reach == pytest.approx((modes < 4).mean(), abs=0.02)
     assert all(math.isnan(x) for x in verdict.figures(real, np.full((4, 2), np.inf)))
+    constant = 0.3 + 3e-8 * RNG.normal(size=(2, 64, 16))  # real samples alike but for rounding
+    assert max(verdict.figures(*constant)) < 10.0
+    assert verdict.figures(constant[0], constant[1] + 0.5).nearest_real < 1e8
 
 
 def test_reach_tells_lost_modes_from_poor_samples() -> None:
@@ -175,6 +178,9 @@ def test_a_short_history_gives_no_verdict_and_says_so() -> None:
     assert verdict.judge(history(verdict.LEAST, duplicates=1.0), **HINGE).word == "mode collapse"
     rows = history(verdict.LEAST)
     assert verdict.judge([*rows, {"step": 999, "d_loss": 1.0}], **HINGE).word is not None  # a row without figures
+    for lacking in rows[0]:  # rows by hand, or of another program
+        part = [{name: value for name, value in row.items() if name != lacking} for row in rows]
+        assert (verdict.judge(part, **LOGISTIC).word is None) == (lacking in verdict.Figures._fields)
 
 
 def test_where_d_has_no_equilibrium_the_overlap_tells() -> None:

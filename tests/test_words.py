@@ -171,7 +171,8 @@ def test_the_runs_that_are_there_are_named(tmp_path: Path, tiny_run: Path, monke
     ):
         with pytest.raises(FileNotFoundError) as error:
             jaxgan.load(missing)
-        assert str(error.value).endswith(f"it has no recipe.json; {told}")
+        why = "it has no recipe.json" if Path(missing).is_dir() else "there is no such folder"
+        assert str(error.value).endswith(f"is not a run: {why}; {told}")
 
 
 def test_a_platform_that_is_not_there_is_one_line(tmp_path: Path) -> None:

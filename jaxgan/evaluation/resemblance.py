@@ -65,9 +65,11 @@ def figures(real: np.ndarray, fake: np.ndarray) -> Figures:
     spread = [d.sum() / (len(d) * (len(d) - 1)) for d in (within_fake, within_real)]
     for d in (within_real, within_fake):
         np.fill_diagonal(d, np.inf)  # nobody is a neighbour of oneself
-    nearest = max(float(np.median(within_real.min(axis=1))), 1e-12)
+    # Real samples that are the same but for rounding have no distances to compare with.
+    least = max(1e-12, float(np.finfo(np.float32).eps * np.sqrt(np.square(real).sum(axis=1).max())))
+    nearest = max(float(np.median(within_real.min(axis=1))), least)
     return Figures(
-        diversity=float(spread[0] / max(spread[1], 1e-12)),
+        diversity=float(spread[0] / max(spread[1], least)),
         duplicates=float((within_fake.min(axis=1) < nearest / 10.0).mean()),
         nearest_real=float(np.median(across.min(axis=0)) / nearest),
         reach=reach,

@@ -123,7 +123,8 @@ def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, la
         largest: bound of a sound loss, `Loss.largest`; None where the loss has no scale.
 
     Returns:
-        A `Verdict`; its word is None, and its evidence says so, with fewer than 6 rows that hold figures.
+        A `Verdict`; its word is None, and its evidence says so, with fewer than 6 rows that hold all of `Figures`. What is
+        said of losses, overlap and r_v takes rows that hold these.
     """
     if not history:
         return Verdict(None, ("no metrics yet",))
@@ -132,7 +133,7 @@ def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, la
     wrong = [name for name in _NUMBERS if name in history[-1] and not _is_finite(history[-1][name])]
     if wrong:
         return Verdict("diverged", (f"{', '.join(wrong)} not finite",))
-    checks = [row for row in history if row.get("reach") is not None]
+    checks = [row for row in history if all(_is_finite(row.get(name)) for name in Figures._fields)]
     if len(checks) < LEAST:
         return Verdict(None, (f"too early: {len(checks)} of the {LEAST} rows with figures that a verdict takes",))
     size = max(3, len(checks) // 4)
@@ -206,7 +207,7 @@ def _alike(now: dict[str, float], before: dict[str, float]) -> tuple[str, ...]:
 
 
 def _beaten(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]:
-    if equilibrium is not None:
+    if equilibrium is not None and "d_loss" in now:
         if now["d_loss"] >= _LIMITS["beaten"] * equilibrium:
             return ()  # however little of the logits overlaps: with many pixels they hardly do in good runs either
         return (f"D's loss {now['d_loss']:.3f}, below a tenth of {equilibrium:.3f} at equilibrium",)
@@ -273,7 +274,7 @@ def _lacks(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]:
         lacks.append(f"{_said('diversity', now)}, not within 0.2 of 1")
     if now["nearest_real"] > 2.0:
         lacks.append(f"{_said('nearest_real', now)}, above 2")
-    if equilibrium is not None and now["d_loss"] < 0.5 * equilibrium:
+    if equilibrium is not None and now.get("d_loss", math.inf) < 0.5 * equilibrium:
         lacks.append(f"D's loss {now['d_loss']:.3f}, below half of {equilibrium:.3f} at equilibrium")
     return tuple(lacks)
 
@@ -281,6 +282,6 @@ def _lacks(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]:
 def _shown(now: dict[str, float], equilibrium: float | None) -> tuple[str, ...]:
     names = ("reach", "diversity", "nearest_real", "overlap")
     shown = [_said(name, now) for name in names if name in now]
-    if equilibrium is not None:
+    if equilibrium is not None and "d_loss" in now:
         shown.append(f"D's loss {now['d_loss']:.3f} ({equilibrium:.3f} at equilibrium)")
     return tuple(shown)

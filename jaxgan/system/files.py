@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from jaxgan.system import debris
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, kind_of
 
 _log = logging.getLogger("jaxgan")
 _JSON_MOST = 2**26  # bytes of a JSON file
@@ -79,7 +79,13 @@ def cache_folder(chosen: str | os.PathLike[str] | None = None) -> Path:
 
 
 def home_expanded(path: str | os.PathLike[str]) -> Path:
-    """Returns a path with `~` replaced by the home folder, or as it is where there is none."""
+    """Returns a path with `~` replaced by the home folder, or as it is where there is none.
+
+    Raises:
+        FieldError: when it is no path.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise FieldError("path", kind_of(path), "it must be a str or a pathlib.Path")
     return Path(os.path.expanduser(path))
 
 

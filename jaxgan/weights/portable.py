@@ -33,6 +33,9 @@ _MOST, _SEEDS, _HEADER = 10_000_000, 2**32, 2**24
 _NAMED = 10  # classes named in a message
 
 
+_FLOAT32 = float(np.finfo(np.float32).max)
+
+
 class About(NamedTuple):
     """Facts about a generator, without its weights."""
 
@@ -192,6 +195,8 @@ class Sampler:
         chosen = np.resize(np.asarray(self.conditions(labels), np.int32), n)
         given = None if given is None else _taken(given, np.arange(n))
         self.check_truncation(truncation)
+        if truncation is not None and truncation > _FLOAT32:
+            truncation = math.inf  # it would overflow with a warning, and cuts nothing off
         images = np.concatenate(
             [leaving(each, self.about) for each in self._batches(n, seed, chosen if given is None else given, z, truncation)]
         )
