@@ -87,6 +87,8 @@ def _tell_next(run: Any) -> None:
     seen = sorted(run.samples.glob("[0-9]*.png"))
     if judged:
         log.info("%s: %s", judged[-1]["verdict"], "; ".join(judged[-1].get("evidence", ())) or "see curves.png")
+    elif rows and rows[-1].get("evidence"):
+        log.info("no verdict: %s", "; ".join(rows[-1]["evidence"]))
     if seen:
         log.info("samples: %s", runs.shown(seen[-1]))
     log.info("next: jaxgan sample %s\n      jaxgan evaluate %s", *[runs.shown(run.path)] * 2)

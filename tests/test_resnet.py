@@ -1,5 +1,6 @@
 """The residual pair of signals, fields and volumes: any sides, channels and conditions, by definition and in a step."""
 
+import dataclasses
 import functools
 
 import jax
@@ -9,11 +10,12 @@ import optax
 import pytest
 from jax import lax
 
+import jaxgan
 from jaxgan import losses, make_gan, penalties
 from jaxgan.nets import from_linen, resnet
 from jaxgan.nets.convolutions import conv_same
 from jaxgan.nets.layers import doubled, halved
-from jaxgan.recipes import MLP, ResNet, ResNetDiscriminator
+from jaxgan.recipes import MLP, Recipe, ResNet, ResNetDiscriminator
 from jaxgan.system.messages import FieldError
 from jaxgan.training.experiment import Shape
 
@@ -197,3 +199,31 @@ def test_what_does_not_fit_is_told_in_one_line(call, message):
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_trains_it_on_vectors_of_numbers_and_samples_of_any(tmp_path):
+    rng = np.random.default_rng(0)
+    level = rng.normal(size=(32, 2)).astype(np.float32)
+    fields = rng.normal(size=(32, 5, 6, 1)).astype(np.float32) + level[:, None, None, :1]
+    small = {"width": 4, "max_width": 8, "periodic": True}
+    recipe = Recipe(
+        generator=ResNet(**small, spatial_latents=True, latent_dim=30),
+        discriminator=ResNetDiscriminator(**small, pool="mean"),
+        batch_size=8,
+        steps=2,
+        log_interval=1,
+        sample_interval=2,
+        checkpoint_interval=2,
+    )
+    done = jaxgan.train(recipe, tmp_path / "run", dataset=jaxgan.data.from_array(fields, condition=level))
+    asked = np.float32([[0.0, 0.0], [3.0, -1.0]])
+    held = jaxgan.load_sampler(jaxgan.export(done.path, out=tmp_path / "g.jaxgan"))
+    made = done.sample(condition=asked, seed=1).images
+    np.testing.assert_allclose(held(condition=asked, seed=1).images, made, atol=1e-5)
+    assert np.abs(made - done.sample(condition=asked[::-1], seed=1).images).max() > 1e-3
+    uneven = dataclasses.replace(recipe, generator=dataclasses.replace(recipe.generator, latent_dim=31))
+    with pytest.raises(FieldError, match=r"^generator.latent_dim: 31, but spatial_latents divides z among 5x3 places"):
+        jaxgan.train(uneven, tmp_path / "none", dataset=fields)
+    for condition in (fields, {"level": level}, level.astype(int)):
+        with pytest.raises(FieldError, match=r"generator.type: resnet, but it takes classes, or for each sample one vector"):
+            jaxgan.train(recipe, tmp_path / "none", dataset=jaxgan.data.from_array(fields, condition=condition))

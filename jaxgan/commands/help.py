@@ -22,8 +22,8 @@ ALL = "--help-all"
 SHORT = ("-h", "--help")
 # Of a recipe; those of the verb itself are all shown but for the rare ones.
 _WANTED = (
-    "steps", "batch_size", "seed", "seeds", "data.name", "loss", "penalty.name", "penalty.gamma", "g_optimizer.learning_rate",
-    "d_optimizer.learning_rate", "augment", "eval_every", "stop_on",
+    "steps", "batch_size", "seed", "seeds", "data.name", "loss", "terms", "penalty.name", "penalty.gamma",
+    "g_optimizer.learning_rate", "d_optimizer.learning_rate", "augment", "eval_every", "stop_on",
 )  # fmt: skip
 _OF_BENCH = ("batch_size", "steps", "precision", "loss")
 _RARE = {
@@ -55,7 +55,8 @@ def short(command: str, kind: type, recipe: Recipe) -> str:
         others = ", ".join(name for name in NETWORKS if name != named)
         lines += ["", *textwrap.wrap(f"{player}: {named}; --{player} NAME for another: {others}, or FILE.py:NAME", width)]
         lines += _table([_option(recipe, f"{player}.{field.name}") for field in dataclasses.fields(part)], width)
-    return "\n".join([*lines, "", f"jaxgan {command} {ALL} shows every option."])
+    ends = f"jaxgan {command} {ALL} shows every option. An option without a value is turned off by no- before its name, as in"
+    return "\n".join([*lines, "", *textwrap.wrap(f"{ends} --data.no-conditional.", width)])
 
 
 def documented(kind: type) -> dict[str, str]:

@@ -194,7 +194,8 @@ def _draw_nearest(evaluator: Evaluator, found: Statistics, images: Callable[[np.
     generated = pictures.to_uint8(images(suspects))
     if generated.shape != real.shape:
         return  # of another size or colour: side by side they would not tell
-    pictures.write(pictures.grid(np.concatenate([generated, pictures.to_uint8(real)]), columns=len(suspects)), path)
+    pairs = np.concatenate([generated, pictures.to_uint8(real)])
+    pictures.write(pictures.grid(pairs, columns=len(suspects), sides=("generated", "nearest real")), path)
 
 
 def _nearest_of_each(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -181,7 +181,7 @@ def _said(name: str, now: Mapping[str, float], value: str = "") -> str:
 
 
 def _is_finite(value: Any) -> bool:
-    return value is not None and math.isfinite(value)
+    return isinstance(value, (int, float, np.number)) and math.isfinite(value)
 
 
 def _medians(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

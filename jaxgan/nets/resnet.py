@@ -44,11 +44,16 @@ def parts_of(z: jax.Array, sides: Sides) -> jax.Array:
     Raises:
         FieldError: when D is no multiple of the number of places.
     """
+    check_parts(z.shape[-1], sides)
+    return z.reshape(z.shape[0], *sides, -1)
+
+
+def check_parts(length: int, sides: Sides) -> None:
+    """Refuses a length of z that cannot be divided among places."""
     places = math.prod(sides)
-    if z.shape[-1] % places:
+    if length % places:
         told = "x".join(map(str, sides))
-        raise FieldError("latent_dim", z.shape[-1], f"spatial_latents divides z among {told} places: a multiple of {places}")
-    return z.reshape(z.shape[0], *sides, z.shape[-1] // places)
+        raise FieldError("latent_dim", length, f"spatial_latents divides z among {told} places: a multiple of {places}")
 
 
 class Conv(nn.Module):

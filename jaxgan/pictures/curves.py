@@ -58,7 +58,9 @@ def curves(
     note = found.note or (() if count else ("nothing was measured",))
     words = textwrap.fill("; ".join(note), 68 * wide) if count else "\n".join(note)
     below = 0.19 * (words.count("\n") + 1) + 0.1 if words else 0.0
-    figure = Figure(figsize=(4.2 * wide, 2.9 * tall + below), dpi=100, layout="constrained")
+    figure = Figure(figsize=(4.2 * wide, (2.9 * tall if count else 0.25) + below), dpi=100, layout="constrained")
+    if not count:
+        figure.suptitle("no curves: measured once" if found.note else "no curves", fontsize=10)
     places = _places(figure, count, wide, tall)
     for panel, place in zip(found.panels, places, strict=False):
         axes = figure.add_subplot(place, title=panel.title, xlabel=found.axis)

@@ -133,11 +133,12 @@ def columns_for(count: int, classes: int = 0) -> int:
 
     Args:
         count: images in all.
-        classes: of images that show each class in turn; then a column holds one class where that comes out even.
+        classes: of images that show each class in turn; then a column holds one class.
     """
     root = math.ceil(math.sqrt(count))
-    if 1 < classes <= 16 and count % classes == 0:
-        return next((n for n in range(classes, count + 1, classes) if n >= root and count % n == 0), classes)
+    if 1 < classes <= min(count, 16):
+        even = (n for n in range(classes, count + 1, classes) if n >= root and count % n == 0)
+        return next(even, classes * max(round(root / classes), 1))
     return next((columns for columns in range(root, 2 * root + 1) if count % columns == 0), root)
 
 

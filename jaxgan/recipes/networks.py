@@ -1,12 +1,13 @@
 """Networks as parts of a recipe: a frozen dataclass for each player of each architecture.
 
 `build(shape)` returns the `Network`. A part whose build also takes `precision` or `remat` sees to them itself; of others the
-network is wrapped as a whole. `shape.sample` is the shape of one sample, of a discriminator that of a pack, and
-`shape.classes` the number of classes, 0 when the recipe is unconditional.
+network is wrapped as a whole. `shape.sample` is the shape of one sample, of a discriminator that of a pack, `shape.classes` the
+number of classes, 0 when the recipe is unconditional, and `shape.condition` the form of another condition, for parts that say
+`takes_condition`.
 """
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from jaxgan.recipes.fields import Within
 from jaxgan.system.messages import FieldError
@@ -224,11 +225,15 @@ class ResNet:
     latent: Latent = "normal"
     """Distribution of z."""
 
+    takes_condition: ClassVar[bool] = True
+
     def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
-        """Returns the generator for samples of this shape, with one to three axes of space."""
+        """Returns the generator for samples of this shape, with one to three axes of space, by class, by vector or neither."""
         from jaxgan.nets import resnet
 
         module = resnet.Generator(**_resnet(self, shape, remat))
+        if self.spatial_latents:
+            resnet.check_parts(self.latent_dim, resnet.levels(shape.sample, self.patch, self.coarsest)[-1])
         return _generator(module, self.latent_dim, shape, precision)
 
 
@@ -257,8 +262,10 @@ class ResNetDiscriminator:
     embedding: Annotated[int, Within(1, 65_536)] = 64
     """Length of the condition's vector."""
 
+    takes_condition: ClassVar[bool] = True
+
     def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
-        """Returns the discriminator for samples of this shape, with one to three axes of space."""
+        """Returns the discriminator for samples of this shape, with one to three axes of space, and conditions as G's."""
         from jaxgan.nets import resnet
 
         module = resnet.Discriminator(**_resnet(self, shape, remat))
@@ -423,7 +430,7 @@ def _generator(module: Any, latent_dim: int, shape: Any, precision: str) -> Any:
     from jaxgan.nets.transforms import at_precision
 
     # Nothing asks whether G makes samples depend on each other; said here, from_linen need not trace its init to find out.
-    network = from_linen(module, jnp.zeros((1, latent_dim)), jnp.zeros(1, jnp.int32), depends_on_batch=True)
+    network = from_linen(module, jnp.zeros((1, latent_dim)), _condition(shape, 1), depends_on_batch=True)
     return at_precision(network, _dtype(shape, precision))
 
 
@@ -433,8 +440,16 @@ def _discriminator(module: Any, shape: Any, precision: str, *, depends_on_batch:
     from jaxgan.nets.linen import from_linen
     from jaxgan.nets.transforms import at_precision
 
-    example = jnp.zeros((batch, *shape.sample)), jnp.zeros(batch, jnp.int32)
+    example = jnp.zeros((batch, *shape.sample)), _condition(shape, batch)
     return at_precision(from_linen(module, *example, depends_on_batch=depends_on_batch), _dtype(shape, precision))
+
+
+def _condition(shape: Any, batch: int) -> Any:
+    """Returns what networks are given besides z or samples: labels, or the condition of the data."""
+    import jax.numpy as jnp
+
+    of = shape.condition
+    return jnp.zeros(batch, jnp.int32) if of is None else jnp.zeros((batch, *of.shape), of.dtype)
 
 
 def _dtype(shape: Any, precision: str) -> Any:
@@ -472,5 +487,8 @@ def _resnet(part: ResNet | ResNetDiscriminator, shape: Any, remat: bool) -> dict
     if not 2 <= len(shape.sample) <= 4:
         told = "the data are vectors; use mlp" if len(shape.sample) == 1 else "it makes signals, fields and volumes"
         raise FieldError("type", "resnet", told)
+    of = shape.condition
+    if of is not None and (len(getattr(of, "shape", ())) != 1 or of.dtype.kind != "f"):
+        raise FieldError("type", "resnet", "it takes classes, or for each sample one vector of real numbers, as a condition")
     own = {field.name: getattr(part, field.name) for field in fields(part) if not field.name.startswith("latent")}
     return own | {"shape": tuple(shape.sample), "classes": shape.classes, "remat": remat}

@@ -223,7 +223,7 @@ def real_samples(recipe: Recipe, dataset: Dataset | None) -> Real:
 
 
 def _told(what: str, count: int) -> Callable[[int], object]:
-    log.info("%s: %d samples", what, count)
+    log.info("%s: %s samples", what, f"{count:,}")
     return lambda _: None
 
 

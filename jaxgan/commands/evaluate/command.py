@@ -278,7 +278,7 @@ def _compared(made: Made, against: Comparison, beside: Path) -> Compared:
 def _bar(what: str, count: int) -> Callable[[int], object]:
     """Shows progress: a bar on a terminal, else a line."""
     if not sys.stderr.isatty():
-        log.info("%s: %d samples", what, count)
+        log.info("%s: %s samples", what, f"{count:,}")
         return lambda _: None
     bar = tqdm(total=count, desc=what, unit="sample", dynamic_ncols=True, file=sys.stderr)
 
