@@ -56,6 +56,8 @@ MISTAKES = [
     ("train --lr 1e-3", "--lr: no such option", "--g-optimizer.learning-rate and --d-optimizer.learning-rate"),
     ("train --epochs 3", "--epochs: no such option", "training is counted in --steps"),
     ("train --out here", "--out: no such option", "the run directory is --run here"),
+    ("train --generatr.width 3", "--generatr.width: no such option", "did you mean --generator.width?"),
+    ("train --data.no-conditionl", "--data.no-conditionl: no such option", "did you mean --data.no-conditional?"),
     ("train --generator.no-periodic", "--generator.no-periodic: no such option", "resnet has it: --generator resnet"),
     ("train --g-optimizer.momentum 0.9", "--g-optimizer.momentum: no such option", "sgd has it: --g-optimizer sgd"),
     ("train digits mnist", "mnist: one word too many", "the recipe or run comes first and alone"),

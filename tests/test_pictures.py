@@ -245,7 +245,19 @@ def test_words_of_a_grid(digits):
 
 @pytest.mark.parametrize(
     ("count", "classes", "columns"),
-    [(64, 0, 8), (64, 10, 10), (20, 3, 6), (7, 10, 3), (100, 10, 10), (60, 10, 10), (16, 2, 4), (7, 0, 3), (50, 0, 10), (1, 0, 1), (160, 10, 20)],
+    [
+        (64, 0, 8),
+        (64, 10, 10),
+        (20, 3, 6),
+        (7, 10, 3),
+        (100, 10, 10),
+        (60, 10, 10),
+        (16, 2, 4),
+        (7, 0, 3),
+        (50, 0, 10),
+        (1, 0, 1),
+        (160, 10, 20),
+    ],
 )
 def test_rows_are_full_where_they_can_be(count, classes, columns):
     assert pictures.columns_for(count, classes) == columns

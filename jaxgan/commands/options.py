@@ -18,7 +18,7 @@ from jaxgan.recipes import Recipe, code, sources
 from jaxgan.recipes.recipe import PARTS, metric_name, part, term_name
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import NETWORKS, OPTIMIZERS, at
-from jaxgan.system.messages import FieldError, did_you_mean
+from jaxgan.system.messages import FieldError, did_you_mean, nearest_word
 
 _TEXTS = ("loss", "augment", "eval_features")  # fields that hold a name, or a value of the user's
 
@@ -257,8 +257,20 @@ def _unknown(word: str, words: list[str], known: list[str]) -> str:
     meant = _MEANT.get(option, "")
     if meant and set(re.findall(r"--[a-z][\w.-]*", meant)) <= set(known):  # that of another verb would mislead
         return f"{option}: no such option; {meant.format(value)}"
-    near = did_you_mean(option, [each for each in known if not each.startswith("--help")]).replace("'", "")
-    return f"{option}: no such option{_of_others(option, known) or near}"
+    others = _of_others(option, known)
+    return f"{option}: no such option{others or _near(option, [each for each in known if not each.startswith('--help')])}"
+
+
+def _near(option: str, known: list[str]) -> str:
+    """Returns `; did you mean ..`, the nearest field of the same part first; a switch that is turned off stays turned off."""
+    above, dot, name = option.rpartition(".")
+    if not dot:
+        above, name = "--", option.removeprefix("--")
+    fields = [each.removeprefix(f"{above}{dot}") for each in known if each.startswith(f"{above}{dot}")]
+    off = name.startswith("no-")
+    field = nearest_word(name.removeprefix("no-"), fields)
+    near = f"{above}{dot}{'no-' if off else ''}{field}" if field else None if fields and dot else nearest_word(option, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 def _of_others(option: str, known: list[str]) -> str:

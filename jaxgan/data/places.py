@@ -42,7 +42,7 @@ def place(path: str | os.PathLike[str]) -> Place:
     if root.suffix.lower() == ".zip" and root.is_file():
         return _zip(root)
     if not root.exists():
-        raise FileNotFoundError(f"folder: {root} does not exist")
+        raise FileNotFoundError(f"folder: {root} does not exist; it must be a folder of images or a .zip of one")
     raise ValueError(f"folder: {root} is a file, but it must be a folder of images or a .zip of one")
 
 

@@ -92,7 +92,7 @@ def _fields(parts: Sequence[np.ndarray], units: Units | None, columns: int | Non
     beside = _beside([_coloured((each - low) / max(high - low, 1e-12)) for each in channels])
     scale = max(-(-_TALL // beside.shape[1]), 1)
     placed = grid(beside, columns=columns, scale=scale, padding=_LINE, frame="white")
-    words = _labels(low, high, units)
+    words = _labels(low, high, units, least=min(map(np.nanmin, channels)), most=max(map(np.nanmax, channels)))
     # Room for a label of most numbers, so that pictures of one run have one size whatever their ends.
     widest = f"-88888.8 {units.unit if units else ''}"
     room = _BAR + round(max(ImageFont.load_default().getlength(word) for word in (widest, *words)))
@@ -134,14 +134,25 @@ def _ends(parts: Sequence[np.ndarray], units: Units | None) -> tuple[float, floa
     return float(finite.min(initial=0.0)), float(finite.max(initial=1.0))
 
 
-def _labels(low: float, high: float, units: Units | None) -> tuple[str, str]:
-    """Returns what stands at the ends of a colour bar; where channels have ranges of their own, words."""
+def _labels(low: float, high: float, units: Units | None, *, least: float, most: float) -> tuple[str, str]:
+    """Returns what stands at the ends of a colour bar; where channels have ranges of their own, words.
+
+    Args:
+        low: number at the lower end, as the samples have it.
+        high: likewise.
+        units: of the words.
+        least: of the samples; an end that some lie beyond, in its colour too, says so.
+        most: likewise.
+    """
     unit = f" {units.unit}" if units is not None and units.unit else ""
     if units is None or not units.low:
-        return f"{low:.4g}{unit}", f"{high:.4g}{unit}"
-    if len(set(units.low)) > 1 or len(set(units.high)) > 1:
-        return "least", "most"
-    return f"{units.low[0]:.4g}{unit}", f"{units.high[0]:.4g}{unit}"
+        ends = f"{low:.4g}{unit}", f"{high:.4g}{unit}"
+    elif len(set(units.low)) > 1 or len(set(units.high)) > 1:
+        ends = "least", "most"
+    else:
+        ends = f"{units.low[0]:.4g}{unit}", f"{units.high[0]:.4g}{unit}"
+    shown = 0.005 * (high - low)  # about a step of the colours
+    return f"{'< ' if least < low - shown else ''}{ends[0]}", f"{'> ' if most > high + shown else ''}{ends[1]}"
 
 
 def _lines(x: np.ndarray, columns: int | None, unit: str) -> Image.Image:
