@@ -80,16 +80,16 @@ def _reporting(arguments: of.Train, run: Path) -> Iterator[None]:
 
 def _tell_next(run: Any) -> None:
     """Says after training what was reached, where it can be seen, and what may come next."""
-    from jaxgan.training import runs
+    from jaxgan.training.run import from_here, history
 
-    rows, log = runs.history(run), logging.getLogger("jaxgan")
+    rows, log = history(run), logging.getLogger("jaxgan")
     judged = [row for row in rows if row.get("verdict")]
     seen = sorted(run.samples.glob("[0-9]*.png"))
     if judged:
         log.info("%s: %s", judged[-1]["verdict"], "; ".join(judged[-1].get("evidence", ())) or "see curves.png")
     if seen:
-        log.info("samples: %s", runs.shown(seen[-1]))
-    log.info("next: jaxgan sample %s\n      jaxgan evaluate %s", *[runs.shown(run.path)] * 2)
+        log.info("samples: %s", from_here(seen[-1]))
+    log.info("next: jaxgan sample %s\n      jaxgan evaluate %s", *[from_here(run.path)] * 2)
 
 
 def sample(arguments: of.Sample) -> Path:

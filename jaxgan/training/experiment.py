@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
@@ -257,6 +258,12 @@ def given_of(shape: Shape, *lead: Any) -> Any:
 def rows(recipe: Recipe, loss: Loss) -> int:
     """Returns the real samples in the batch of a step."""
     return recipe.batch_size * (recipe.disc_steps + loss.relativistic)
+
+
+def parameters(state: GANState) -> tuple[int, int]:
+    """Returns the numbers of parameters of G and D, of all members together."""
+    g, d = (sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(player.params)) for player in (state.g, state.d))
+    return g, d
 
 
 def _check_holds(recipe: Recipe, dataset: Dataset) -> None:

@@ -12,7 +12,8 @@ import jax
 from jaxgan.core.types import GANState
 from jaxgan.recipes import record
 from jaxgan.system import files, hosts, lock
-from jaxgan.training import checkpoint, runs
+from jaxgan.training import checkpoint
+from jaxgan.training.run import Run
 
 log = logging.getLogger("jaxgan")
 
@@ -23,7 +24,7 @@ _FILES = 2**18  # bytes that a checkpoint's files take besides the arrays
 class Saver:
     """Saves the states of one training, and counts the saves that fail."""
 
-    def __init__(self, run: runs.Run, checkpoints: checkpoint.Checkpoints, reserve: IO[bytes] | None) -> None:
+    def __init__(self, run: Run, checkpoints: checkpoint.Checkpoints, reserve: IO[bytes] | None) -> None:
         """Keeps a run's open folder of checkpoints and the room beside it, see `opened`."""
         self._checkpoints, self._reserve, self._record = checkpoints, reserve, run.path / record.FILE
         self._recorded = files.read(self._record)
@@ -107,7 +108,7 @@ class Saver:
 
 
 @contextlib.contextmanager
-def opened(run: runs.Run, abstract: GANState, also: Callable[[], Container[int]]) -> Iterator[Saver]:
+def opened(run: Run, abstract: GANState, also: Callable[[], Container[int]]) -> Iterator[Saver]:
     """Opens a run's folder of checkpoints for a training, and keeps the room of one more while it is open.
 
     On a disk that others fill meanwhile, the last state takes that room. Some file systems keep none: then there is none.
@@ -133,7 +134,7 @@ def opened(run: runs.Run, abstract: GANState, also: Callable[[], Container[int]]
 
 
 @contextlib.contextmanager
-def _reserved(run: runs.Run, size: int) -> Iterator[IO[bytes]]:
+def _reserved(run: Run, size: int) -> Iterator[IO[bytes]]:
     """Yields a file of a size that has no name, so that its room is free again as soon as it is closed, or killed."""
     with tempfile.TemporaryFile(dir=run.checkpoints) as file:
         os.posix_fallocate(file.fileno(), 0, size)

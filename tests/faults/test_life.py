@@ -29,7 +29,7 @@ from jaxgan.core.types import GANState
 from jaxgan.recipes import MLP, Adam, Data, MLPDiscriminator, Penalty, Recipe
 from jaxgan.system import hosts, lock
 from jaxgan.system.messages import FieldError
-from jaxgan.training import checkpoint, loop, rollback, runs, saving
+from jaxgan.training import checkpoint, loop, rollback, runs, saving, written
 from jaxgan.training.endings import Diverged, Interrupted
 from jaxgan.training.train import train
 
@@ -116,7 +116,7 @@ def test_while_one_trains_others_read_and_none_writes_and_a_kill_costs_one_inter
     assert checkpoint.saved_steps(run / "checkpoints") == [saved + 2]
 
 
-@pytest.mark.parametrize("removed", [0, 1, 2, len(runs._OURS)])
+@pytest.mark.parametrize("removed", [0, 1, 2, len(written._OURS)])
 def test_a_kill_while_a_run_begins_anew_leaves_a_run(removed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: Any, **__: Any) -> None:
         raise SystemExit(-9)
@@ -127,8 +127,8 @@ def test_a_kill_while_a_run_begins_anew_leaves_a_run(removed: int, tmp_path: Pat
     (run / "checkpoints").rename(old / "checkpoints")
     (run / "checkpoints").symlink_to(old / "checkpoints")  # on another disk, say
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "_OURS", runs._OURS[:removed])
-        patched.setattr(runs, "_write_shown", killed)
+        patched.setattr(written, "_OURS", written._OURS[:removed])
+        patched.setattr(written, "write_shown", killed)
         with pytest.raises(SystemExit):
             train(TINY, run, overwrite=True)
     saved = checkpoint.saved_steps(run / "checkpoints")
@@ -138,13 +138,13 @@ def test_a_kill_while_a_run_begins_anew_leaves_a_run(removed: int, tmp_path: Pat
         with pytest.raises(FileNotFoundError, match=r"no checkpoint there$"):
             jaxgan.load_sampler(run)
     assert rows_of(train(TINY, run).path) == [2, 4, 6, 8, 10, 12]
-    assert (run / "evaluation.json").exists() == (removed < len(runs._OURS))
+    assert (run / "evaluation.json").exists() == (removed < len(written._OURS))
     assert checkpoint.saved_steps(old / "checkpoints")
 
 
 def test_a_kill_before_a_new_run_is_described_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "_write", lambda *_, **__: sys.exit(-9))
+        patched.setattr(written, "write_record", lambda *_, **__: sys.exit(-9))
         with pytest.raises(SystemExit):
             train(TINY, tmp_path / "run")
     assert (tmp_path / "run" / "samples").is_dir()
@@ -278,7 +278,7 @@ def test_rows_wait_for_room_and_pictures_are_done_without(tmp_path: Path, monkey
     metrics = run.metrics.read_bytes()
     run.metrics.unlink()
     run.metrics.symlink_to("/dev/full")
-    write = runs.jsonl_writer(run)
+    write = written.jsonl_writer(run)
     write({"step": 1})
     run.metrics.unlink()
     run.metrics.write_bytes(metrics)
