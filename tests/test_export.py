@@ -20,7 +20,8 @@ from jaxgan.core.types import Weights
 from jaxgan.recipes import Recipe
 from jaxgan.training import checkpoint, runs, starting
 from jaxgan.training import tensors as weights
-from jaxgan.training.experiment import build, open_data
+from jaxgan.training.dataset import open_data
+from jaxgan.training.experiment import build
 
 
 def files(*folders: Path) -> list[tuple[Path, int]]:

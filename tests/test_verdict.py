@@ -19,8 +19,9 @@ from jaxgan.evaluation import verdict
 from jaxgan.evaluation.trend import trend
 from jaxgan.recipes import Adam, Recipe, preset
 from jaxgan.training import monitor, runs, written
+from jaxgan.training.dataset import open_data
 from jaxgan.training.endings import Stopped
-from jaxgan.training.experiment import build, open_data
+from jaxgan.training.experiment import build
 from jaxgan.training.train import train
 
 RNG = np.random.default_rng(0)

@@ -28,7 +28,8 @@ from jaxgan.recipes import (
 from jaxgan.system import environment
 from jaxgan.system.messages import FieldError, not_one_of
 from jaxgan.training import checkpoint, going_on, starting, written
-from jaxgan.training.experiment import Experiment, Shape, build
+from jaxgan.training.dataset import Shape
+from jaxgan.training.experiment import Experiment, build
 from jaxgan.weights import torch_file
 from jaxgan.weights.names import dcgan as dcgan_names
 from jaxgan.weights.names import r3gan as r3gan_names

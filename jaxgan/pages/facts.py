@@ -10,8 +10,8 @@ from jaxgan.recipes.table import LOSSES, at
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import metrics, runs
-from jaxgan.training.experiment import loss_of
 from jaxgan.training.run import Run
+from jaxgan.training.values import loss_of
 
 
 class Facts(NamedTuple):

@@ -17,8 +17,9 @@ from jaxgan.recipes import Recipe
 from jaxgan.system import devices
 from jaxgan.training import loop, monitor
 from jaxgan.training.callbacks import Callback, Writer
-from jaxgan.training.experiment import Experiment, own_metrics
+from jaxgan.training.experiment import Experiment
 from jaxgan.training.run import Run, history
+from jaxgan.training.values import own_metrics
 
 log = logging.getLogger("jaxgan")
 

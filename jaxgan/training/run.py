@@ -16,8 +16,10 @@ from jaxgan.recipes import Recipe, record
 from jaxgan.system import arrays, environment, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, metrics
-from jaxgan.training.experiment import Experiment, Shape, build, own_metrics
+from jaxgan.training.dataset import Shape
+from jaxgan.training.experiment import Experiment, build
 from jaxgan.training.sampler import Generator, generator_of, sampler
+from jaxgan.training.values import own_metrics
 from jaxgan.weights.portable import SIZES, Sampler, Samples
 
 log = logging.getLogger("jaxgan")

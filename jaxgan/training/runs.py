@@ -15,7 +15,8 @@ from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint
-from jaxgan.training.experiment import Experiment, Shape
+from jaxgan.training.dataset import Shape
+from jaxgan.training.experiment import Experiment
 from jaxgan.training.run import Run, best_step, history, read_best
 from jaxgan.training.sampler import generator_of, sampler
 from jaxgan.weights.portable import Sampler, Samples

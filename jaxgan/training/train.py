@@ -36,8 +36,9 @@ from jaxgan.training import (
     written,
 )
 from jaxgan.training.callbacks import Callback, Writer
+from jaxgan.training.dataset import given, open_data
 from jaxgan.training.endings import Diverged, Interrupted
-from jaxgan.training.experiment import Experiment, build, given, open_data, parameters
+from jaxgan.training.experiment import Experiment, build, parameters
 from jaxgan.training.pause import pause
 from jaxgan.training.records import Diary
 from jaxgan.training.run import Run, history

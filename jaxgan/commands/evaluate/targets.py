@@ -19,9 +19,10 @@ from jaxgan.recipes.table import unknown
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
-from jaxgan.training.experiment import Experiment, metrics_of, own_metrics
+from jaxgan.training.experiment import Experiment
 from jaxgan.training.generate import truncating
 from jaxgan.training.run import Run, best_step
+from jaxgan.training.values import metrics_of, own_metrics
 
 OF_RUNS = (smoothness.NAME, "modes")  # figures of a run itself, not of samples beside real ones
 METRICS = (*NAMES, *OF_RUNS)
