@@ -259,8 +259,8 @@ def main(argv: list[str] | None = None) -> None:
         status = end.code
     out.flush()
     err.flush()
-    checkpoint, hosts = (sys.modules.get(f"jaxgan.{name}") for name in ("training.checkpoint", "system.hosts"))
-    held_up = (checkpoint is not None and checkpoint.failed) or (hosts is not None and hosts.is_held_up())
+    writing, hosts = (sys.modules.get(f"jaxgan.{name}") for name in ("training.checkpoint.writing", "system.hosts"))
+    held_up = (writing is not None and writing.failed) or (hosts is not None and hosts.is_held_up())
     if out.broken or err.broken or held_up:
         # Python would complain of the streams, and wait: for threads of a failed save, for work that a signal broke off, or
         # for a process that is gone.
@@ -357,7 +357,7 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         from jaxgan.commands.plan import is_out_of_memory
         from jaxgan.system import hosts
-        from jaxgan.training.checkpoint import SaveError
+        from jaxgan.training.checkpoint.errors import SaveError
         from jaxgan.training.endings import Diverged, Interrupted, Stopped
 
         known = (ValueError, OSError, Diverged, Interrupted, Stopped, hosts.Elsewhere)

@@ -27,7 +27,8 @@ from jaxgan.recipes import (
 )
 from jaxgan.system import environment
 from jaxgan.system.messages import FieldError, not_one_of
-from jaxgan.training import checkpoint, going_on, starting, written
+from jaxgan.training import going_on, starting, written
+from jaxgan.training.checkpoint import writing
 from jaxgan.training.dataset import Shape
 from jaxgan.training.experiment import Experiment, build
 from jaxgan.weights import torch_file
@@ -99,7 +100,7 @@ def convert(
     with contextlib.ExitStack() as holding:
         run = starting.start(out, experiment, going_on.Wish(overwrite), holding)
         written.note(run, {"converted": about})
-        with checkpoint.open_checkpoints(run.checkpoints) as checkpoints:
+        with writing.open_checkpoints(run.checkpoints) as checkpoints:
             checkpoints.save(state, wait=True)
     return run.path
 

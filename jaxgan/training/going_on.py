@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from jaxgan.recipes import Recipe, code, formats, record
 from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
-from jaxgan.training import checkpoint, metrics, recorded, written
+from jaxgan.training import metrics, recorded, written
+from jaxgan.training.checkpoint import restoring
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.run import Run, from_here, history
 
@@ -38,7 +39,7 @@ def counted_from(path: str | Path, recipe: Recipe) -> tuple[int, int]:
     old = record.read(path)
     before = int(old.recipe["disc_steps"]) * int(old.recipe["batch_size"])
     step, images = old.counted_from
-    saved = checkpoint.saved_steps(path / "checkpoints")
+    saved = restoring.saved_steps(path / "checkpoints")
     if before == recipe.disc_steps * recipe.batch_size or not saved:
         return step, images
     return saved[-1], images + (saved[-1] - step) * before

@@ -15,7 +15,8 @@ from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe, record
 from jaxgan.system import arrays, environment, files
 from jaxgan.system.messages import FieldError
-from jaxgan.training import checkpoint, metrics
+from jaxgan.training import metrics
+from jaxgan.training.checkpoint import restoring
 from jaxgan.training.dataset import Shape
 from jaxgan.training.experiment import Experiment, build
 from jaxgan.training.sampler import Generator, generator_of, sampler
@@ -112,7 +113,7 @@ class Run(NamedTuple):
         built = generator_of(self.recipe, self.shape, self.class_names, self.units)
         if not 0 <= member < built.count:
             raise FieldError("member", member, f"the run's members are 0 to {built.count - 1}")
-        read = functools.partial(checkpoint.restore_generator, self.checkpoints, built.abstract, strict=strict)
+        read = functools.partial(restoring.restore_generator, self.checkpoints, built.abstract, strict=strict)
         weights, found = read_best(self, read) if best else read(step=step)
         return built, weights if built.count == 1 else jax.tree.map(lambda x: x[member], weights), found
 
@@ -148,7 +149,7 @@ class Run(NamedTuple):
         Raises:
             ValueError, FileNotFoundError: one line, when an argument is not allowed or there is no checkpoint.
         """
-        saved = checkpoint.saved_steps(self.checkpoints)
+        saved = restoring.saved_steps(self.checkpoints)
         step = best_step(self) if best else saved[-1] if saved else None
         held = _HELD.get(key := (self.path, (self.path / record.FILE).stat().st_mtime_ns, step, member))
         if held is None:
@@ -184,7 +185,7 @@ def best_step(run: Run) -> int:
     figure = run.recipe.keep_best
     if figure == "none":
         raise FieldError("best", f"{run.path} keeps no best checkpoint", "train with --keep-best FIGURE", link="; ")
-    saved = checkpoint.saved_steps(run.checkpoints)
+    saved = restoring.saved_steps(run.checkpoints)
     rows = [row for row in history(run) if row["step"] in saved]
     found = verdict.best(rows, figure, better_of(figure, own_metrics(run.recipe)))
     if found is None:

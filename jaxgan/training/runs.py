@@ -14,7 +14,7 @@ from jaxgan.recipes import record
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files
 from jaxgan.system.messages import FieldError
-from jaxgan.training import checkpoint
+from jaxgan.training.checkpoint import restoring
 from jaxgan.training.dataset import Shape
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.run import Run, best_step, history, read_best
@@ -141,7 +141,7 @@ def load(
 
 def restore(run: Run, experiment: Experiment, *, step: int | None = None, best: bool = False, strict: bool = False) -> GANState:
     """Restores the state of a run's latest checkpoint, of one step, or of the one that `keep_best` keeps."""
-    read = functools.partial(checkpoint.restore, run.checkpoints, experiment.abstract, strict=strict)
+    read = functools.partial(restoring.restore, run.checkpoints, experiment.abstract, strict=strict)
     return read_best(run, read) if best else read(step=step)
 
 
@@ -171,7 +171,7 @@ def generators(
         FileNotFoundError, CheckpointError: as `load`.
     """
     if averaged:
-        read = functools.partial(checkpoint.restore_generator, run.checkpoints, experiment.abstract.ema, strict=strict)
+        read = functools.partial(restoring.restore_generator, run.checkpoints, experiment.abstract.ema, strict=strict)
         weights, found = read_best(run, read) if best else read(step=step)
     else:
         state = restore(run, experiment, step=step, best=best, strict=strict)

@@ -22,7 +22,6 @@ from jaxgan.system import environment, files, hosts
 from jaxgan.system.messages import FieldError, did_you_mean, tell
 from jaxgan.training import (
     bar,
-    checkpoint,
     endings,
     going_on,
     initial,
@@ -36,6 +35,7 @@ from jaxgan.training import (
     written,
 )
 from jaxgan.training.callbacks import Callback, Writer
+from jaxgan.training.checkpoint import restoring
 from jaxgan.training.dataset import given, open_data
 from jaxgan.training.endings import Diverged, Interrupted
 from jaxgan.training.experiment import Experiment, build, parameters
@@ -215,7 +215,7 @@ def _loop(prepared: loop.Prepared, state: GANState, diary: Diary, saver: saving.
             made[0] += count
             progress.update(count)
 
-        stop.lost = lambda: endings.lost(made[0], checkpoint.saved_steps(diary.run.checkpoints))
+        stop.lost = lambda: endings.lost(made[0], restoring.saved_steps(diary.run.checkpoints))
         options: dict[str, Any] = {"also": also, "seconds": seconds, "stop": stop, "progress": update}
         before = start
         try:
@@ -244,7 +244,7 @@ def _prepared(
     if recipe.keep_best in ("modes", "high_quality", "reverse_kl") and experiment.density is None:
         raise FieldError("keep_best", recipe.keep_best, f"it is measured on {', '.join(MIXTURES)} only")
     init = None
-    if recipe.init_from and (wish.overwrite or not checkpoint.saved_steps(files.home_expanded(path) / "checkpoints")):
+    if recipe.init_from and (wish.overwrite or not restoring.saved_steps(files.home_expanded(path) / "checkpoints")):
         init = initial.find(recipe.init_from, experiment)
     return experiment, loop.prepare(experiment), init
 
@@ -272,8 +272,8 @@ def _started(
     run: Run, experiment: Experiment, prepared: loop.Prepared, init: initial.Found | None, strict: bool
 ) -> tuple[GANState, int]:
     """Returns the state to go on from, and its step."""
-    if checkpoint.saved_steps(run.checkpoints):
-        state = checkpoint.restore(run.checkpoints, prepared.abstract, strict=strict)
+    if restoring.saved_steps(run.checkpoints):
+        state = restoring.restore(run.checkpoints, prepared.abstract, strict=strict)
     else:
         placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
         state = jax.jit(prepared.gan.init, out_shardings=placed)(experiment.key)

@@ -30,6 +30,7 @@ from jaxgan.recipes import MLP, Adam, Data, MLPDiscriminator, Penalty, Recipe
 from jaxgan.system import hosts, lock
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, loop, rollback, runs, saving, written
+from jaxgan.training.checkpoint import writing
 from jaxgan.training.endings import Diverged, Interrupted
 from jaxgan.training.train import train
 
@@ -174,7 +175,7 @@ def test_saves_leave_no_thread_and_no_descriptor_behind(tmp_path: Path) -> None:
 
 def test_a_save_that_fails_midway_leaves_nothing_and_the_next_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = SMALL
-    monkeypatch.setattr(checkpoint, "failed", [])
+    monkeypatch.setattr(writing, "failed", [])
     with checkpoint.open_checkpoints(tmp_path) as checkpoints:
         checkpoints.save(state._replace(step=jnp.int32(1)), wait=True)
         with monkeypatch.context() as broken:
@@ -184,7 +185,7 @@ def test_a_save_that_fails_midway_leaves_nothing_and_the_next_succeeds(tmp_path:
         assert [path.name for path in tmp_path.iterdir()] == ["1"]
         checkpoints.save(state._replace(step=jnp.int32(3)), wait=True)
         assert checkpoints.steps() == [1, 3]
-    assert checkpoint.failed == [2]
+    assert writing.failed == [2]
 
 
 @pytest.mark.parametrize(
@@ -198,10 +199,10 @@ def test_on_a_full_disk_training_goes_on_and_gives_up_the_third_time(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    room = checkpoint._check_room
-    monkeypatch.setattr(checkpoint, "failed", [])
+    room = writing._check_room
+    monkeypatch.setattr(writing, "failed", [])
     monkeypatch.setattr(
-        checkpoint, "_check_room", lambda where, state: (no_room if int(state.step) in full else room)(where, state)
+        writing, "_check_room", lambda where, state: (no_room if int(state.step) in full else room)(where, state)
     )
     recipe = dataclasses.replace(TINY, keep_checkpoints=4 if ends is None else 3)
     if ends is None:
@@ -217,14 +218,14 @@ def test_on_a_full_disk_training_goes_on_and_gives_up_the_third_time(
 
 def test_the_last_state_takes_the_room_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full from the first save on, but for what the reserve gives back."""
-    room, close = checkpoint._check_room, saving.Saver._in_reserve
-    monkeypatch.setattr(checkpoint, "failed", [])
-    monkeypatch.setattr(checkpoint, "_check_room", no_room)
+    room, close = writing._check_room, saving.Saver._in_reserve
+    monkeypatch.setattr(writing, "failed", [])
+    monkeypatch.setattr(writing, "_check_room", no_room)
 
     def freed(saver: saving.Saver, state: GANState) -> bool:
         assert os.fstat(saver._reserve.fileno()).st_blocks * 512 > checkpoint.bytes_of(state)
         with monkeypatch.context() as there:
-            there.setattr(checkpoint, "_check_room", room)
+            there.setattr(writing, "_check_room", room)
             return close(saver, state)
 
     monkeypatch.setattr(saving.Saver, "_in_reserve", freed)
