@@ -80,9 +80,9 @@ def _reporting(arguments: of.Train, run: Path) -> Iterator[None]:
 
 def _tell_next(run: Any) -> None:
     """Says after training what was reached, where it can be seen, and what may come next."""
-    from jaxgan.training import runs
+    from jaxgan.training.run import from_here, history
 
-    rows, log = runs.history(run), logging.getLogger("jaxgan")
+    rows, log = history(run), logging.getLogger("jaxgan")
     judged = [row for row in rows if row.get("verdict")]
     seen = sorted(run.samples.glob("[0-9]*.png"))
     if judged:
@@ -90,8 +90,8 @@ def _tell_next(run: Any) -> None:
     elif rows and rows[-1].get("evidence"):
         log.info("no verdict: %s", "; ".join(rows[-1]["evidence"]))
     if seen:
-        log.info("samples: %s", runs.shown(seen[-1]))
-    log.info("next: jaxgan sample %s\n      jaxgan evaluate %s", *[runs.shown(run.path)] * 2)
+        log.info("samples: %s", from_here(seen[-1]))
+    log.info("next: jaxgan sample %s\n      jaxgan evaluate %s", *[from_here(run.path)] * 2)
 
 
 def sample(arguments: of.Sample) -> Path:
@@ -261,8 +261,8 @@ def main(argv: list[str] | None = None) -> None:
         status = end.code
     out.flush()
     err.flush()
-    checkpoint, hosts = (sys.modules.get(f"jaxgan.{name}") for name in ("training.checkpoint", "system.hosts"))
-    held_up = (checkpoint is not None and checkpoint.failed) or (hosts is not None and hosts.is_held_up())
+    writing, hosts = (sys.modules.get(f"jaxgan.{name}") for name in ("training.checkpoint.writing", "system.hosts"))
+    held_up = (writing is not None and writing.failed) or (hosts is not None and hosts.is_held_up())
     if out.broken or err.broken or held_up:
         # Python would complain of the streams, and wait: for threads of a failed save, for work that a signal broke off, or
         # for a process that is gone.
@@ -359,7 +359,7 @@ def _run(command: str, function: Callable[..., Path | None], *arguments: Any) ->
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         from jaxgan.commands.plan import is_out_of_memory
         from jaxgan.system import hosts
-        from jaxgan.training.checkpoint import SaveError
+        from jaxgan.training.checkpoint.errors import SaveError
         from jaxgan.training.endings import Diverged, Interrupted, Stopped
 
         known = (ValueError, OSError, Diverged, Interrupted, Stopped, hosts.Elsewhere)

@@ -9,7 +9,8 @@ import pytest
 from jaxgan.commands import bench, plan
 from jaxgan.commands.bench import Bench, Spread, Timed
 from jaxgan.training import loop
-from jaxgan.training.experiment import build, open_data
+from jaxgan.training.dataset import open_data
+from jaxgan.training.experiment import build
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ from jaxgan.recipes import Recipe, code
 from jaxgan.system import devices
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
-from jaxgan.training.experiment import Shape, build, given_of
+from jaxgan.training.dataset import Shape, given_of
+from jaxgan.training.experiment import build
 
 KEY = jax.random.key(0)
 EXAMPLE = Path(__file__).parent / "examples" / "conditioned.py"

@@ -167,7 +167,7 @@ def test_a_network_that_no_recipe_describes_is_refused(tmp_path):
 
 def test_a_converted_run_cannot_be_trained_on_without_data(tmp_path):
     run = convert(stored(tmp_path / "g.safetensors", G=tensors_of("r3gan", 0)), "r3gan", tmp_path / "run")
-    from jaxgan.training.experiment import open_data
+    from jaxgan.training.dataset import open_data
 
     with pytest.raises(ValueError, match=r"data\.name: none, but a run without data can only be drawn from"):
         open_data(runs.read(run).recipe)

@@ -19,7 +19,8 @@ from jaxgan.nets.convolutions import grouped_conv
 from jaxgan.recipes import Recipe, preset
 from jaxgan.system import devices
 from jaxgan.training import generate, loop
-from jaxgan.training.experiment import Experiment, build, open_data
+from jaxgan.training.dataset import open_data
+from jaxgan.training.experiment import Experiment, build
 
 WORDS = ["--generator", "mlp", "--generator.width", "128", "--generator.depth", "2", "--generator.latent-dim", "8"]
 WORDS += ["--discriminator", "mlp", "--discriminator.width", "128", "--discriminator.depth", "2", "--batch-size", "16"]

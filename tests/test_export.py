@@ -18,9 +18,10 @@ from jaxgan import cli, recipes
 from jaxgan.commands.export import export
 from jaxgan.core.types import Weights
 from jaxgan.recipes import Recipe
-from jaxgan.training import checkpoint, runs
+from jaxgan.training import checkpoint, runs, starting
 from jaxgan.training import tensors as weights
-from jaxgan.training.experiment import build, open_data
+from jaxgan.training.dataset import open_data
+from jaxgan.training.experiment import build
 
 
 def files(*folders: Path) -> list[tuple[Path, int]]:
@@ -95,7 +96,7 @@ def test_sha256sum_agrees(tiny_run: Path, tmp_path: Path) -> None:
 def test_one_of_several(tiny_recipe: Recipe, tmp_path: Path) -> None:
     recipe = recipes.check(dataclasses.replace(tiny_recipe, seeds=2))
     experiment = build(recipe, dataset=open_data(recipe))
-    run = runs.start(tmp_path / "run", experiment)
+    run = starting.start(tmp_path / "run", experiment)
     rng = np.random.default_rng(0)
     shapes = experiment.abstract
     state = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype), shapes)._replace(step=jnp.asarray(3))

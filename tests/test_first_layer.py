@@ -10,7 +10,7 @@ import pytest
 
 from jaxgan import recipes
 from jaxgan.latent.first_layer import first_weights
-from jaxgan.training.experiment import Shape
+from jaxgan.training.dataset import Shape
 
 KEY = jax.random.key(0)
 A, B = (np.asarray(jax.random.normal(jax.random.fold_in(KEY, i), (3, 5))) for i in range(2))

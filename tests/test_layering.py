@@ -255,7 +255,7 @@ FORMATS = {
     "pages/answers.py": {"np.savez"},
     "weights/portable.py": {"Path(path).read_bytes"},  # it must run without the rest of the library
     "data/preparation.py": {"Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save"},  # into memory
-    "training/checkpoint.py": {
+    "training/checkpoint/writing.py": {
         "(directory / str(other)).rename",
         "tempfile.TemporaryFile",
         "tempfile.TemporaryDirectory",

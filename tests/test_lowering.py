@@ -8,7 +8,8 @@ import pytest
 
 from jaxgan.commands.plan import data_shape
 from jaxgan.recipes import NAMES, preset
-from jaxgan.training.experiment import build, given_of
+from jaxgan.training.dataset import given_of
+from jaxgan.training.experiment import build
 
 PLATFORMS = ("cuda", "tpu")
 

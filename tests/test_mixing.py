@@ -10,7 +10,7 @@ import pytest
 
 from jaxgan import recipes
 from jaxgan.latent.mixing import mixed
-from jaxgan.training.experiment import Shape
+from jaxgan.training.dataset import Shape
 
 KEY = jax.random.key(0)
 TABLE = jax.random.normal(KEY, (4, 5))

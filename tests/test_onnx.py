@@ -20,7 +20,7 @@ from jaxgan.core.types import Network, Weights
 from jaxgan.publishing import comparison, flatten, graph, onnx_file, operators
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
-from jaxgan.training.experiment import Shape
+from jaxgan.training.dataset import Shape
 from jaxgan.training.sampler import Generator, generator_of, sampler
 
 onnx = pytest.importorskip("onnx", reason="needs jaxgan[onnx]")

@@ -23,6 +23,7 @@ from jaxgan.recipes import MLP, Loader, Recipe, UserCodeError, code, formats, so
 from jaxgan.recipes.recipe import COLUMNS
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, runs
+from jaxgan.training.checkpoint import checksums
 
 EXAMPLES = Path(__file__).parent / "examples"
 
@@ -680,7 +681,7 @@ def test_a_newer_format_of_a_checkpoint_is_refused_and_not_called_damaged(tmp_pa
     file.write_text(json.dumps(content))
     with pytest.raises(checkpoint.CheckpointError, match="damaged"):  # the digest covers the number
         jaxgan.sample(tmp_path / "run", out=tmp_path / "s.npz")
-    kept["digest"] = checkpoint._digest([3, kept["leaves"]])
+    kept["digest"] = checksums.digest_of([3, kept["leaves"]])
     file.write_text(json.dumps(content))
     with pytest.raises(FieldError, match="format: 3, but this version of jaxgan reads 1 to 2; a newer one wrote checkpoint 6"):
         jaxgan.sample(tmp_path / "run", out=tmp_path / "s.npz")

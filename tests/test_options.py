@@ -31,7 +31,8 @@ from jaxgan.recipes import (
     StyleGAN2,
     StyleGAN2Discriminator,
 )
-from jaxgan.training.experiment import Shape, build
+from jaxgan.training.dataset import Shape
+from jaxgan.training.experiment import build
 
 BATCH, WIDTH, CLASSES = 8, 4, 3
 KEY, LABELS = jax.random.key(3), np.zeros(BATCH, np.int32)

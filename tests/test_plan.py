@@ -14,7 +14,8 @@ from jaxgan.core import cost, losses
 from jaxgan.nets import layers
 from jaxgan.recipes import Data, DCGANDiscriminator, MLPDiscriminator, Penalty, Recipe
 from jaxgan.training import loop
-from jaxgan.training.experiment import Shape, build, open_data
+from jaxgan.training.dataset import Shape, open_data
+from jaxgan.training.experiment import build
 
 BATCH, LATENT, WIDTH, PIXELS = 6, 5, 7, 64
 MLP = Recipe(

@@ -17,7 +17,7 @@ import jaxgan
 from jaxgan.core.types import Weights
 from jaxgan.recipes import R3GAN, Recipe, ResNet, StyleGAN2
 from jaxgan.training import exported
-from jaxgan.training.experiment import Shape
+from jaxgan.training.dataset import Shape
 from jaxgan.training.sampler import generator_of, sampler
 from jaxgan.weights import portable
 

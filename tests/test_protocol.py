@@ -22,7 +22,8 @@ from jaxgan.recipes import (
     StyleGAN2Discriminator,
 )
 from jaxgan.training import checkpoint
-from jaxgan.training.experiment import Shape, build, given_of
+from jaxgan.training.dataset import Shape, given_of
+from jaxgan.training.experiment import build
 
 POINTS = ("ring", "grid")
 SIDES = {"digits": 8, "mnist": 28, "fashion_mnist": 28, "cifar10": 32}

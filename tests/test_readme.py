@@ -9,7 +9,8 @@ import pytest
 
 import jaxgan
 from jaxgan import cli, recipes
-from jaxgan.training.experiment import build, open_data
+from jaxgan.training.dataset import open_data
+from jaxgan.training.experiment import build
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -17,7 +17,7 @@ from jaxgan.nets.convolutions import conv_same
 from jaxgan.nets.layers import doubled, halved
 from jaxgan.recipes import MLP, Recipe, ResNet, ResNetDiscriminator
 from jaxgan.system.messages import FieldError
-from jaxgan.training.experiment import Shape
+from jaxgan.training.dataset import Shape
 
 SHAPES = {"signals": (13, 2), "fields": (5, 10, 1), "volumes": (3, 5, 7, 3)}
 SMALL = {"width": 4, "max_width": 8, "embedding": 5}

@@ -13,6 +13,7 @@ import pytest
 import jaxgan
 from jaxgan.latent import kept, opened
 from jaxgan.training import runs
+from jaxgan.training.run import _HELD
 from jaxgan.weights import generator_files, portable
 from jaxgan.weights.portable import Sampler
 
@@ -146,11 +147,11 @@ def test_files_of_one_generator_have_one_table(tmp_path: Path) -> None:
 def test_a_run_samples_in_a_line_and_compiles_once(tiny_run: Path) -> None:
     run = runs.read(tiny_run)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jaxgan.training.experiment.make_gan", lambda *_, **__: pytest.fail("all of it was built"))
+        patch.setattr("jaxgan.training.assembly.make_gan", lambda *_, **__: pytest.fail("all of it was built"))
         first = run.sample(n=16, seed=0, labels=3)
-    built = [id(each) for each in runs._HELD.values()]
+    built = [id(each) for each in _HELD.values()]
     png = run.sample(n=20)._repr_png_()
-    assert [id(each) for each in runs._HELD.values()] == built
+    assert [id(each) for each in _HELD.values()] == built
     assert png is not None
     assert png.startswith(b"\x89PNG")
     gan, state = loaded = jaxgan.load(run)

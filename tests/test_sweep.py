@@ -19,7 +19,9 @@ from jaxgan.core import sweep
 from jaxgan.core.sweep import summary
 from jaxgan.recipes import MLP, Data, MLPDiscriminator, Penalty, Recipe
 from jaxgan.training import loop, runs
-from jaxgan.training.experiment import Experiment, Shape, _gan, build, open_data
+from jaxgan.training.assembly import assemble
+from jaxgan.training.dataset import Shape, open_data
+from jaxgan.training.experiment import Experiment, build
 from jaxgan.training.train import outcome, train
 
 RING = Recipe(
@@ -193,7 +195,7 @@ def test_side_by_side_by_hand() -> None:
     experiment = build(recipe, shape=Shape((2,), 0))
     made = {"loss": experiment.loss, "pair": (experiment.generator, experiment.discriminator), "counted_from": (0, 0)}
     parts = {"recipe": recipe, "shape": experiment.shape, **made}
-    many = sweep.side_by_side(lambda gamma: _gan(**parts, gamma=gamma), jnp.array([0.0, 2.0]))
+    many = sweep.side_by_side(lambda gamma: assemble(**parts, gamma=gamma), jnp.array([0.0, 2.0]))
     keys = jnp.stack([jax.random.key(0), jax.random.key(0)])
     state = many.init(keys)
     images = jax.random.normal(jax.random.key(1), (32, 2))

@@ -27,7 +27,8 @@ from jaxgan.nets.linen import from_linen
 from jaxgan.recipes import MLP, MLPDiscriminator, Recipe, code, formats
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
-from jaxgan.training.experiment import Shape, build
+from jaxgan.training.dataset import Shape
+from jaxgan.training.experiment import build
 
 KEY, PART = jax.random.key(3), 4
 SHAPE = (4, 4, 1)

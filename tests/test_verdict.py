@@ -18,9 +18,10 @@ from jaxgan.core.units import to_user
 from jaxgan.evaluation import verdict
 from jaxgan.evaluation.trend import trend
 from jaxgan.recipes import Adam, Recipe, preset
-from jaxgan.training import monitor, runs
+from jaxgan.training import monitor, runs, written
+from jaxgan.training.dataset import open_data
 from jaxgan.training.endings import Stopped
-from jaxgan.training.experiment import build, open_data
+from jaxgan.training.experiment import build
 from jaxgan.training.train import train
 
 RNG = np.random.default_rng(0)
@@ -271,7 +272,7 @@ def test_tensorboard_takes_numbers_and_the_verdict_in_words(tiny_run: Path, monk
         "evidence": ["a", "b"],
         "members": {},
     }
-    runs.tensorboard_writer(runs.read(tiny_run))(row)
+    written.tensorboard_writer(runs.read(tiny_run))(row)
     assert told == [("d_loss", 1.0, 32), ("verdict", "converged: a; b", 32)]
 
 

@@ -19,7 +19,8 @@ from jaxgan import recipes
 from jaxgan.core.types import GANState, Weights
 from jaxgan.recipes import DCGAN, Data, DCGANDiscriminator, Recipe
 from jaxgan.training import tensors as weights
-from jaxgan.training.experiment import Shape, build
+from jaxgan.training.dataset import Shape
+from jaxgan.training.experiment import build
 
 SHAPE = Shape((8, 8, 1), 10)
 RECIPE = recipes.check(

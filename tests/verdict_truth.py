@@ -21,7 +21,8 @@ from jaxgan.evaluation.features import real
 from jaxgan.evaluation.metrics.prdc import prdc
 from jaxgan.recipes import Data, Recipe
 from jaxgan.training import checkpoint
-from jaxgan.training.experiment import Experiment, build, open_data
+from jaxgan.training.dataset import open_data
+from jaxgan.training.experiment import Experiment, build
 
 N = 1_000  # samples of each kind
 CELLS = 20  # of data without known modes

@@ -25,7 +25,8 @@ from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import environment
 from jaxgan.system.messages import FieldError
 from jaxgan.training import loop
-from jaxgan.training.experiment import Shape, build, given_of, open_data
+from jaxgan.training.dataset import Shape, given_of, open_data
+from jaxgan.training.experiment import build
 
 BUSY = 0.8  # of the cores a CPU measurement must have had, or others had them
 BLOCKS = 10

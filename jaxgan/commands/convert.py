@@ -27,8 +27,10 @@ from jaxgan.recipes import (
 )
 from jaxgan.system import environment
 from jaxgan.system.messages import FieldError, not_one_of
-from jaxgan.training import checkpoint, runs
-from jaxgan.training.experiment import Experiment, Shape, build
+from jaxgan.training import going_on, starting, written
+from jaxgan.training.checkpoint import writing
+from jaxgan.training.dataset import Shape
+from jaxgan.training.experiment import Experiment, build
 from jaxgan.weights import torch_file
 from jaxgan.weights.names import dcgan as dcgan_names
 from jaxgan.weights.names import r3gan as r3gan_names
@@ -96,9 +98,9 @@ def convert(
         _log.warning("%s holds no discriminator: the run's is an untrained one", file)
     about = {"file": Path(file).name, "as": kind, "training": "not known", "assumed": [*assumed.values()]}
     with contextlib.ExitStack() as holding:
-        run = runs.start(out, experiment, runs.Wish(overwrite), holding)
-        runs.note(run, {"converted": about})
-        with checkpoint.open_checkpoints(run.checkpoints) as checkpoints:
+        run = starting.start(out, experiment, going_on.Wish(overwrite), holding)
+        written.note(run, {"converted": about})
+        with writing.open_checkpoints(run.checkpoints) as checkpoints:
             checkpoints.save(state, wait=True)
     return run.path
 

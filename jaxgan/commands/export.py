@@ -15,6 +15,7 @@ from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files
 from jaxgan.training import exported, runs
 from jaxgan.training import tensors as weights
+from jaxgan.training.run import Run, best_step
 from jaxgan.weights import portable
 
 log = logging.getLogger("jaxgan")
@@ -74,11 +75,11 @@ def export(
     return _weights(run, out, member=member, best=best, strict=strict)
 
 
-def _weights(run: runs.Run, out: Path, *, member: int, best: bool, strict: bool) -> Path:
+def _weights(run: Run, out: Path, *, member: int, best: bool, strict: bool) -> Path:
     experiment = run.experiment()
     recipe = experiment.member(member).recipe
     if best:
-        runs.best_step(run)  # refused before anything is drawn
+        best_step(run)  # refused before anything is drawn
     state = runs.restore(run, experiment, best=best, strict=strict)
     state = sweep.member(state, member) if experiment.several else state
     generator, discriminator, saved = jax.device_get((state.ema, Weights(state.d.params, state.d.stats), state.step))
@@ -89,7 +90,7 @@ def _weights(run: runs.Run, out: Path, *, member: int, best: bool, strict: bool)
     return out
 
 
-def _program(run: runs.Run, out: Path, *, member: int, best: bool, strict: bool) -> Path:
+def _program(run: Run, out: Path, *, member: int, best: bool, strict: bool) -> Path:
     generator, weights, step = run.generator(member=member, best=best, strict=strict)
     recipe = recipes.to_dict(recipes.members(run.recipe)[member])
     content = exported.to_bytes(generator, weights, {"recipe": recipe, "step": step})

@@ -23,8 +23,8 @@ from jaxgan.recipes.table import GENERATED
 from jaxgan.system import environment, files
 from jaxgan.system.devices import cut as laid_out
 from jaxgan.system.messages import FieldError, say
-from jaxgan.training.experiment import Experiment, Shape, build, given_of, open_data, shape_of
-from jaxgan.training.runs import parameters
+from jaxgan.training.dataset import Shape, given_of, open_data, shape_of
+from jaxgan.training.experiment import Experiment, build, parameters
 
 GIB = 2**30
 # Sets whose shape is known without reading them: one sample, classes, images in the training split.

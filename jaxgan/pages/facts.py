@@ -10,14 +10,15 @@ from jaxgan.recipes.table import LOSSES, at
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import metrics, runs
-from jaxgan.training.experiment import loss_of
+from jaxgan.training.run import Run
+from jaxgan.training.values import loss_of
 
 
 class Facts(NamedTuple):
     """Everything of a run but its pictures."""
 
     record: Record
-    run: runs.Run | None  # None where its code is missing
+    run: Run | None  # None where its code is missing
     rows: list[dict[str, Any]]  # of metrics.jsonl
     left_out: list[str]  # lines of it that are no rows
     equilibrium: tuple[float | None, float | None]  # D's loss and D's logit, where they are known
@@ -53,7 +54,7 @@ def read(path: str | Path, allowed: Allowed) -> Facts:
     return Facts(found, run, rows, left_out, _equilibrium(found, run), evaluation, damage, why)
 
 
-def _run(path: str | Path, allowed: Allowed) -> tuple[runs.Run | None, str]:
+def _run(path: str | Path, allowed: Allowed) -> tuple[Run | None, str]:
     """Returns the run, or why its code, or the code of the user's that it names, cannot be loaded."""
     try:
         return runs.read(path, allowed), ""
@@ -61,7 +62,7 @@ def _run(path: str | Path, allowed: Allowed) -> tuple[runs.Run | None, str]:
         return None, files.told(error)
 
 
-def _equilibrium(found: Record, run: runs.Run | None) -> tuple[float | None, float | None]:
+def _equilibrium(found: Record, run: Run | None) -> tuple[float | None, float | None]:
     """Returns D's loss and logit at equilibrium, for a loss of the user's only where its code is there."""
     name = found.recipe.get("loss")
     if run is not None:

@@ -13,7 +13,8 @@ from jaxgan.pages.markup import Html, tag
 from jaxgan.pictures.moving import evenly
 from jaxgan.recipes.code import UserCodeError
 from jaxgan.system import files
-from jaxgan.training import checkpoint
+from jaxgan.training.checkpoint import restoring
+from jaxgan.training.checkpoint.errors import CheckpointError
 
 _READ = 64  # grids of samples that are looked at
 _SHOWN = 32  # of them that are shown
@@ -76,7 +77,7 @@ def of_walks(facts: Facts, most: int, *, best: bool, strict: bool) -> tuple[list
     run, found = facts.run, list[Film]()
     if run is None:
         return found, facts.code_missing
-    if not checkpoint.saved_steps(run.checkpoints):
+    if not restoring.saved_steps(run.checkpoints):
         return found, "the run has no checkpoint"
     try:
         generator, weights, step = run.generator(best=best, strict=strict)
@@ -88,7 +89,7 @@ def of_walks(facts: Facts, most: int, *, best: bool, strict: bool) -> tuple[list
             name = f"GAN {member} of {generator.count}" if generator.count > 1 else "The averaged generator"
             found += _film_of(name, made.frames, f"{made.words}, step {step:,}", max(most, 0) // count)
     except (OSError, UserCodeError, ValueError) as error:  # of checkpoints, of fields, and of the user's own network
-        if strict and isinstance(error, checkpoint.CheckpointError):
+        if strict and isinstance(error, CheckpointError):
             raise
         return found, files.told(error)
     more = generator.count > count

@@ -15,7 +15,7 @@ from jaxgan.pictures.series import Series
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError, tell
-from jaxgan.training import runs
+from jaxgan.training.run import best_step
 
 MOST = 5_000_000  # bytes of the file
 _REST = 150_000  # of them, for the parts of the page that are not measured beforehand
@@ -43,7 +43,7 @@ def write(
     """
     facts = read(path, allowed or Allowed())
     if best and facts.run is not None:
-        runs.best_step(facts.run)  # refused, where it keeps none
+        best_step(facts.run)  # refused, where it keeps none
     target = _checked(facts.path / "report.html" if out is None else out)
     equilibrium, logit = facts.equilibrium
     counted = "images" if len(facts.record.sample) == 3 else "samples"

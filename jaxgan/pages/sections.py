@@ -11,7 +11,7 @@ from jaxgan.pictures.series import title
 from jaxgan.recipes import formats
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError
-from jaxgan.training import runs
+from jaxgan.training.run import from_here
 
 _MOST = 200  # entries of a list that a page shows
 _BETTER = {"lower": "lower is better", "higher": "higher is better", "as real": "the nearer to real samples the better"}
@@ -87,7 +87,7 @@ def evaluation(facts: Facts) -> list[Html]:
     content = facts.evaluation
     if content is None:
         words = facts.evaluation_missing or "Not evaluated yet"
-        return [tag("p", f"{words}. ", tag("code", f"jaxgan evaluate {runs.shown(facts.path)}"), " measures the samples.")]
+        return [tag("p", f"{words}. ", tag("code", f"jaxgan evaluate {from_here(facts.path)}"), " measures the samples.")]
     step, last = content.get("step"), facts.rows[-1]["step"]
     when = f"Measured at step {_count(step)}"
     if isinstance(step, int) and step < last:

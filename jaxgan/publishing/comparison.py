@@ -10,7 +10,7 @@ import numpy as np
 from jaxgan.core import conditions
 from jaxgan.publishing.flatten import Flat, values_drawn
 from jaxgan.system.messages import FieldError
-from jaxgan.training.experiment import given_of
+from jaxgan.training.dataset import given_of
 from jaxgan.training.sampler import Generator
 from jaxgan.weights.portable import About, leaving
 

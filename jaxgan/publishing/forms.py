@@ -12,7 +12,7 @@ from jaxgan.publishing.product import Product, Wish, onnx_bytes
 from jaxgan.recipes import record
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError, not_one_of
-from jaxgan.training import runs
+from jaxgan.training.run import Run
 from jaxgan.weights.generator_files import FORMS as FILES
 
 FORMS = ("file", "hub", "page")
@@ -86,7 +86,7 @@ def _within_a_run(out: Path) -> bool:
     return any(record.is_run(each) and (each / "checkpoints").is_dir() for each in runs_)
 
 
-def write(run: runs.Run, out: Path, wish: Wish, *, member: int = 0, best: bool = False, strict: bool = False) -> Path:
+def write(run: Run, out: Path, wish: Wish, *, member: int = 0, best: bool = False, strict: bool = False) -> Path:
     """Writes a generator in the form asked for.
 
     Args:

@@ -8,7 +8,7 @@ from jaxgan import recipes
 from jaxgan.core.types import Weights
 from jaxgan.publishing import onnx_file
 from jaxgan.recipes import Recipe
-from jaxgan.training import runs
+from jaxgan.training.run import Run
 from jaxgan.training.sampler import Generator
 
 log = logging.getLogger("jaxgan")
@@ -28,7 +28,7 @@ class Wish(NamedTuple):
 class Product(NamedTuple):
     """A trained generator, and what is known of it."""
 
-    run: runs.Run
+    run: Run
     generator: Generator
     weights: Weights
     own_recipe: Recipe  # of this one GAN

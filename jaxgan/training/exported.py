@@ -14,7 +14,7 @@ from jaxgan.core.types import Images, Latents, Weights
 from jaxgan.recipes import UserCodeError
 from jaxgan.system import environment, versions
 from jaxgan.system.messages import FieldError
-from jaxgan.training.experiment import given_of
+from jaxgan.training.dataset import given_of
 from jaxgan.training.sampler import Generator
 from jaxgan.weights import portable
 

@@ -12,7 +12,7 @@ from jaxgan.core import conditions, latents
 from jaxgan.core.types import GAN, Dataset, Draws, Images, Latents, Weights
 from jaxgan.system import devices
 from jaxgan.system.messages import FieldError
-from jaxgan.training.experiment import Shape
+from jaxgan.training.dataset import Shape
 
 
 def drawn(experiment: Draws, seed: int, indices: np.ndarray) -> Latents:

@@ -21,8 +21,10 @@ from jaxgan.evaluation.features.real import Real
 from jaxgan.recipes import Data, Recipe, code, evaluation
 from jaxgan.system.messages import FieldError
 from jaxgan.training import sampler
-from jaxgan.training.experiment import Experiment, features_of, metrics_of, open_data
+from jaxgan.training.dataset import open_data
+from jaxgan.training.experiment import Experiment
 from jaxgan.training.generate import batches, drawn, given_to, over_devices
+from jaxgan.training.values import features_of, metrics_of
 
 log = logging.getLogger("jaxgan")
 

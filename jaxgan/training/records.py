@@ -15,9 +15,11 @@ from jaxgan.evaluation import verdict
 from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe
 from jaxgan.system import devices
-from jaxgan.training import loop, monitor, runs
+from jaxgan.training import loop, monitor
 from jaxgan.training.callbacks import Callback, Writer
-from jaxgan.training.experiment import Experiment, own_metrics
+from jaxgan.training.experiment import Experiment
+from jaxgan.training.run import Run, history
+from jaxgan.training.values import own_metrics
 
 log = logging.getLogger("jaxgan")
 
@@ -25,7 +27,7 @@ log = logging.getLogger("jaxgan")
 class Diary(NamedTuple):
     """Records of a training; in processes other than the first only the rows, without figures, and the best step."""
 
-    run: runs.Run
+    run: Run
     experiment: Experiment
     watch: monitor.Monitor | None
     examiner: monitor.Examiner | None
@@ -116,14 +118,14 @@ def _picture(what: str) -> Iterator[None]:
         log.warning("%s was not written: %s", what, error)
 
 
-def finish(run: runs.Run, loss: Loss) -> None:
+def finish(run: Run, loss: Loss) -> None:
     """The pictures of the whole run: made when it ends or stops."""
     with _picture("curves.png or progress.webp"):
         _draw_whole(run, loss)
 
 
-def _draw_whole(run: runs.Run, loss: Loss) -> None:
-    rows = runs.history(run)
+def _draw_whole(run: Run, loss: Loss) -> None:
+    rows = history(run)
     if rows:
         counted = "images" if len(run.shape.sample) == 3 else "samples"
         pictures.curves(rows, run.path / "curves.png", equilibrium=loss.equilibrium, logit=loss.logit, counted=counted)

@@ -18,7 +18,9 @@ from jaxgan.recipes import Recipe, members
 from jaxgan.system import devices, environment
 from jaxgan.toy import Density
 from jaxgan.training import generate
-from jaxgan.training.experiment import Shape, density_of, latent_of, network
+from jaxgan.training.dataset import Shape, density_of
+from jaxgan.training.networks import network
+from jaxgan.training.values import latent_of
 from jaxgan.weights.portable import SIZES, About, Functions, Sampler, Samples, sizes_up_to
 
 

@@ -12,7 +12,9 @@ import jax
 from jaxgan.core.types import GANState
 from jaxgan.recipes import record
 from jaxgan.system import files, hosts, lock
-from jaxgan.training import checkpoint, runs
+from jaxgan.training.checkpoint import writing
+from jaxgan.training.checkpoint.errors import SaveError
+from jaxgan.training.run import Run
 
 log = logging.getLogger("jaxgan")
 
@@ -23,7 +25,7 @@ _FILES = 2**18  # bytes that a checkpoint's files take besides the arrays
 class Saver:
     """Saves the states of one training, and counts the saves that fail."""
 
-    def __init__(self, run: runs.Run, checkpoints: checkpoint.Checkpoints, reserve: IO[bytes] | None) -> None:
+    def __init__(self, run: Run, checkpoints: writing.Checkpoints, reserve: IO[bytes] | None) -> None:
         """Keeps a run's open folder of checkpoints and the room beside it, see `opened`."""
         self._checkpoints, self._reserve, self._record = checkpoints, reserve, run.path / record.FILE
         self._recorded = files.read(self._record)
@@ -46,7 +48,7 @@ class Saver:
         hosts.together(self._keep_lock)
         try:
             self._checkpoints.save(state, wait=True)
-        except checkpoint.SaveError as error:
+        except SaveError as error:
             self._failed += 1
             if not must and self._failed < TRIES and jax.process_count() == 1:
                 log.warning("%s; training goes on, and saves again at the next checkpoint's time", error)
@@ -63,9 +65,7 @@ class Saver:
         try:
             lock.keep(self._record.parent)
         except lock.Held as error:
-            raise checkpoint.SaveError(
-                f"{self._record.parent} was removed or moved, and {error}; nothing is saved there"
-            ) from error
+            raise SaveError(f"{self._record.parent} was removed or moved, and {error}; nothing is saved there") from error
         except OSError as error:
             log.warning("%s has gone, and cannot be made anew: %s", self._record.parent, error)
 
@@ -81,7 +81,7 @@ class Saver:
             return
         log.warning("%s had gone (was the run moved or removed?): it was written anew", self._record)
 
-    def _save_at_last(self, state: GANState, error: checkpoint.SaveError, *, must: bool) -> None:
+    def _save_at_last(self, state: GANState, error: SaveError, *, must: bool) -> None:
         """Saves once more, in the room that was kept; raises where that fails, and where training is to end for it."""
         saved, step = self._in_reserve(state), int(state.step)
         if saved and must:
@@ -91,7 +91,7 @@ class Saver:
         last = f"the last good checkpoint is {there[-1]}" if there else "there is no checkpoint"
         tried = f"step {step} was saved in the room that was kept for it; " if saved else ""
         words = f"{error}; {tried}{last}; once there is room the same command goes on from it"
-        raise checkpoint.SaveError(words) from error
+        raise SaveError(words) from error
 
     def _in_reserve(self, state: GANState) -> bool:
         if self._reserve is None:
@@ -100,14 +100,14 @@ class Saver:
         self._reserve = None
         try:
             self._checkpoints.save(state, wait=True)
-        except checkpoint.SaveError as again:
+        except SaveError as again:
             log.debug("in the room that was kept: %s", again)
             return False
         return True
 
 
 @contextlib.contextmanager
-def opened(run: runs.Run, abstract: GANState, also: Callable[[], Container[int]]) -> Iterator[Saver]:
+def opened(run: Run, abstract: GANState, also: Callable[[], Container[int]]) -> Iterator[Saver]:
     """Opens a run's folder of checkpoints for a training, and keeps the room of one more while it is open.
 
     On a disk that others fill meanwhile, the last state takes that room. Some file systems keep none: then there is none.
@@ -115,25 +115,25 @@ def opened(run: runs.Run, abstract: GANState, also: Callable[[], Container[int]]
     Args:
         run: to save in.
         abstract: shapes and dtypes of the states.
-        also: as for `checkpoint.open_checkpoints`.
+        also: as for `writing.open_checkpoints`.
 
     Yields:
         A `Saver`.
 
     Raises:
-        ValueError, SaveError: as `checkpoint.open_checkpoints`.
+        ValueError, SaveError: as `writing.open_checkpoints`.
     """
     keep = run.recipe.keep_checkpoints
-    with checkpoint.open_checkpoints(run.checkpoints, keep=keep, also=also) as checkpoints, contextlib.ExitStack() as held:
+    with writing.open_checkpoints(run.checkpoints, keep=keep, also=also) as checkpoints, contextlib.ExitStack() as held:
         reserve = None
         if jax.process_count() == 1:
             with contextlib.suppress(OSError, AttributeError):  # a full disk, or a system without such a call
-                reserve = held.enter_context(_reserved(run, checkpoint.bytes_of(abstract) * 5 // 4 + _FILES))
+                reserve = held.enter_context(_reserved(run, writing.bytes_of(abstract) * 5 // 4 + _FILES))
         yield Saver(run, checkpoints, reserve)
 
 
 @contextlib.contextmanager
-def _reserved(run: runs.Run, size: int) -> Iterator[IO[bytes]]:
+def _reserved(run: Run, size: int) -> Iterator[IO[bytes]]:
     """Yields a file of a size that has no name, so that its room is free again as soon as it is closed, or killed."""
     with tempfile.TemporaryFile(dir=run.checkpoints) as file:
         os.posix_fallocate(file.fileno(), 0, size)

@@ -22,7 +22,8 @@ from jaxgan.recipes.formats import references
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import arrays, files, versions
 from jaxgan.system.messages import FieldError
-from jaxgan.training.experiment import Experiment, Shape, build
+from jaxgan.training.dataset import Shape
+from jaxgan.training.experiment import Experiment, build
 from jaxgan.training.sampler import Generator, generator_of
 from jaxgan.weights import foreign
 

@@ -20,12 +20,28 @@ from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import environment, files, hosts
 from jaxgan.system.messages import FieldError, did_you_mean, tell
-from jaxgan.training import bar, checkpoint, endings, initial, loop, monitor, recorded, records, rollback, runs, saving
+from jaxgan.training import (
+    bar,
+    endings,
+    going_on,
+    initial,
+    loop,
+    monitor,
+    recorded,
+    records,
+    rollback,
+    saving,
+    starting,
+    written,
+)
 from jaxgan.training.callbacks import Callback, Writer
+from jaxgan.training.checkpoint import restoring
+from jaxgan.training.dataset import given, open_data
 from jaxgan.training.endings import Diverged, Interrupted
-from jaxgan.training.experiment import Experiment, build, given, open_data
+from jaxgan.training.experiment import Experiment, build, parameters
 from jaxgan.training.pause import pause
 from jaxgan.training.records import Diary
+from jaxgan.training.run import Run, history
 
 log = logging.getLogger("jaxgan")
 
@@ -46,7 +62,7 @@ def train(
     code: str | Path | None = None,
     trust_run_code: bool = False,
     **fields: Any,
-) -> runs.Run:
+) -> Run:
     """Trains a recipe in a run directory, from its last checkpoint if it has one.
 
     Several processes that joined (`hosts.join`) all call it with the same arguments, and train one run, in a directory that
@@ -54,7 +70,7 @@ def train(
 
     Args:
         recipe: what to train: a name, a file `my.py` or `my.py:name`, a run, or a `Recipe`.
-        path: the run directory, see `runs.start`; by default `runs/NAME`, or the run that `recipe` names.
+        path: the run directory, see `starting.start`; by default `runs/NAME`, or the run that `recipe` names.
         dataset: data given here instead of those of the recipe, see `data.as_dataset`.
         writers: called with each row of metrics, after those of the recipe's file.
         callbacks: called at their intervals, after those of the recipe's file.
@@ -95,7 +111,7 @@ def train(
         raise FieldError("run", repr(path)[:40], "it must be the path of a folder")
     recipe = recipe if overwrite or change else rollback.replayed(Path(path).expanduser(), recipe)
     _check_hooks(writers, callbacks)
-    wish, target, hooks = runs.Wish(overwrite, change, accept_code), path, (writers, callbacks)
+    wish, target, hooks = going_on.Wish(overwrite, change, accept_code), path, (writers, callbacks)
     while True:
         try:
             return _trained(recipe, target, dataset, wish, tensorboard, strict, *hooks)
@@ -105,7 +121,7 @@ def train(
                 raise
             log.warning("%s; rollback %d of %d", error, made + 1, recipe.rollbacks)
             recipe = rollback.after(recipe)
-            wish = runs.Wish(change=True, accept_code=accept_code, rollback=True)
+            wish = going_on.Wish(change=True, accept_code=accept_code, rollback=True)
 
 
 def _with(recipe: Recipe, fields: dict[str, Any]) -> Recipe:
@@ -126,18 +142,18 @@ def _trained(
     recipe: Recipe,
     target: str | Path,
     dataset: Any,
-    wish: runs.Wish,
+    wish: going_on.Wish,
     tensorboard: bool,
     strict: bool,
     writers: Sequence[Writer],
     callbacks: Sequence[Callback],
-) -> runs.Run:
+) -> Run:
     """Trains a recipe in a run directory to its end, or until something stops it."""
     experiment, prepared, init = hosts.together(lambda: _prepared(recipe, target, dataset, wish, tensorboard))
     examiner = hosts.on_main_process(lambda: monitor.examiner(experiment))
     with contextlib.ExitStack() as holding:
-        hosts.on_main_process(lambda: runs.start(target, experiment, wish, holding))
-        run = hosts.together(lambda: runs.join(target, experiment))
+        hosts.on_main_process(lambda: starting.start(target, experiment, wish, holding))
+        run = hosts.together(lambda: starting.join(target, experiment))
         written = _writers(run, tensorboard, writers) if hosts.is_first() else []
         _train(run, experiment, prepared, init, wish, strict, Hooks(examiner, written, list(callbacks)))
     for line in outcome(run, experiment):
@@ -154,11 +170,11 @@ class Hooks(NamedTuple):
 
 
 def _train(
-    run: runs.Run,
+    run: Run,
     experiment: Experiment,
     prepared: loop.Prepared,
     init: initial.Found | None,
-    wish: runs.Wish,
+    wish: going_on.Wish,
     strict: bool,
     hooks: Hooks,
 ) -> None:
@@ -169,9 +185,9 @@ def _train(
         if init is not None and not start:
             saver.save(state, must=True)  # from here on the run no longer needs the weights it began with
         if change:
-            _tell_changes(hosts.on_main_process(lambda: runs.changed(run, experiment, start, wish)), start)
-        hosts.on_main_process(lambda: runs.forget_after(run, start))
-        rows = runs.history(run, until=start)
+            _tell_changes(hosts.on_main_process(lambda: going_on.changed(run, experiment, start, wish)), start)
+        hosts.on_main_process(lambda: going_on.forget_after(run, start))
+        rows = history(run, until=start)
         found_best = records.best_step(rows, recipe)
         best += [] if found_best is None else [found_best]
         _announce(run, experiment, start)
@@ -199,7 +215,7 @@ def _loop(prepared: loop.Prepared, state: GANState, diary: Diary, saver: saving.
             made[0] += count
             progress.update(count)
 
-        stop.lost = lambda: endings.lost(made[0], checkpoint.saved_steps(diary.run.checkpoints))
+        stop.lost = lambda: endings.lost(made[0], restoring.saved_steps(diary.run.checkpoints))
         options: dict[str, Any] = {"also": also, "seconds": seconds, "stop": stop, "progress": update}
         before = start
         try:
@@ -212,7 +228,7 @@ def _loop(prepared: loop.Prepared, state: GANState, diary: Diary, saver: saving.
 
 
 def _prepared(
-    recipe: Recipe, path: str | Path, dataset: Any, wish: runs.Wish, tensorboard: bool
+    recipe: Recipe, path: str | Path, dataset: Any, wish: going_on.Wish, tensorboard: bool
 ) -> tuple[Experiment, loop.Prepared, initial.Found | None]:
     """Prepares everything that may be refused, before a run is written."""
     if tensorboard and find_spec("tensorboardX") is None:
@@ -223,12 +239,12 @@ def _prepared(
     else:
         found = open_data(recipes.check(recipe))
     rollback.check(recipe)
-    begun = (0, 0) if wish.overwrite else runs.counted_from(path, recipe)
+    begun = (0, 0) if wish.overwrite else going_on.counted_from(path, recipe)
     experiment = build(recipe, dataset=found, counted_from=begun)
     if recipe.keep_best in ("modes", "high_quality", "reverse_kl") and experiment.density is None:
         raise FieldError("keep_best", recipe.keep_best, f"it is measured on {', '.join(MIXTURES)} only")
     init = None
-    if recipe.init_from and (wish.overwrite or not checkpoint.saved_steps(files.home_expanded(path) / "checkpoints")):
+    if recipe.init_from and (wish.overwrite or not restoring.saved_steps(files.home_expanded(path) / "checkpoints")):
         init = initial.find(recipe.init_from, experiment)
     return experiment, loop.prepare(experiment), init
 
@@ -243,8 +259,8 @@ def _check_hooks(writers: Sequence[Writer], callbacks: Sequence[Callback]) -> No
                 raise FieldError(name, f"a {type(each).__name__}", allowed)
 
 
-def _writers(run: runs.Run, tensorboard: bool, own: Sequence[Writer]) -> list[Writer]:
-    return [runs.jsonl_writer(run), *([runs.tensorboard_writer(run)] if tensorboard else []), *own]
+def _writers(run: Run, tensorboard: bool, own: Sequence[Writer]) -> list[Writer]:
+    return [written.jsonl_writer(run), *([written.tensorboard_writer(run)] if tensorboard else []), *own]
 
 
 def _tell_changes(lines: list[str] | None, step: int) -> None:
@@ -253,11 +269,11 @@ def _tell_changes(lines: list[str] | None, step: int) -> None:
 
 
 def _started(
-    run: runs.Run, experiment: Experiment, prepared: loop.Prepared, init: initial.Found | None, strict: bool
+    run: Run, experiment: Experiment, prepared: loop.Prepared, init: initial.Found | None, strict: bool
 ) -> tuple[GANState, int]:
     """Returns the state to go on from, and its step."""
-    if checkpoint.saved_steps(run.checkpoints):
-        state = checkpoint.restore(run.checkpoints, prepared.abstract, strict=strict)
+    if restoring.saved_steps(run.checkpoints):
+        state = restoring.restore(run.checkpoints, prepared.abstract, strict=strict)
     else:
         placed = jax.tree.map(lambda leaf: leaf.sharding, prepared.abstract)
         state = jax.jit(prepared.gan.init, out_shardings=placed)(experiment.key)
@@ -266,9 +282,9 @@ def _started(
     return state, int(state.step)
 
 
-def outcome(run: runs.Run, experiment: Experiment) -> list[str]:
+def outcome(run: Run, experiment: Experiment) -> list[str]:
     """Returns mean and standard error of the last figures of a run of several GANs, for each gamma of a sweep; [] for one."""
-    recipe, rows = run.recipe, runs.history(run)
+    recipe, rows = run.recipe, history(run)
     if not experiment.several or not rows or "members" not in rows[-1]:
         return []
     lines, members = [], rows[-1]["members"]
@@ -286,9 +302,9 @@ def outcome(run: runs.Run, experiment: Experiment) -> list[str]:
     return lines
 
 
-def _announce(run: runs.Run, experiment: Experiment, step: int) -> None:
+def _announce(run: Run, experiment: Experiment, step: int) -> None:
     recipe, device, count = run.recipe, jax.devices()[0], len(experiment.members)
-    g, d = (number // count for number in runs.parameters(experiment.abstract))
+    g, d = (number // count for number in parameters(experiment.abstract))
     if step >= recipe.steps:
         tell(f"{run.path} is finished: {step} of {recipe.steps} steps")
         return

@@ -36,7 +36,8 @@ def steps(name: str, rounds: int) -> str:
 
     from jaxgan.commands.plan import data_shape
     from jaxgan.recipes import preset
-    from jaxgan.training.experiment import build, given_of
+    from jaxgan.training.dataset import given_of
+    from jaxgan.training.experiment import build
 
     recipe = preset(name)
     shape, _ = data_shape(recipe)

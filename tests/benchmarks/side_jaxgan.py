@@ -22,7 +22,9 @@ from jaxgan.core.types import Batch, GANState, PyTree
 from jaxgan.recipes import Recipe
 from jaxgan.recipes.formats import type_name
 from jaxgan.system import host_memory
-from jaxgan.training.experiment import Shape, build, latent_of
+from jaxgan.training.dataset import Shape
+from jaxgan.training.experiment import build
+from jaxgan.training.values import latent_of
 from jaxgan.weights.foreign import adopt
 from jaxgan.weights.names import dcgan as dcgan_names
 from jaxgan.weights.names import r3gan as r3gan_names

@@ -26,7 +26,8 @@ from jaxgan.recipes import (
     check,
 )
 from jaxgan.training import loop
-from jaxgan.training.experiment import Shape, build
+from jaxgan.training.dataset import Shape
+from jaxgan.training.experiment import build
 
 SIDE, BATCH, PARTS = 32, 64, 8
 SIZES = {"widths": (64, 64, 64, 64), "groups": (8, 8, 8, 8)}

@@ -25,6 +25,7 @@ from jaxgan.commands.convert import convert
 from jaxgan.system import files, lock
 from jaxgan.system.messages import FieldError
 from jaxgan.training import checkpoint, finite, loop
+from jaxgan.training.checkpoint import restoring
 from jaxgan.training.endings import Diverged, Interrupted
 from jaxgan.training.train import train
 
@@ -42,7 +43,8 @@ import pathlib, shutil, sys
 sys.path.insert(0, sys.argv[2])
 import test_checkpoint
 from jaxgan.training import checkpoint
-checkpoint._check_room = lambda *_: None
+from jaxgan.training.checkpoint import writing
+writing._check_room = lambda *_: None
 where = pathlib.Path(sys.argv[1])
 with checkpoint.open_checkpoints(where) as checkpoints:
     shutil.rmtree(where)
@@ -215,7 +217,7 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_not_called_damaged(
 ) -> None:
     with checkpoint.open_checkpoints(tmp_path) as checkpoints:
         checkpoints.save(test_checkpoint.make_state(1), wait=True)
-    load = checkpoint._load
+    load = restoring.load
 
     def moves_on(directory: Path, step: int, *rest: object) -> object:
         if not (directory / f"{step + 1}").exists() and step < 4:  # training saves another, and this one goes bit by bit
@@ -224,7 +226,7 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_not_called_damaged(
             threading.Timer(0.1, shutil.rmtree, [directory / f"{step}"]).start()
         return load(directory, step, *rest)
 
-    monkeypatch.setattr(checkpoint, "_load", moves_on)
+    monkeypatch.setattr(restoring, "load", moves_on)
     with pytest.raises(FileNotFoundError, match=r"^step: 1, but .* holds 2 by now$"):
         checkpoint.restore(tmp_path, test_checkpoint.abstract(), step=1)
     state = checkpoint.restore(tmp_path, test_checkpoint.abstract())

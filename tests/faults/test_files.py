@@ -25,7 +25,7 @@ from jaxgan.data import digits
 from jaxgan.data import folder as image_folder
 from jaxgan.recipes import Data, Recipe
 from jaxgan.system import arrays, debris, files
-from jaxgan.training import metrics, runs
+from jaxgan.training import going_on, metrics, runs
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 TINY = "--generator mlp --generator.width 8 --discriminator mlp --discriminator.width 8 --steps 1 --batch-size 8"
@@ -487,13 +487,13 @@ def test_a_bad_line_of_metrics_costs_itself_alone(tmp_path: Path, caplog: pytest
     for each in good[1:]:
         lines += [*bad, json.dumps(each).encode()]
     one.metrics.write_bytes(b"\n".join(lines) + b"\n" + b'{"step": 20, "ima')
-    assert runs.forget_after(one, 16) == good
+    assert going_on.forget_after(one, 16) == good
     (told,) = [record.getMessage() for record in caplog.records]
     assert told.startswith(f"{one.metrics}: {3 * len(bad)} of {3 * len(bad) + 4} lines are left out: line 2, blank; line 3, ")
     assert "\n" not in told
     assert len(told) < 600
     assert metrics.read(one.metrics) == (good, [])
-    assert runs.forget_after(one, 8) == good[:2]
+    assert going_on.forget_after(one, 8) == good[:2]
 
 
 def test_training_goes_on_over_bad_lines(tiny_run: Path, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ from jaxgan.core.types import GANState
 from jaxgan.recipes import MLP, Adam, Data, MLPDiscriminator, Penalty, Recipe
 from jaxgan.system import hosts, lock
 from jaxgan.system.messages import FieldError
-from jaxgan.training import checkpoint, loop, rollback, runs, saving
+from jaxgan.training import checkpoint, loop, rollback, runs, saving, written
+from jaxgan.training.checkpoint import writing
 from jaxgan.training.endings import Diverged, Interrupted
 from jaxgan.training.train import train
 
@@ -116,7 +117,7 @@ def test_while_one_trains_others_read_and_none_writes_and_a_kill_costs_one_inter
     assert checkpoint.saved_steps(run / "checkpoints") == [saved + 2]
 
 
-@pytest.mark.parametrize("removed", [0, 1, 2, len(runs._OURS)])
+@pytest.mark.parametrize("removed", [0, 1, 2, len(written._OURS)])
 def test_a_kill_while_a_run_begins_anew_leaves_a_run(removed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: Any, **__: Any) -> None:
         raise SystemExit(-9)
@@ -127,8 +128,8 @@ def test_a_kill_while_a_run_begins_anew_leaves_a_run(removed: int, tmp_path: Pat
     (run / "checkpoints").rename(old / "checkpoints")
     (run / "checkpoints").symlink_to(old / "checkpoints")  # on another disk, say
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "_OURS", runs._OURS[:removed])
-        patched.setattr(runs, "_write_shown", killed)
+        patched.setattr(written, "_OURS", written._OURS[:removed])
+        patched.setattr(written, "write_shown", killed)
         with pytest.raises(SystemExit):
             train(TINY, run, overwrite=True)
     saved = checkpoint.saved_steps(run / "checkpoints")
@@ -138,13 +139,13 @@ def test_a_kill_while_a_run_begins_anew_leaves_a_run(removed: int, tmp_path: Pat
         with pytest.raises(FileNotFoundError, match=r"no checkpoint there$"):
             jaxgan.load_sampler(run)
     assert rows_of(train(TINY, run).path) == [2, 4, 6, 8, 10, 12]
-    assert (run / "evaluation.json").exists() == (removed < len(runs._OURS))
+    assert (run / "evaluation.json").exists() == (removed < len(written._OURS))
     assert checkpoint.saved_steps(old / "checkpoints")
 
 
 def test_a_kill_before_a_new_run_is_described_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "_write", lambda *_, **__: sys.exit(-9))
+        patched.setattr(written, "write_record", lambda *_, **__: sys.exit(-9))
         with pytest.raises(SystemExit):
             train(TINY, tmp_path / "run")
     assert (tmp_path / "run" / "samples").is_dir()
@@ -174,7 +175,7 @@ def test_saves_leave_no_thread_and_no_descriptor_behind(tmp_path: Path) -> None:
 
 def test_a_save_that_fails_midway_leaves_nothing_and_the_next_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = SMALL
-    monkeypatch.setattr(checkpoint, "failed", [])
+    monkeypatch.setattr(writing, "failed", [])
     with checkpoint.open_checkpoints(tmp_path) as checkpoints:
         checkpoints.save(state._replace(step=jnp.int32(1)), wait=True)
         with monkeypatch.context() as broken:
@@ -184,7 +185,7 @@ def test_a_save_that_fails_midway_leaves_nothing_and_the_next_succeeds(tmp_path:
         assert [path.name for path in tmp_path.iterdir()] == ["1"]
         checkpoints.save(state._replace(step=jnp.int32(3)), wait=True)
         assert checkpoints.steps() == [1, 3]
-    assert checkpoint.failed == [2]
+    assert writing.failed == [2]
 
 
 @pytest.mark.parametrize(
@@ -198,10 +199,10 @@ def test_on_a_full_disk_training_goes_on_and_gives_up_the_third_time(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    room = checkpoint._check_room
-    monkeypatch.setattr(checkpoint, "failed", [])
+    room = writing._check_room
+    monkeypatch.setattr(writing, "failed", [])
     monkeypatch.setattr(
-        checkpoint, "_check_room", lambda where, state: (no_room if int(state.step) in full else room)(where, state)
+        writing, "_check_room", lambda where, state: (no_room if int(state.step) in full else room)(where, state)
     )
     recipe = dataclasses.replace(TINY, keep_checkpoints=4 if ends is None else 3)
     if ends is None:
@@ -217,14 +218,14 @@ def test_on_a_full_disk_training_goes_on_and_gives_up_the_third_time(
 
 def test_the_last_state_takes_the_room_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full from the first save on, but for what the reserve gives back."""
-    room, close = checkpoint._check_room, saving.Saver._in_reserve
-    monkeypatch.setattr(checkpoint, "failed", [])
-    monkeypatch.setattr(checkpoint, "_check_room", no_room)
+    room, close = writing._check_room, saving.Saver._in_reserve
+    monkeypatch.setattr(writing, "failed", [])
+    monkeypatch.setattr(writing, "_check_room", no_room)
 
     def freed(saver: saving.Saver, state: GANState) -> bool:
         assert os.fstat(saver._reserve.fileno()).st_blocks * 512 > checkpoint.bytes_of(state)
         with monkeypatch.context() as there:
-            there.setattr(checkpoint, "_check_room", room)
+            there.setattr(writing, "_check_room", room)
             return close(saver, state)
 
     monkeypatch.setattr(saving.Saver, "_in_reserve", freed)
@@ -278,7 +279,7 @@ def test_rows_wait_for_room_and_pictures_are_done_without(tmp_path: Path, monkey
     metrics = run.metrics.read_bytes()
     run.metrics.unlink()
     run.metrics.symlink_to("/dev/full")
-    write = runs.jsonl_writer(run)
+    write = written.jsonl_writer(run)
     write({"step": 1})
     run.metrics.unlink()
     run.metrics.write_bytes(metrics)

@@ -13,7 +13,7 @@ from jaxgan.evaluation.metrics.modes import ModeCoverage, mode_coverage_floor
 from jaxgan.evaluation.report import Floor, Value, finite, value
 from jaxgan.recipes.table import MIXTURES, find
 from jaxgan.system.messages import FieldError
-from jaxgan.training import runs
+from jaxgan.training.run import Run
 
 log = logging.getLogger("jaxgan")
 
@@ -41,7 +41,7 @@ def modes_and_n(data: str) -> tuple[int, int]:
     raise FieldError("metrics", "modes", f"the modes of {data} are not known; those of {', '.join(KNOWN)} are")
 
 
-def counter(run: runs.Run) -> Counter:
+def counter(run: Run) -> Counter:
     """Returns what counts the modes of this run's data; for stacked_mnist its classifier is loaded, or trained now.
 
     References:
@@ -66,7 +66,7 @@ def of_run(made: Made, n: int) -> dict[str, Value]:
     return values
 
 
-def _mixture(run: runs.Run) -> Counter:
+def _mixture(run: Run) -> Counter:
     density = find(MIXTURES, "data.name", run.recipe.data.name)()
 
     def count(points: np.ndarray) -> dict[str, float]:
@@ -79,7 +79,7 @@ def _mixture(run: runs.Run) -> Counter:
     return Counter(count, floor, {"features": None, "resize": None})
 
 
-def _stacked_mnist(run: runs.Run) -> Counter:
+def _stacked_mnist(run: Run) -> Counter:
     classifier = features.classifier("mnist")
     log.info("modes told by the classifier mnist, %.2f %% right on its test set", 100 * classifier.accuracy)
 

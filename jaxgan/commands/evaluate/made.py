@@ -7,15 +7,15 @@ import jax
 import numpy as np
 
 from jaxgan.core.types import Latents, Weights
-from jaxgan.training import runs
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.generate import Batches, batches, drawn, generate, truncating
+from jaxgan.training.run import Run
 
 
 class Made(NamedTuple):
     """The generators of a run, and the way they are sampled."""
 
-    run: runs.Run
+    run: Run
     experiment: Experiment
     weights: tuple[Weights, ...]  # of each GAN
     seed: int  # of the latents

@@ -16,7 +16,7 @@ from jaxgan.evaluation.report import Value, value
 from jaxgan.latent import spaces
 from jaxgan.system.messages import FieldError
 from jaxgan.training.experiment import Experiment
-from jaxgan.training.runs import Run
+from jaxgan.training.run import Run
 
 NAME, TITLE = "path_length", "perceptual path length"
 _N = 2_000  # paths, where no n is given

@@ -19,8 +19,10 @@ from jaxgan.recipes.table import unknown
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError
 from jaxgan.training import runs
-from jaxgan.training.experiment import Experiment, metrics_of, own_metrics
+from jaxgan.training.experiment import Experiment
 from jaxgan.training.generate import truncating
+from jaxgan.training.run import Run, best_step
+from jaxgan.training.values import metrics_of, own_metrics
 
 OF_RUNS = (smoothness.NAME, "modes")  # figures of a run itself, not of samples beside real ones
 METRICS = (*NAMES, *OF_RUNS)
@@ -49,7 +51,7 @@ class Target(NamedTuple):
     """A run or a set of images to measure, with its metrics, features and real images."""
 
     path: Path
-    run: runs.Run | None
+    run: Run | None
     experiment: Experiment | None
     images: np.ndarray | None  # [N, ...] in the units of whoever made them
     labels: tuple[np.ndarray, tuple[str, ...]] | None  # [N] of these, and the names of their classes
@@ -149,7 +151,7 @@ def _target_of_run(path: Path, asked: Asked) -> Target:
     run = runs.read(path, asked.allowed)
     experiment = run.experiment()
     if asked.best:
-        runs.best_step(run)
+        best_step(run)
     wanted = run.recipe.data
     if isinstance(wanted, Data):
         wanted = replace(wanted, mirror=False, conditional=False)
@@ -177,7 +179,7 @@ def _target_of_run(path: Path, asked: Asked) -> Target:
     return Target(path, run, experiment, None, None, chosen, features, wanted)
 
 
-def _other(name: str, own: Any, run: runs.Run) -> Data:
+def _other(name: str, own: Any, run: Run) -> Data:
     """Returns other real samples than those trained on, read in the same way: folders fitted, arrays in the run's units."""
     if not isinstance(own, Data):
         own = Data()
