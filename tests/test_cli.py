@@ -57,6 +57,7 @@ MISTAKES = [
     ("train --epochs 3", "--epochs: no such option", "training is counted in --steps"),
     ("train --out here", "--out: no such option", "the run directory is --run here"),
     ("train --generatr.width 3", "--generatr.width: no such option", "did you mean --generator.width?"),
+    ("train --no-data.conditional", "--no-data.conditional: no such option", "did you mean --data.no-conditional?"),
     ("train --data.no-conditionl", "--data.no-conditionl: no such option", "did you mean --data.no-conditional?"),
     ("train --generator.no-periodic", "--generator.no-periodic: no such option", "resnet has it: --generator resnet"),
     ("train --g-optimizer.momentum 0.9", "--g-optimizer.momentum: no such option", "sgd has it: --g-optimizer sgd"),

@@ -251,7 +251,7 @@ def test_arrays_labels_and_sources_read_by_number_train(tmp_path: Path) -> None:
     assert again.shape.classes == 2
     for ours, theirs in zip(state_of(tmp_path / "a"), state_of(tmp_path / "b"), strict=True):
         np.testing.assert_array_equal(ours, theirs)  # the same samples in the same order
-    with pytest.raises(FieldError, match=r"data\.name: given, but they were given in Python"):
+    with pytest.raises(FieldError, match=r"data\.name: data given in Python, but they must be given again"):
         jaxgan.train(str(tmp_path / "a"))
     jaxgan.train(dataclasses.replace(recipe, steps=6), tmp_path / "a", dataset=(points, np.arange(64) % 2))
 
@@ -650,7 +650,7 @@ def test_whole_numbers_for_latents_data_given_again_and_a_writer_that_leaves(tmp
         jaxgan.interpolate(run, out=tmp_path / "way.png")
     with pytest.raises(ValueError, match=r"truncation: 0\.5, but latents of int32 have no threshold"):
         jaxgan.sample(run, truncation=0.5, out=tmp_path / "t.npz")
-    with pytest.raises(FieldError, match=r"they were given in Python: name them with --data npz:FILE"):
+    with pytest.raises(FieldError, match=r"given in Python, but they are not at hand: name them with --data npz:FILE"):
         jaxgan.evaluate(run, metrics=["fid"], n=32)
     result = jaxgan.evaluate(run, metrics=["fid"], n=32, dataset=points, features=halves)
     assert result.values["fid"].how["features"]["sha256"] == code.files.sha256(Path(__file__).read_bytes())

@@ -122,6 +122,14 @@ def test_files_of_a_search_are_replaced_together_or_not_at_all(
     monkeypatch.setattr(files, "place", place)
     assert written.checked(empty) == empty
     written.write(made, empty)
+    (tmp_path / "other_disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "other_disk")  # like a mounted folder it can be filled, and not replaced
+    written.write(made, tmp_path / "link")
+    assert {path.name for path in (tmp_path / "other_disk").iterdir()} == set(before)
+    (tmp_path / "stranger").mkdir()
+    np.savez(tmp_path / "stranger" / "latents.npz", z=np.zeros(3))
+    with pytest.raises(ValueError, match="it holds files and no "):
+        written.checked(tmp_path / "stranger")
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
     (tmp_path / "blocked" / "way.png").mkdir(parents=True)
     for name, told in (("nowhere", "it must be a folder"), ("blocked", "way.png in it is a folder")):

@@ -270,7 +270,7 @@ def test_mistakes_cost_a_line(tiny_run: Path, tmp_path: Path, capsys: pytest.Cap
     bare.mkdir()
     shutil.copy(tiny_run / "recipe.json", bare)
     for words, told in (
-        ((tmp_path / "none",), "run: .*none is not a run: it has no recipe.json"),
+        ((tmp_path / "none",), "run: .*none is not a run: there is no such folder"),
         ((bare,), "run: .*bare, but it has no metrics yet"),
         ((tiny_run, "--best"), "best: .* keeps no best checkpoint; train with --keep-best FIGURE"),
         ((tiny_run, "--out", tmp_path), "out: .*, but that is a folder"),

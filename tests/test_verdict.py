@@ -179,6 +179,8 @@ def test_a_short_history_gives_no_verdict_and_says_so() -> None:
     assert verdict.judge(history(verdict.LEAST, duplicates=1.0), **HINGE).word == "mode collapse"
     rows = history(verdict.LEAST)
     assert verdict.judge([*rows, {"step": 999, "d_loss": 1.0}], **HINGE).word is not None  # a row without figures
+    for wrong in (None, "0.5", 10**400, math.nan):
+        assert verdict.judge([row | {"diversity": wrong} for row in rows[:-1]] + rows[-1:], **LOGISTIC).word is None
     for lacking in rows[0]:  # rows by hand, or of another program
         part = [{name: value for name, value in row.items() if name != lacking} for row in rows]
         assert (verdict.judge(part, **LOGISTIC).word is None) == (lacking in verdict.Figures._fields)
@@ -243,6 +245,12 @@ def test_training_tells_stops_and_keeps_the_best(tiny_recipe: Recipe, tmp_path: 
     assert saved == {best, 48}
     drawn = [sample(run.path, n=20, best=each, out=tmp_path / f"{each}.npz") for each in (True, False)]
     assert all(path.is_file() for path in drawn)
+    lines = [row | {"overlap": 2.0} if row["step"] == 8 else row for row in rows]  # better, and its state is long gone
+    run.metrics.write_text("".join(f"{json.dumps(row)}\n" for row in lines))
+    later = dataclasses.replace(still, steps=52, stop_on="", checkpoint_interval=100)
+    again = train(later, run.path, change=True)
+    assert runs.best_step(again) in (best, 52)
+    assert runs.read(again.path).recipe == later  # recorded, though nothing that a step computes has changed
 
 
 def test_best_of_a_run_that_keeps_none(tiny_run: Path) -> None:
@@ -280,7 +288,7 @@ def test_evidence_names_the_unit_of_each_figure() -> None:
     (reach,) = verdict.judge(history(reach=0.5), **LOGISTIC).evidence
     assert reach == "reach 0.50 of the regions of the data, below 0.8 and not rising"
     changing = verdict.judge(history(nearest_real=[9.0, 3.0], diversity=0.5), **LOGISTIC).evidence
-    assert re.fullmatch(r"nearest real sample at [\d.]+ -> [\d.]+ times the distance between real ones", changing[0])
+    assert re.fullmatch(r"nearest real sample at [\d.]+ -> [\d.]+ \(fitted\) times the distance between real ones", changing[0])
     assert "diversity 0.50 times that of real samples, not within 0.2 of 1" in changing
     readme = (Path(verdict.__file__).parent / "README.md").read_text()
     assert all(f"| {word} " in readme for word in ("reach (1)", "diversity (1)", "nearest real (1)", "duplicates (0)"))
@@ -321,9 +329,9 @@ def test_the_error_of_a_trend_covers_chance_of_values_that_follow_each_other() -
 @pytest.mark.parametrize(
     ("figures", "told"),
     [
-        ({"d_loss": [1.38, 1.0]}, "D's loss 1.17 -> 1, away from 1.386 at equilibrium"),
-        ({"d_loss": [0.9, 1.38]}, "D's loss 1.16 -> 1.38, towards 1.386 at equilibrium"),
-        ({"overlap": [0.7, 0.2]}, "overlap 0.427 -> 0.2 of the logits"),
+        ({"d_loss": [1.38, 1.0]}, "D's loss 1.17 -> 1 (fitted), away from 1.386 at equilibrium"),
+        ({"d_loss": [0.9, 1.38]}, "D's loss 1.16 -> 1.38 (fitted), towards 1.386 at equilibrium"),
+        ({"overlap": [0.7, 0.2]}, "overlap 0.427 -> 0.2 (fitted) of the logits"),
         ({"g_loss": [0.7, 1.2]}, "G's loss 0.973 -> 1.2"),
     ],
 )

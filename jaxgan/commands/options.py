@@ -263,6 +263,8 @@ def _unknown(word: str, words: list[str], known: list[str]) -> str:
 
 def _near(option: str, known: list[str]) -> str:
     """Returns `; did you mean ..`, the nearest field of the same part first; a switch that is turned off stays turned off."""
+    if option.startswith("--no-") and (switch := f"--{option.removeprefix('--no-')}") in known:
+        return f"; did you mean {_negated(switch)}?"
     above, dot, name = option.rpartition(".")
     if not dot:
         above, name = "--", option.removeprefix("--")

@@ -181,7 +181,10 @@ def _said(name: str, now: Mapping[str, float], value: str = "") -> str:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float, np.number)) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits, which JSON may hold
+        return False
 
 
 def _medians(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -259,7 +262,7 @@ def _told(name: str, found: Trend, equilibrium: float | None) -> str:
     ends = [found.first, found.last]
     if name in ("reach", "overlap"):
         ends = [min(max(end, 0.0), 1.0) for end in ends]
-    words = _said(name, {}, f"{ends[0]:.3g} -> {ends[1]:.3g}")
+    words = _said(name, {}, f"{ends[0]:.3g} -> {ends[1]:.3g} (fitted)")
     if name == "d_loss" and equilibrium is not None:
         away = abs(found.last - equilibrium) > abs(found.first - equilibrium)
         words += f", {'away from' if away else 'towards'} {equilibrium:.3f} at equilibrium"

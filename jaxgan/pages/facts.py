@@ -48,7 +48,8 @@ def read(path: str | Path, allowed: Allowed) -> Facts:
     found = record.read(path)
     rows, left_out = metrics.read(found.path / "metrics.jsonl")
     if not rows:
-        raise FieldError("run", found.path, "it has no metrics yet: metrics.jsonl holds no row; train it first")
+        holds = f"no row that can be read ({left_out[0]})" if left_out else "no row; train it first"
+        raise FieldError("run", found.path, f"it has no metrics yet: metrics.jsonl holds {holds}")
     run, why = _run(path, allowed)
     evaluation, damage = _evaluation(found.path / "evaluation.json")
     return Facts(found, run, rows, left_out, _equilibrium(found, run), evaluation, damage, why)

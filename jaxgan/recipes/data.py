@@ -8,9 +8,10 @@ from jaxgan.recipes.table import MIXTURES, find
 from jaxgan.system.messages import FieldError
 
 UNCONDITIONAL = "it must be False, --data.no-conditional"
+# Names under which nothing can be opened: each in words, and what can be done.
 NOT_AT_HAND = {
-    "none": "a run without data can only be drawn from",
-    "given": "they were given in Python, so they must be given again: jaxgan.train(recipe, run, dataset=...)",
+    "none": ("none", "a run without data can only be drawn from"),
+    "given": ("data given in Python", "they must be given again: jaxgan.train(recipe, run, dataset=...)"),
 }
 
 
@@ -57,7 +58,7 @@ class Data:
             FileNotFoundError: when it is not there, with the command that prepares it.
         """
         if self.name in NOT_AT_HAND:
-            raise FieldError("name", self.name, NOT_AT_HAND[self.name])
+            raise FieldError("name", *NOT_AT_HAND[self.name])
         if self.name in MIXTURES:
             if self.conditional:
                 raise FieldError("conditional", True, f"{self.name} has no labels; {UNCONDITIONAL}")

@@ -42,6 +42,11 @@ def clear(folder: Path, *, again: bool = False) -> None:
                     os.unlink(entry.path)
 
 
+def others(folder: Path) -> list[Path]:
+    """Returns what is in a folder besides temporary files and folders."""
+    return [each for each in folder.iterdir() if not (_NAME.fullmatch(each.name) or _EARLIER.fullmatch(each.name))]
+
+
 def _is_left(entry: "os.DirEntry[str]") -> bool:
     found = _NAME.fullmatch(entry.name)
     if found is None and not _EARLIER.fullmatch(entry.name):

@@ -81,9 +81,13 @@ def say(line: str) -> None:
 
 
 def tell(line: str) -> None:
-    """Logs a line as information; where nobody has set up logging, as in a notebook or a script, prints it to stderr."""
+    """Logs a line as information; where nobody has set up logging, as in a notebook or a script, prints it to stderr.
+
+    Other libraries give the root logger a handler on their own, which says nothing about what the user wants: a level of the
+    logger `jaxgan` does.
+    """
     log = logging.getLogger("jaxgan")
-    if log.hasHandlers():
+    if log.level or (log.hasHandlers() and log.isEnabledFor(logging.INFO)):
         log.info("%s", line)
     else:
         say(line)

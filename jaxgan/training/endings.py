@@ -13,7 +13,7 @@ class Interrupted(RuntimeError):
     """A signal stopped training; the state was saved, where there was anything new."""
 
     def __init__(self, number: int, step: int, *, saved: bool = True) -> None:
-        done = "and saved" if saved else "before another was made"
+        done = "and saved" if saved else "before the next step was made"
         super().__init__(f"stopped at step {step} {done}; the same command goes on")
         self.status = 128 + number
 

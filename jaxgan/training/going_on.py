@@ -92,6 +92,7 @@ def changed(run: Run, experiment: Experiment, step: int, wish: Wish) -> list[str
     files_ = _changed_code(old.code, content["code"])
     data = recorded.differences(old.content["data"], content["data"])
     if not found and not files_ and not data:
+        written.write_record(run, content)  # fields that may differ without a word
         return []
     entry = {"step": step, "images": experiment.images(step), "fields": {path: list(pair) for path, pair in found.items()}}
     entry |= ({"code": files_} if files_ else {}) | ({"rollback": True} if wish.rollback else {})

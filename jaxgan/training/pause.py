@@ -16,6 +16,7 @@ from jaxgan.training.bar import Bar
 from jaxgan.training.callbacks import Moment
 from jaxgan.training.endings import Diverged, Interrupted, Stopped
 from jaxgan.training.records import Diary
+from jaxgan.training.run import best_of
 
 log = logging.getLogger("jaxgan")
 
@@ -46,7 +47,8 @@ def pause(
     )
     seen = records.seen_by_all(event.state, recipe) if looked_at else event.state
     failed: list[recipes.UserCodeError] = []  # of process 0, raised once the state is saved
-    made = hosts.on_main_process(lambda: _written(event, before, seen, last, diary, progress, signals, failed))
+    there = {*saver.steps(), event.step}  # this one is saved where it is the best
+    made = hosts.on_main_process(lambda: _written(event, before, seen, last, diary, there, progress, signals, failed))
     if made is None and event.row:
         rows.append({"step": event.step})
     decided = Decision(*map(int, hosts.told(made or Decision(0, 0, 0, -1, 0))))
@@ -84,6 +86,7 @@ def _written(
     seen: GANState,
     last: int,
     diary: Diary,
+    there: set[int],
     progress: Bar,
     signals: hosts.Signals,
     failed: list[recipes.UserCodeError],
@@ -99,7 +102,9 @@ def _written(
         examined = diary.examiner if event.row and healthy.any() and records.is_examined(event.step, last, diary) else None
         if examined is not None:
             progress.note("measuring")
-        figures, found = _looked(looking, seen, signals), _looked(examined and examined.figures, seen, signals)
+        figures = _looked(looking, seen, signals)
+        told = looking is not None and bool(signals.came)
+        found = _looked(examined and examined.figures, seen, signals, told=told)
         if examined is not None and found:
             figures = [looked | each for looked, each in zip(figures or [{} for _ in found], found, strict=True)]
         row = records.row_of(event, diary.experiment, figures)
@@ -119,21 +124,29 @@ def _written(
         records.draw(diary, seen)
     asked = _call(event, before, diary, failed) if healthy.any() else False
     ending = (asked or word in recipes.stop_words(recipe)) and event.step < recipe.steps
-    best = records.best_step(rows, recipe)
+    best = best_of(rows, recipe, there)
     good = ending and (asked or word == "converged")
     return Decision(not healthy.any(), ending, good, -1 if best is None else best, bool(failed))
 
 
 def _looked(
-    figures: Callable[[GANState], list[dict[str, float]]] | None, seen: GANState, signals: hosts.Signals
+    figures: Callable[[GANState], list[dict[str, float]]] | None, seen: GANState, signals: hosts.Signals, *, told: bool = False
 ) -> list[dict[str, float]]:
-    """Returns the figures of each member; none where there is nothing to measure with, or where a signal ends it."""
+    """Returns the figures of each member; none where there is nothing to measure with, or where a signal ends it.
+
+    Args:
+        figures: what measures.
+        seen: the state.
+        signals: of which one may end the measuring.
+        told: of a signal a line was said already.
+    """
     if figures is None:
         return []
     try:
         return signals.leaving(lambda: figures(seen))
     except hosts.Leave:
-        log.info("a signal came: this state is saved, and not measured")
+        if not told:
+            log.info("a signal came: this state is saved, and not measured")
         return []
 
 

@@ -12,14 +12,12 @@ from jaxgan import pictures, recipes
 from jaxgan.core import sweep
 from jaxgan.core.types import GANState, Loss
 from jaxgan.evaluation import verdict
-from jaxgan.evaluation.settings import better_of
 from jaxgan.recipes import Recipe
 from jaxgan.system import devices
 from jaxgan.training import loop, monitor
 from jaxgan.training.callbacks import Callback, Writer
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.run import Run, history
-from jaxgan.training.values import own_metrics
 
 log = logging.getLogger("jaxgan")
 
@@ -74,11 +72,6 @@ def judge(row: dict[str, Any], diary: Diary) -> str | None:
     row["members"] |= {"verdict": words, "evidence": [list(found.evidence) for found in each]}
     row["verdict"] = ", ".join(f"{words.count(word)} {word}" for word in verdict.WORDS if word in words) or None
     return words[0] if len(set(words)) == 1 else None
-
-
-def best_step(rows: list[dict[str, Any]], recipe: Recipe) -> int | None:
-    figure = recipe.keep_best
-    return None if figure == "none" else verdict.best(rows, figure, better_of(figure, own_metrics(recipe)))
 
 
 def is_due(step: int, last: int, recipe: Recipe) -> bool:

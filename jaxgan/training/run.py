@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -185,12 +185,24 @@ def best_step(run: Run) -> int:
     figure = run.recipe.keep_best
     if figure == "none":
         raise FieldError("best", f"{run.path} keeps no best checkpoint", "train with --keep-best FIGURE", link="; ")
-    saved = restoring.saved_steps(run.checkpoints)
-    rows = [row for row in history(run) if row["step"] in saved]
-    found = verdict.best(rows, figure, better_of(figure, own_metrics(run.recipe)))
+    found = best_of(history(run), run.recipe, restoring.saved_steps(run.checkpoints))
     if found is None:
         raise FieldError("best", run.path, f"it has no checkpoint at which {figure} was measured")
     return found
+
+
+def best_of(rows: Sequence[dict[str, Any]], recipe: Recipe, saved: Container[int]) -> int | None:
+    """Returns the step that `keep_best` keeps, of those whose state is there; None where none is, or none is asked for.
+
+    Args:
+        rows: of `metrics.jsonl`, in order.
+        recipe: whose figure decides.
+        saved: steps with a checkpoint.
+    """
+    figure = recipe.keep_best
+    if figure == "none":
+        return None
+    return verdict.best([row for row in rows if row["step"] in saved], figure, better_of(figure, own_metrics(recipe)))
 
 
 def history(run: Run, *, until: int | None = None) -> list[dict[str, Any]]:

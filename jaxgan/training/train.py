@@ -41,7 +41,7 @@ from jaxgan.training.endings import Diverged, Interrupted
 from jaxgan.training.experiment import Experiment, build, parameters
 from jaxgan.training.pause import pause
 from jaxgan.training.records import Diary
-from jaxgan.training.run import Run, history
+from jaxgan.training.run import Run, best_of, history
 
 log = logging.getLogger("jaxgan")
 
@@ -188,7 +188,7 @@ def _train(
             _tell_changes(hosts.on_main_process(lambda: going_on.changed(run, experiment, start, wish)), start)
         hosts.on_main_process(lambda: going_on.forget_after(run, start))
         rows = history(run, until=start)
-        found_best = records.best_step(rows, recipe)
+        found_best = best_of(rows, recipe, saver.steps())
         best += [] if found_best is None else [found_best]
         _announce(run, experiment, start)
         if start < recipe.steps:
@@ -306,12 +306,12 @@ def _announce(run: Run, experiment: Experiment, step: int) -> None:
     recipe, device, count = run.recipe, jax.devices()[0], len(experiment.members)
     g, d = (number // count for number in parameters(experiment.abstract))
     if step >= recipe.steps:
-        tell(f"{run.path} is finished: {step} of {recipe.steps} steps")
+        tell(f"{run.path} is finished: {step:,} of {recipe.steps:,} steps")
         return
     tell(recorded.told(experiment))
     many = f"{count} GANs side by side, each with " if count > 1 else ""
     tell(f"{run.path}: {many}G {g:,}, D {d:,} parameters")
-    going_on = f"; going on from step {step}" if step else ""
+    going_on = f"; going on from step {step:,}" if step else ""
     kind = "images" if len(experiment.shape.sample) == 3 else "samples"
     where = f"{jax.device_count()} {device.device_kind}{going_on}"
-    tell(f"{recipe.steps} steps of {recipe.batch_size} {kind} on {where}")
+    tell(f"{recipe.steps:,} steps of {recipe.batch_size} {kind} on {where}")

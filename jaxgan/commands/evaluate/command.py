@@ -157,8 +157,8 @@ def _against(targets: Sequence[Target], asked: Asked, dataset: Any) -> Compariso
                 "data", f"{first.path.name} is compared with {_data(wanted)}", f"{others}; name one for all of them"
             )
     if dataset is None and isinstance(wanted, Data) and wanted.name == "given":
-        told = "they were given in Python: name them with --data npz:FILE, or give them again: jaxgan.evaluate(run, dataset=..)"
-        raise FieldError("data", "those of the run", told)
+        told = "they are not at hand: name them with --data npz:FILE, or give them again: jaxgan.evaluate(run, dataset=..)"
+        raise FieldError("data", "those of the run, which were given in Python", told)
     try:
         real_ = real_samples(replace(Recipe(), data=wanted), None) if dataset is None else real.given(as_dataset(dataset))
     except FieldError as error:

@@ -11,13 +11,14 @@ import numpy as np
 from jaxgan import pictures
 from jaxgan.core.units import Units
 from jaxgan.evaluation.features.extractors import Extractor
-from jaxgan.system import files
-from jaxgan.system.arrays import write_npz
+from jaxgan.system import debris, files
+from jaxgan.system.arrays import npz, write_npz
 from jaxgan.system.messages import FieldError, tell
 
 _OF_A_FILE = re.compile(r"\.[A-Za-z]{2,11}")  # endings; those of model.v1-projection and lr0.1 are none
 _ABOUT = "projection.json"
-_BEFORE = ("way.png", "latents.npz")  # that are placed before it
+_BEFORE = ("latents.npz", "way.png")  # that are placed before it
+_ARRAYS = ("latents", "labels", "images", "space")  # of the first
 _MOST_ROWS = 32  # images whose way is drawn
 
 
@@ -120,13 +121,13 @@ def checked(out: str | Path) -> Path:
 def _check_own(folder: Path) -> None:
     """Refuses a folder with files of others, whose names `project` may take.
 
-    Its own is known by `projection.json`, or holds the two files alone that a search leaves which ended while it placed them.
+    Its own is known by `projection.json`, or by what a search leaves which ended while it placed its files.
     """
-    there = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    there = [each.name for each in debris.others(folder)] if folder.is_dir() else []
     blocked = [name for name in (*_BEFORE, _ABOUT) if (folder / name).is_dir()]
     if blocked:
         raise FieldError("out", folder, f"{blocked[0]} in it is a folder, and a file of that name is to be written")
-    if not there or there == set(_BEFORE):
+    if not there or (set(there) <= set(_BEFORE) and _holds_latents(folder / _BEFORE[0])):
         return
     try:
         content = files.read_json(folder / _ABOUT)
@@ -138,22 +139,30 @@ def _check_own(folder: Path) -> None:
         )
 
 
-def write(made: Projection, folder: Path) -> None:
-    """Writes `way.png`, `latents.npz` and `projection.json`.
+def _holds_latents(file: Path) -> bool:
+    try:
+        return set(npz(file, ())[1]) == set(_ARRAYS)
+    except ValueError:  # missing, or no such file
+        return False
 
-    All are written elsewhere first, so that what fails or ends this early leaves what was there. A folder that is new or empty
-    gets all of them at once; in one of an earlier search its `projection.json` goes first and the new one comes last, so that
-    where one is, all are of one search.
+
+def write(made: Projection, folder: Path) -> None:
+    """Writes `latents.npz`, `way.png` and `projection.json`.
+
+    All are written elsewhere first, so that what fails or ends this early leaves what was there. A new folder gets all of them
+    at once; in one that is there an earlier `projection.json` goes first and the new one comes last, so that where one is, all
+    are of one search.
 
     Raises:
         FieldError: when somebody wrote to the folder meanwhile.
     """
     _check_own(folder)
-    with files.scratch(folder.parent) as room:
+    there = folder.is_dir()  # perhaps a disk of its own, which cannot be replaced, nor filled from beside it
+    with files.scratch(folder if there else folder.parent) as room:
         whole = room / folder.name
         whole.mkdir()
         _write_into(whole, made)
-        if not folder.is_dir() or not any(folder.iterdir()):
+        if not there:
             files.place(whole, folder)
             return
         if (folder / _ABOUT).is_file():
@@ -164,7 +173,7 @@ def write(made: Projection, folder: Path) -> None:
 
 
 def _write_into(folder: Path, made: Projection) -> None:
-    pictures.write(made.picture(), folder / "way.png")
-    arrays = {"latents": made.latents, "labels": made.labels, "images": made.images, "space": np.array(made.space)}
-    write_npz(folder / "latents.npz", arrays)
+    pictures.write(made.picture(), folder / _BEFORE[1])
+    arrays = (made.latents, made.labels, made.images, np.array(made.space))
+    write_npz(folder / _BEFORE[0], dict(zip(_ARRAYS, arrays, strict=True)))
     files.write_json(folder / _ABOUT, made.content())
