@@ -42,7 +42,8 @@ def network(player: str, recipe: Recipe, shape: Shape) -> Network:
     """
     part = getattr(recipe, player)
     if shape.condition is not None and is_ours(type(part)) and not getattr(part, "takes_condition", False):
-        told = "it takes classes alone, and the data have a condition; give a network of your own, or --data.no-conditional"
+        others = "resnet takes one vector of numbers, pix2pix a picture"
+        told = f"it takes classes alone, and the data have a condition; {others}; or leave it out, --data.no-conditional"
         raise FieldError(player, type(part).__name__, told)
     wanted: dict[str, Any] = {"precision": recipe.precision, "remat": recipe.remat}
     try:
