@@ -52,9 +52,9 @@ def train(arguments: of.Train, found: sources.Found) -> Path:
 
 @contextlib.contextmanager
 def _reporting(arguments: of.Train, run: Path) -> Iterator[None]:
-    """Writes a report after a training that came to an end, also to a bad one, where it is asked for.
+    """Writes the report that was asked for after training ended, well or badly.
 
-    One that cannot be written is told in a line; the end of the training stands, and its exit status with it.
+    A report that cannot be written costs one line; the end of the training stands, and its exit status with it.
     """
     from jaxgan.system import files, hosts
     from jaxgan.training.endings import Diverged, Stopped
@@ -67,7 +67,7 @@ def _reporting(arguments: of.Train, run: Path) -> Iterator[None]:
         log = logging.getLogger("jaxgan")
         try:
             log.info("report: %s", report(run, code=arguments.code, trust_run_code=arguments.trust_run_code))
-        except Exception as error:  # whatever it is, hours of training are not lost over a page
+        except Exception as error:  # whatever the error, a page does not cost hours of training
             log.warning("report: not written: %s; jaxgan report %s writes it later", files.told(error), run)
 
     try:
@@ -79,7 +79,7 @@ def _reporting(arguments: of.Train, run: Path) -> Iterator[None]:
 
 
 def _tell_next(run: Any) -> None:
-    """Says after training what was reached, where it can be seen, and what may come next."""
+    """Logs after training its result, the place of its samples, and the next commands."""
     from jaxgan.training.run import from_here, history
 
     rows, log = history(run), logging.getLogger("jaxgan")

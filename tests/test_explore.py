@@ -145,7 +145,7 @@ def test_mistakes_are_one_line_with_status_400(query: str, told: str, explored: 
 @pytest.mark.parametrize("path", ["/", "/about", "/explore.js"])
 def test_addresses_without_fields_refuse_them(path: str, explored: answers.Explored) -> None:
     status, _, content = ask(explored, f"{path}?seeds=1")
-    told = "seeds: no such field; none stands after ?, what is shown stands after #\n"
+    told = "seeds: no such field; no field may follow ?; the page's own follow #\n"
     assert (status, content.decode()) == (400, told)
 
 

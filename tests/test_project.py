@@ -171,7 +171,7 @@ def test_points_and_conditions(tmp_path: Path) -> None:
         ("x.png --out y.png", "out: y.png, but it must be a folder"),
         (
             "x.png --out .",
-            "it holds files and no projection.json of project's; name a folder that is new, empty, or of project's",
+            "it holds files and no projection.json of project's; it must be new, empty, or a folder of project's",
         ),
         ("x.png --conditions c.npz", "conditions: given, but the generator takes none"),
         ("x.png --features nothing_such", "features: 'nothing_such' is not one of"),

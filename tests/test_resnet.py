@@ -136,7 +136,9 @@ def test_latents_for_each_place_move_the_samples_with_them():
     logits = run(d, d_params, made, labels)
     np.testing.assert_allclose(run(d, d_params, jnp.roll(made, (4, 4), (1, 2)), labels), logits, rtol=1e-4, atol=1e-5)
     assert float(jnp.abs(run(d, d_params, jnp.roll(made, (4, 4), (1, 2)), labels[::-1]) - logits)[0]) > 1e-4
-    with pytest.raises(FieldError, match="latent_dim: 13, but spatial_latents divides z among 3x4 places: a multiple of 12"):
+    with pytest.raises(
+        FieldError, match="latent_dim: 13, but spatial_latents divides z among 3x4 places: take a multiple of 12"
+    ):
         run(g, g_params, jnp.zeros((3, 13)), labels)
 
 

@@ -304,7 +304,7 @@ def pairs(fake: jax.Array, _batch: Any, _key: Any) -> jax.Array:
 @pytest.mark.parametrize(
     ("term", "told"),
     [
-        ("power_spectrum", "terms.power_spectrum: an update of one sample, but it compares two or more"),
+        ("power_spectrum", "terms.power_spectrum: an update of one sample, but it must have two or more"),
         (pairs, "terms.pairs: it raised TypeError: "),
     ],
 )

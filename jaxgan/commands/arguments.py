@@ -8,7 +8,7 @@ import tyro
 
 from jaxgan.recipes import Recipe
 
-# Options of several verbs, each with its text; those of one verb alone have it below them.
+# Options of several verbs, each with its text; an option of one verb has its text below it.
 Member = Annotated[int, tyro.conf.arg(help="Number of the GAN to take, in a run of several.")]
 Best = Annotated[bool, tyro.conf.arg(help="Take the checkpoint that keep-best keeps rather than the last.")]
 Strict = Annotated[bool, tyro.conf.arg(help="Refuse a damaged checkpoint rather than fall back to the one before.")]
@@ -143,9 +143,9 @@ class Project:
     conditions: Path | None = None
     """.npz of the condition of each image, for a generator that takes one."""
     space: Annotated[Literal["z", "w", "w+"] | None, tyro.conf.arg(metavar="{z,w,w+}")] = None
-    """Of a generator with a mapping w, one style, or w+, one for each layer; by default w where there is one, else z."""
+    """With a mapping also w, one style, or w+, one for each layer; by default w where there is one, else z."""
     restarts: int = 8
-    """Latents on their way to each image at once, of which the best is kept."""
+    """Latents optimised at once for each image; the best is kept."""
     steps: int = 300
     """Steps of Adam."""
     seed: int = 0
@@ -237,11 +237,11 @@ class Export:
     out: Path
     """.safetensors: weights, with D's; .jaxgan: a program that needs jax, numpy and flatbuffers; .onnx; or a folder."""
     form: Literal["file", "hub", "page"] = "file"
-    """What to write: a file by its ending, a folder for the Hugging Face hub, a web page that samples."""
+    """Form to write: a file by its ending, a folder for the Hugging Face hub, a web page that samples."""
     precision: Literal["float32", "float16", "int8"] = "float32"
-    """Of the weights in .onnx and the page: fewer bits make smaller files."""
+    """Precision of the weights in .onnx and the page: fewer bits make smaller files."""
     license_id: Annotated[str | None, tyro.conf.arg(name="license")] = None
-    """Of the folder for the hub, such as mit or cc-by-4.0."""
+    """License of the folder for the hub, such as mit or cc-by-4.0."""
     push: str | None = None
     """OWNER/NAME of the hub to upload the folder to; without it nothing is sent."""
     runtime: Path | None = None

@@ -108,7 +108,7 @@ def convert(
 def _with_discriminator(
     file: str | Path, discriminator: str | Path | None, kind: str, told: dict[str, Any]
 ) -> tuple[dict[str, Net], dict[str, str]]:
-    """Returns the networks of a file, D from another where one is named, and what was assumed of them."""
+    """Returns the networks of a file, with D from another file if one is named, and the assumptions about them."""
     networks, assumed = _networks(file, kind, told)
     if discriminator is None:
         return networks, assumed
@@ -119,7 +119,7 @@ def _with_discriminator(
 
 
 def _players(file: str | Path, networks: Mapping[str, Net]) -> tuple[Net, Net, Net | None]:
-    """Returns the generator, the averaged one and D; each of the generators stands for the other where that is missing."""
+    """Returns the generator, the averaged one and D; where one generator is missing, the other takes its place."""
     now, average = networks.get("G", networks.get("G_ema")), networks.get("G_ema", networks.get("G"))
     if now is None or average is None:
         raise FieldError("file", f"{file} holds no generator", "a run needs one")
@@ -145,7 +145,7 @@ def _experiment(recipe: Recipe, shape: Shape, file: str, kind: str) -> Experimen
 
 
 def _state(experiment: Experiment, now: Net, average: Net, d: Net | None) -> GANState:
-    """Returns a fresh state with these weights in the place of its own."""
+    """Returns a fresh state with these weights in place of its own."""
     # Run once, and mostly overwritten: compiling it well would take longer than everything else here.
     state = jax.jit(experiment.gan.init, compiler_options={"xla_backend_optimization_level": 0})(experiment.key)
     g = state.g._replace(params=_as(now[1], state.g.params), stats=_as(now[2], state.g.stats))

@@ -77,7 +77,7 @@ def documented(kind: type) -> dict[str, str]:
 
 
 def names_of(kind: type) -> dict[str, str | None]:
-    """Returns the option of each field of a verb, without its dashes in front; None of the words that come without one."""
+    """Returns the option of each field of a verb, without its leading dashes; None for a positional argument."""
     found: dict[str, str | None] = {}
     for name, hint in typing.get_type_hints(kind, include_extras=True).items():
         marks = getattr(hint, "__metadata__", ())
@@ -100,7 +100,7 @@ def _own(kind: type) -> Iterator[tuple[str, str]]:
 
 
 def _says(each: Any) -> bool:
-    """Returns whether an annotation of tyro's holds the text of an option that several verbs have."""
+    """Returns True if an annotation of tyro's holds the text of an option that several verbs have."""
     return bool(getattr(each, "help", None))
 
 

@@ -193,14 +193,14 @@ def _taken(words: list[str], option: str) -> tuple[str | None, list[str]]:
     return None, words
 
 
-# Options of other programs, and what is meant here.
+# Options of other programs, and their names here.
 _MEANT = {
     "--lr": "learning rates are --g-optimizer.learning-rate and --d-optimizer.learning-rate",
     "--learning-rate": "each player has its own: --g-optimizer.learning-rate, --d-optimizer.learning-rate",
     "--epochs": "training is counted in --steps",
     "--batch": "it is --batch-size",
     "--out": "the run directory is --run {}",
-    "--resume": "the same command again goes on where the run was stopped",
+    "--resume": "the same command again resumes the run where it stopped",
     "--device": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose",
     "--gpu": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose",
     "-n": "it is --n",
@@ -255,7 +255,7 @@ def _unknown(word: str, words: list[str], known: list[str]) -> str:
         return f"{option}: it takes no value; write {option} or {_negated(option)}"
     value = value or next((each for before, each in itertools.pairwise(words) if before == word and each[0] != "-"), "..")
     meant = _MEANT.get(option, "")
-    if meant and set(re.findall(r"--[a-z][\w.-]*", meant)) <= set(known):  # that of another verb would mislead
+    if meant and set(re.findall(r"--[a-z][\w.-]*", meant)) <= set(known):  # an option of another verb would mislead
         return f"{option}: no such option; {meant.format(value)}"
     others = _of_others(option, known)
     return f"{option}: no such option{others or _near(option, [each for each in known if not each.startswith('--help')])}"
@@ -276,10 +276,10 @@ def _near(option: str, known: list[str]) -> str:
 
 
 def _of_others(option: str, known: list[str]) -> str:
-    """Returns which other networks or optimizers have a field that the part in use lacks; empty where none has it.
+    """Returns the other networks or optimizers that have a field which the part in use lacks; empty where none has it.
 
     Args:
-        option: no option of the verb.
+        option: one that the verb does not have.
         known: every option there is; a verb without a recipe has no parts.
     """
     name, _, field = option.removeprefix("--").partition(".")

@@ -51,11 +51,11 @@ REMEDIES = "a smaller --batch-size, --accumulate N, or --remat or --precision bf
 
 
 class Stored(NamedTuple):
-    """A data set as far as memory is concerned."""
+    """The facts about a data set that decide its memory."""
 
     shape: Shape
     size: int | None  # samples, None where that is not known
-    value_bytes: int  # 1 of pictures, which lie on a device as uint8, 4 of anything else, which does as float32
+    value_bytes: int  # bytes of a value on a device: 1 for pictures, kept as uint8; 4 for anything else, as float32
 
 
 class Needs(NamedTuple):
@@ -205,23 +205,23 @@ def _name(recipe: Recipe) -> str:
 
 
 def _value_bytes(name: str, sample: tuple[int, ...], units: Units | None = None) -> int:
-    """Returns the bytes of one value on a device; without units samples `[H, W, C]` are pictures, but for computed fields."""
+    """Returns the bytes of one value on a device; without units, samples `[H, W, C]` are pictures, except computed fields."""
     pictures = len(sample) == 3 and name not in GENERATED if units is None else units.are_bytes
     return 1 if pictures else 4
 
 
 def data_shape(recipe: Recipe) -> tuple[Shape, int | None]:
-    """Returns the shape of a recipe's data and how many samples there are, as `stored` does."""
+    """Returns the shape of a recipe's data and the number of samples, as `stored` does."""
     return stored(recipe)[:2]
 
 
 def stored(recipe: Recipe) -> Stored:
     """Returns the data set of a recipe as a device holds it: known sets from a table, others from themselves.
 
-    Of a set that is not there `data.image_size` and `data.channels`, 3 by default, tell the shape; how many is not known.
+    For a set that is not there, `data.image_size` and `data.channels`, 3 by default, tell the shape; its number is not known.
 
     Raises:
-        ValueError, FileNotFoundError: when none of these tells it.
+        ValueError, FileNotFoundError: when none of these tells the shape.
     """
     wanted = recipe.data
     if not isinstance(wanted, Data):

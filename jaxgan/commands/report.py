@@ -19,8 +19,8 @@ def report(
 ) -> Path:
     """Writes a page about a run: verdict, samples over training, an interpolation, curves, figures, recipe, data, versions.
 
-    The file takes less than 5 MB and needs no network. A run that still trains has one too, and so has a run without a
-    checkpoint, or without its code at hand, but for the interpolation.
+    The file takes less than 5 MB and needs no network. A run that still trains has one too. A run without a
+    checkpoint, or without its code at hand, has one without the interpolation.
 
     Args:
         run: the run directory.

@@ -37,8 +37,8 @@ def load_sampler(
 
     Raises:
         FileNotFoundError: when there is no such run or file.
-        ValueError: one line, when it is damaged, of a newer format or a form that onnxruntime runs, or an argument is for
-            another form.
+        ValueError: in one line, when it is damaged, has a newer format or a form that onnxruntime runs, or when an argument is
+            for another form.
     """
     path = files.home_expanded(path)
     form = generator_files.checked(path, member=member, best=best, trust_run_code=trust_run_code)

@@ -93,7 +93,7 @@ def check_logits(logits: Any, images: jax.Array) -> None:
     Raises:
         FieldError: naming both shapes.
     """
-    allowed = "it must return one logit for each sample, [B], those of its patches, [B, ...], or a tuple of such"
+    allowed = "it must return one logit for each sample, [B], those of its patches, [B, ...], or a tuple of these"
     scales = logits if isinstance(logits, (tuple, list)) else (logits,)
     shapes = [getattr(each, "shape", None) for each in scales]
     counts = {shape[0] if shape else 0 for shape in shapes}

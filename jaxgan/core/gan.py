@@ -56,7 +56,7 @@ def make_gan(
     Args:
         generator: maps latents `[B, latent_dim]` and labels `[B]`, or a condition, to images `[B, H, W, C]`.
         discriminator: maps images `[B, H, W, C]` and labels `[B]`, or a condition, to logits `[B]`, of packs of m `[B / m]`, of
-            patches `[B, ...]`, or to a tuple of such, one for each scale; `core/logits.py` says what their mean is.
+            patches `[B, ...]`, or to a tuple of these, one for each scale; `core/logits.py` says what their mean is.
         loss: what each player minimises, one of `jaxgan.losses`.
         g_optimizer: Optax optimizer of G. It is told the images shown, so `schedules.scheduled` can follow them.
         d_optimizer: Optax optimizer of D, likewise.

@@ -16,7 +16,7 @@ Condition = PyTree  # arrays [B, ...]: vectors, images, masks, several of them i
 Labels = jax.Array  # [B] int32, zeros when unconditional; where the data carry a condition, that
 Latents = jax.Array  # [B, D] float32
 Logits = jax.Array  # [B] float32, higher means more real
-Judgement = Any  # what D returns: logits [B], of patches [B, ...], or a tuple of such, one for each scale
+Judgement = Any  # what D returns: logits [B], of patches [B, ...], or a tuple of these, one for each scale
 TermBatch = Mapping[str, PyTree]  # what a term of G's loss sees of the batch, see `TermFunction`
 
 
@@ -55,7 +55,7 @@ class NetworkApply(Protocol):
 
         Returns:
             `(y, stats)`: images `[B, ...]` in [-1, 1] of a generator, logits `[B]` of a discriminator (`[B / m]` of one that
-            judges packs of m; `[B, ...]` of one that judges patches, or a tuple of such, one for each scale); and the new
+            judges packs of m; `[B, ...]` of one that judges patches, or a tuple of these, one for each scale); and the new
             statistics, of the structure of the old ones.
         """
         ...

@@ -71,8 +71,8 @@ def feature_matching(_fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
     return jnp.full(batch["image"].shape[0], jnp.stack(distances).sum())
 
 
-LEAST_POWER = 1e-3  # of the strongest band: bands far weaker than that do not count
-_LEAST_DEVIATION = 1e-3  # of samples in [-1, 1]: a batch that varies less is taken to vary so much
+LEAST_POWER = 1e-3  # share of the strongest band's power: bands far weaker than that do not count
+_LEAST_DEVIATION = 1e-3  # of samples in [-1, 1]: a batch that varies less is treated as if it varied this much
 
 
 def bands(sides: tuple[int, ...]) -> np.ndarray:
@@ -94,13 +94,13 @@ def power_spectrum(fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
     $$\frac{1}{|B|} \sum_{b \in B} \log^2 \frac{P_b(G(z)) + \epsilon}{P_b(x) + \epsilon}, \quad
     P_b(x) = \langle |F_k(x - \bar x)|^2 \rangle_{k \in b},$$
 
-    F the transform over the axes of space, the bar and the brackets means over the batch, epsilon a thousandth of the strongest
-    real band's power, or of that of white noise with a deviation of 0.001 where all real samples are nearly alike. A field
-    without power where the data have some costs as much as one with as much too much.
+    F is the transform over the axes of space; the bar and the brackets are means over the batch. Epsilon is a thousandth of the
+    strongest real band's power, or of the power of white noise with a deviation of 0.001 where all real samples are nearly
+    alike. Too little power costs as much as too much by the same factor.
 
     Args:
         fake: `[B, ..., C]` with one to three axes of space, B at least 2.
-        batch: with `image`, of the same shape.
+        batch: real samples as `image`, of the same shape.
 
     Returns:
         `[B]`, one value for the whole batch, not negative.
@@ -115,7 +115,7 @@ def power_spectrum(fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
     if not 3 <= fake.ndim <= 5:
         raise FieldError("terms.power_spectrum", f"samples of shape {fake.shape[1:]}", "it takes signals, fields or volumes")
     if fake.shape[0] < 2:
-        allowed = "it compares two or more: a larger batch size, or less accumulate"
+        allowed = "it must have two or more: take a larger batch size, or less accumulate"
         raise FieldError("terms.power_spectrum", "an update of one sample", allowed)
     sides = fake.shape[1:-1]
     number = bands(sides)

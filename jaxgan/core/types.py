@@ -175,7 +175,7 @@ def _count(tree: PyTree) -> str:
 
 
 class Draws(Protocol):
-    """Whatever holds a generator with the distribution of its latents: the part of a game that sampling needs."""
+    """A holder of a generator with the distribution of its latents: the part of a game that sampling needs."""
 
     @property
     def generator(self) -> Network:

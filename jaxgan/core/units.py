@@ -15,7 +15,7 @@ class Units(NamedTuple):
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     unit: str = ""  # as people write it: K, V, counts; for axes and bars
-    columns: tuple[str, ...] = ()  # names of the numbers of a vector, where they have some
+    columns: tuple[str, ...] = ()  # names of a vector's numbers, if any
 
     @property
     def are_bytes(self) -> bool:

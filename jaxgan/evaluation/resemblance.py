@@ -13,13 +13,13 @@ class Figures(NamedTuple):
     diversity: float  # mean distance between two generated samples, over that between two real ones
     duplicates: float  # share of generated samples that have a near twin among them
     nearest_real: float  # median distance from a generated sample to the nearest real one, over that from real to real
-    reach: float  # share of the regions of the data, of a fortieth each, that get a fifth or more of their fair share
+    reach: float  # share of the regions of the data, a fortieth each, that get a fifth or more of their fair share
 
 
 FEWEST = 40  # real samples that figures can be computed with
 SAMPLES = 512  # number of samples that figures are computed of while a GAN trains
 _REGIONS = 40  # of the data
-_SMALLEST = 8  # real samples in a region: of fewer, one may be missed by chance
+_SMALLEST = 8  # real samples in a region: a smaller region may be missed by chance
 _SAME = 0.1  # of the mean distance among real samples: nearer ones are of the same region
 _SHARE = 0.2  # of a region's fair share that counts as a visit
 
@@ -27,19 +27,19 @@ _SHARE = 0.2  # of a region's fair share that counts as a visit
 def figures(real: np.ndarray, fake: np.ndarray) -> Figures:
     """Compares generated samples with real ones by Euclidean distances.
 
-    With r_i the distance from real i to its nearest other real sample, s_j likewise among the generated, d_ij from real i
-    to generated j, R_i the region of real i, which is its k nearest real ones, itself included, k = max(n / 40, 8), and any
-    that are nearer than a tenth of the mean distance among real samples, and c_i the number of generated samples whose
-    nearest real one lies in R_i:
+    Let r_i be the distance from real i to its nearest other real sample, s_j the same among the generated ones, and d_ij the
+    distance from real i to generated j. The region R_i holds the k nearest real samples of real i, itself included, with
+    k = max(n / 40, 8), and any that are nearer than a tenth of the mean distance among real samples. Let c_i be the number
+    of generated samples whose nearest real one lies in R_i. Then:
 
         diversity    = mean_jk |fake_j - fake_k| / mean_ik |real_i - real_k|
         duplicates   = mean_j [s_j < median_i r_i / 10]
         nearest_real = median_j min_i d_ij / median_i r_i
         reach        = mean_i [c_i >= (|R_i| m / n) / 5]
 
-    Reach asks whether every region of the data is visited, not how well: a generated sample counts at its nearest real one,
-    however far that is, and a narrow mode is one region, so that samples which are poor everywhere do not look like samples
-    of a part of the data. Chance leaves a region with less than a fifth of its fair share in 1 of 2,000 cases at 512
+    Reach asks whether every region of the data is visited, not how well. A generated sample counts at its nearest real one,
+    however far that is, and a narrow mode is one region; so samples that are poor everywhere do not look like samples of a
+    part of the data. Chance leaves a region with less than a fifth of its fair share in 1 of 2,000 cases at 512
     samples of each. A mode that holds less than a fortieth of the data may be lost unseen. A twin is nearer than a tenth of
     the usual distance among real samples. Of n points drawn in d dimensions a share of `1 - 2^(-1 / 10^d)` has a twin by
     chance, 0.7 % in the plane.
@@ -129,7 +129,7 @@ def _reach(within_real: np.ndarray, across: np.ndarray) -> float:
     """Returns the share of regions that are visited, from distances `[n, n]` among the real samples and `[n, m]`."""
     n, m = across.shape
     size = max(n // _REGIONS, _SMALLEST)
-    distances = within_real - np.diag(np.diag(within_real))  # of a sample to itself rounding leaves more than 0
+    distances = within_real - np.diag(np.diag(within_real))  # rounding leaves the distance of a sample to itself above 0
     wide = np.partition(distances, size - 1, axis=1)[:, size - 1]
     regions = distances <= np.maximum(wide, _SAME * distances.sum() / (n * (n - 1)))[:, None]
     counts = regions @ np.bincount(across.argmin(axis=0), minlength=n)

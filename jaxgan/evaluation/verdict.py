@@ -106,7 +106,7 @@ def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, la
         diverged             a value is not finite, a loss is above `largest` or a gradient's norm above 10^4
         mode collapse        generated samples are all alike: diversity below 0.25 and not rising, or half are duplicates
         discriminator wins   D's loss is below a tenth of its equilibrium value; where it has none, the histograms of
-                             D(x) and D(G(z)) share less than 0.1; and D does not overfit, which would be the reason
+                             D(x) and D(G(z)) share less than 0.1; in both cases D does not overfit, which would explain it
         mode collapse        parts of the data are not visited: reach is below 0.8, and was higher or does not rise
         discriminator        real samples that D never saw lie more than half of the way from training samples to generated
           overfits           ones, by D's logits (ADA's r_v)
@@ -123,8 +123,8 @@ def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, la
         largest: bound of a sound loss, `Loss.largest`; None where the loss has no scale.
 
     Returns:
-        A `Verdict`; its word is None, and its evidence says so, with fewer than 6 rows that hold all of `Figures`. What is
-        said of losses, overlap and r_v takes rows that hold these.
+        A `Verdict`; its word is None, and its evidence says so, with fewer than 6 rows that hold all of `Figures`.
+        Losses, overlap and r_v are judged from the rows that hold them.
     """
     if not history:
         return Verdict(None, ("no metrics yet",))

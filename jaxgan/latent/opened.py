@@ -35,7 +35,7 @@ def read(
     """Reads the averaged generator of a run or of a `.safetensors` file.
 
     Args:
-        path: of either.
+        path: the run or the file.
         member: of a run of several GANs, the one to take.
         best: of the checkpoint that `keep_best` keeps rather than of the last.
         strict: refuse a damaged checkpoint rather than fall back to the one before.

@@ -38,7 +38,7 @@ def upsample_bilinear(x: jax.Array) -> jax.Array:
 def doubled(x: jax.Array, axis: int, *, periodic: bool = False) -> jax.Array:
     """Doubles the side along one axis, `[..., S, ...]` to `[..., 2 S, ...]`, as `upsample_bilinear` doubles both.
 
-    Beyond an end stands the last place again, or with `periodic` the other end.
+    Beyond an end the last place is repeated, or with `periodic` the other end follows.
     """
     size = x.shape[axis]
     first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, size - 1, size, axis=axis)

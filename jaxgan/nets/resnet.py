@@ -2,7 +2,7 @@
 
 R3GAN's principles for sides that need not be powers of two: no statistics of the batch, blocks that start as the identity,
 linear ends. Each side is halved, rounded up, until it is at most 5. G goes through the same sides in reverse; where a side is
-odd, the last place of the doubled map is cut off: 37 is 5, 10, 19, 37; 24x40 is 3x5, 6x10, 12x20, 24x40. With `periodic` the
+odd, the last place of the doubled map is cut off: 37 has 5, 10, 19, 37; 24x40 has 3x5, 6x10, 12x20, 24x40. With `periodic` the
 ends of each axis are joined.
 """
 
@@ -49,11 +49,11 @@ def parts_of(z: jax.Array, sides: Sides) -> jax.Array:
 
 
 def check_parts(length: int, sides: Sides) -> None:
-    """Refuses a length of z that cannot be divided among places."""
+    """Refuses a length of z that is no multiple of the number of places."""
     places = math.prod(sides)
     if length % places:
         told = "x".join(map(str, sides))
-        raise FieldError("latent_dim", length, f"spatial_latents divides z among {told} places: a multiple of {places}")
+        raise FieldError("latent_dim", length, f"spatial_latents divides z among {told} places: take a multiple of {places}")
 
 
 class Conv(nn.Module):
@@ -131,9 +131,9 @@ class Generator(nn.Module):
     """G: latents `[B, D]` to samples `[B, *shape]`, unbounded: the last layer is linear.
 
     Learnt maps of the coarsest sides, scaled by a linear function of z, enter the first level. With `spatial_latents` z is
-    divided among the places of the coarsest sides instead, each with a linear function of its part: with `periodic` besides,
-    samples moved by such a place are as likely as before. Levels are joined by linear interpolation along each axis, as
-    `layers.doubled`. Conditional by class when `classes > 0`, or by a vector of numbers `[B, K]` where it is called with one:
+    divided among the places of the coarsest sides instead, each with a linear function of its part. With `periodic` besides,
+    samples shifted by such a place are as likely as before. Levels are joined by linear interpolation along each axis, as
+    `layers.doubled`. Conditional by class when `classes > 0`, or by a vector of numbers `[B, K]` where G is called with one:
     a learnt linear function of the condition is concatenated to z, or to each part of it.
 
     References:
@@ -186,9 +186,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """D: samples `[B, *shape]` to logits `[B]`, G's levels in the opposite order, with means of pairs between.
 
-    At the coarsest sides each channel is reduced to one number, its sum weighted by a learnt map, or with `pool` "mean" its
-    mean, by which D does not see where things are; the logit is a linear function of these. Conditional as G is, by
-    projection: the logit is the scalar product of as many such functions with the condition's vector.
+    At the coarsest sides each channel is reduced to one number: its sum weighted by a learnt map, or its mean with `pool`
+    "mean", so that D does not see where things are. The logit is a linear function of these numbers. Conditional as G is, by
+    projection: the logit is the scalar product of several such functions with the condition's vector, one for each entry.
 
     References:
         Huang et al. 2024 (R3GAN), section 3; Miyato and Koyama 2018, cGANs with projection discriminator, equation 3.

@@ -1,4 +1,4 @@
-"""Answers of a generator's local page: pictures, latents, and the latents of a picture that is dropped."""
+"""Answers of a generator's local page: pictures, latents, and the latents of a picture dropped onto it."""
 
 import io
 import json
@@ -46,7 +46,7 @@ class Explored(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The content of an answer, before any library of servers sees it."""
+    """The content of an answer, independent of any server library."""
 
     content: bytes
     media_type: str = "text/plain; charset=utf-8"
@@ -69,14 +69,14 @@ class Answers:
         self.explored, self._lock = explored, threading.Lock()
 
     def file(self, query: Query, name: str = "explore.html") -> Answer:
-        """Returns one of the files that the page is made of; the page itself where none is named."""
+        """Returns one of the page's files; the page itself where none is named."""
         if name not in _FILES:
             return Answer(f"{name[:80]}: there is no such page\n".encode(), status=404)
         _check_empty(query)
         return Answer(files.read(Path(__file__).with_name(name)), f"{_FILES[name]}; charset=utf-8")
 
     def about(self, query: Query) -> Answer:
-        """Returns what the page's controls are made of."""
+        """Returns the entries of the page's controls."""
         _check_empty(query)
         return _json(_about(self.explored))
 
@@ -107,7 +107,7 @@ class Answers:
 
 
 def _about(explored: Explored) -> dict[str, Any]:
-    """Returns what the page's controls are made of, for JSON."""
+    """Returns the entries of the page's controls, for JSON."""
     about = explored.sampler.about
     units = None if about.units is None else Units(*about.units)
     names = about.class_names or tuple(map(str, about.numbers))
@@ -132,9 +132,9 @@ def _json(content: Mapping[str, Any]) -> Answer:
 
 
 def _check_empty(query: Query) -> None:
-    """Refuses fields where none is read: the page's own stand after the # of its address, which a browser does not send."""
+    """Refuses fields of a query that takes none: the page's own stand after #, which a browser does not send."""
     if query:
-        raise FieldError(query[0][0][:80], "no such field", "none stands after ?, what is shown stands after #", link="; ")
+        raise FieldError(query[0][0][:80], "no such field", "no field may follow ?; the page's own follow #", link="; ")
 
 
 def application(explored: Explored, host: str) -> Any:
@@ -160,7 +160,7 @@ def application(explored: Explored, host: str) -> Any:
 
 
 def _endpoint(answer: Callable[..., Answer], takes: str = "") -> Callable[[Any], Awaitable[Any]]:
-    """Returns a function of a request that answers in a thread of its own: what is refused in one line, with status 400.
+    """Returns a function of a request that answers in its own thread; a refusal is one line, with status 400.
 
     Args:
         answer: a method of `Answers`.

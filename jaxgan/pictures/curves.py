@@ -29,7 +29,7 @@ def curves(
 ) -> None:
     """Draws a run's log: losses, D(x) and D(G(z)), gradient norms, penalty and whatever else was measured.
 
-    Only what changes has a panel: a line below them says what has one value throughout, or was measured once.
+    Only quantities that change have a panel; a line below the panels lists those with one value throughout, or measured once.
 
     Args:
         history: rows of `metrics.jsonl`, in order; any may lack any value, or hold None or NaN.

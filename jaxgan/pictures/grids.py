@@ -129,11 +129,11 @@ def pairs(seen: Any, images: Any) -> Image.Image:
 
 
 def columns_for(count: int, classes: int = 0) -> int:
-    """Returns how many images stand in a row, so that the last row is full where that can be.
+    """Returns the number of images in a row, chosen so that the last row is full where possible.
 
     Args:
         count: images in all.
-        classes: of images that show each class in turn; then a column holds one class.
+        classes: number of classes of images that show each class in turn; then a column holds one class.
     """
     root = math.ceil(math.sqrt(count))
     if 1 < classes <= min(count, 16):

@@ -70,7 +70,7 @@ class Panel(NamedTuple):
 class Series(NamedTuple):
     """Everything that a run's log draws."""
 
-    axis: str  # words of the horizontal one: images shown, samples shown, step
+    axis: str  # label of the horizontal axis: images shown, samples shown, step
     x: NDArray[Any]  # of all rows
     rows: tuple[Mapping[str, Any], ...]  # those that have a time
     panels: tuple[Panel, ...]  # of quantities that change
@@ -94,7 +94,7 @@ def series(
         counted: samples in a word, for the horizontal axis.
 
     Returns:
-        `Series`; what has one value throughout, or was measured once, is in its note.
+        `Series`; its note lists quantities with one value throughout, or measured once.
 
     Raises:
         ValueError: when there is no row.

@@ -135,13 +135,13 @@ def _ends(parts: Sequence[np.ndarray], units: Units | None) -> tuple[float, floa
 
 
 def _labels(low: float, high: float, units: Units | None, *, least: float, most: float) -> tuple[str, str]:
-    """Returns what stands at the ends of a colour bar; where channels have ranges of their own, words.
+    """Returns the labels at the ends of a colour bar; words where channels have ranges of their own.
 
     Args:
         low: number at the lower end, as the samples have it.
         high: likewise.
         units: of the words.
-        least: of the samples; an end that some lie beyond, in its colour too, says so.
+        least: least value of the samples; an end says so if samples lie beyond it, which have its colour.
         most: likewise.
     """
     unit = f" {units.unit}" if units is not None and units.unit else ""
@@ -181,7 +181,7 @@ def _lines(x: np.ndarray, columns: int | None, unit: str) -> Image.Image:
 
 
 def _table(x: np.ndarray, real: np.ndarray | None, names: Sequence[str]) -> Image.Image:
-    """Draws the marginals of the first columns under their names, and the correlations of all, the real ones' beside."""
+    """Draws the marginals of the first columns under their names, and the correlations of all beside the real ones."""
     from matplotlib.figure import Figure
 
     shown = min(x.shape[1], _MOST_COLUMNS)

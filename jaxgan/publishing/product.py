@@ -41,7 +41,7 @@ class Product(NamedTuple):
 
     @property
     def data(self) -> str:
-        """The name of the data; of a folder or a file its last part, since paths are the machine's; or a reference to code."""
+        """The name of the data: of a folder or file the last part, as paths are the machine's; or a reference to code."""
         data = self.recipe["data"]
         named = data.get("name", data.get("type")) if isinstance(data, dict) else data
         return Path(str(named)).name

@@ -8,7 +8,7 @@ from jaxgan.recipes.table import MIXTURES, find
 from jaxgan.system.messages import FieldError
 
 UNCONDITIONAL = "it must be False, --data.no-conditional"
-# Names under which nothing can be opened: each in words, and what can be done.
+# Names under which nothing can be opened: each in words, with the remedy.
 NOT_AT_HAND = {
     "none": ("none", "a run without data can only be drawn from"),
     "given": ("data given in Python", "they must be given again: jaxgan.train(recipe, run, dataset=...)"),

@@ -1,9 +1,9 @@
 """Networks as parts of a recipe: a frozen dataclass for each player of each architecture.
 
-`build(shape)` returns the `Network`. A part whose build also takes `precision` or `remat` sees to them itself; of others the
-network is wrapped as a whole. `shape.sample` is the shape of one sample, of a discriminator that of a pack, `shape.classes` the
-number of classes, 0 when the recipe is unconditional, and `shape.condition` the form of another condition, for parts that say
-`takes_condition`.
+`build(shape)` returns the `Network`. A part whose build also takes `precision` or `remat` handles them itself; the network of
+any other part is wrapped as a whole. `shape.sample` is the shape of one sample, or of a pack for a discriminator.
+`shape.classes` is the number of classes, 0 when the recipe is unconditional. `shape.condition` is the form of another
+condition, for parts that say `takes_condition`.
 """
 
 from dataclasses import dataclass, fields
@@ -209,15 +209,15 @@ class ResNet:
     expansion: Annotated[int, Within(1, 64)] = 1
     """Channels within a block over those between blocks."""
     patch: Annotated[int, Within(1, 64)] = 1
-    """Side of the patches that it makes at once; above 1 it is faster, and coarser."""
+    """Side of the patches that G makes at once; above 1 it is faster, and coarser."""
     coarsest: Annotated[int, Within(1, 4096)] = 5
     """Longest side of the coarsest resolution: longer ones are halved."""
     norm: Literal["none", "group"] = "none"
     """Normalisation: none, or of groups of 16 channels of each sample by itself."""
     periodic: bool = False
-    """Whether the ends of each axis are joined, as of a ring or a torus; sides that stay even when halved suit it best."""
+    """Join the ends of each axis, as on a ring or a torus; sides that stay even when halved suit this best."""
     spatial_latents: bool = False
-    """Whether z is divided among the places of the coarsest resolution, so that far places vary by themselves."""
+    """Divide z among the places of the coarsest resolution, so that far places vary independently."""
     embedding: Annotated[int, Within(1, 65_536)] = 64
     """Length of the condition's vector."""
     latent_dim: LatentDim = 64
@@ -228,7 +228,7 @@ class ResNet:
     takes_condition: ClassVar[bool] = True
 
     def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
-        """Returns the generator for samples of this shape, with one to three axes of space, by class, by vector or neither."""
+        """Returns the generator for samples with one to three axes of space, conditional by class, by vector or not."""
         from jaxgan.nets import resnet
 
         module = resnet.Generator(**_resnet(self, shape, remat))
@@ -250,13 +250,13 @@ class ResNetDiscriminator:
     expansion: Annotated[int, Within(1, 64)] = 1
     """Channels within a block over those between blocks."""
     patch: Annotated[int, Within(1, 64)] = 1
-    """Side of the patches that it sees at once; above 1 it is faster, and coarser."""
+    """Side of the patches that D sees at once; above 1 it is faster, and coarser."""
     coarsest: Annotated[int, Within(1, 4096)] = 5
     """Longest side of the coarsest resolution: longer ones are halved."""
     norm: Literal["none", "group"] = "none"
     """Normalisation: none, or of groups of 16 channels of each sample by itself."""
     periodic: bool = False
-    """Whether the ends of each axis are joined, as of a ring or a torus; sides that stay even when halved suit it best."""
+    """Join the ends of each axis, as on a ring or a torus; sides that stay even when halved suit this best."""
     pool: Literal["map", "mean"] = "map"
     """Reduction of the coarsest resolution: a sum weighted by a learnt map, or the mean, blind to where things are."""
     embedding: Annotated[int, Within(1, 65_536)] = 64

@@ -64,7 +64,7 @@ def runs_near(path: Path) -> str:
 
 
 def no_run(path: Path) -> FileNotFoundError:
-    """Returns the error of a path that is no run's: why it is none, and which runs may have been meant."""
+    """Returns the error of a path that is no run's, with the reason and the runs that may have been meant."""
     why = "it has no recipe.json" if path.is_dir() else "it is a file" if path.exists() else "there is no such folder"
     return FileNotFoundError(f"run: {path} is not a run: {why}{runs_near(path)}")
 

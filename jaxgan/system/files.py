@@ -82,7 +82,7 @@ def home_expanded(path: str | os.PathLike[str]) -> Path:
     """Returns a path with `~` replaced by the home folder, or as it is where there is none.
 
     Raises:
-        FieldError: when it is no path.
+        FieldError: when the value is no path.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise FieldError("path", kind_of(path), "it must be a str or a pathlib.Path")

@@ -24,7 +24,7 @@ def keep() -> bool:
     not where the environment chooses otherwise, with `GLIBC_TUNABLES`, `LD_PRELOAD` or a `MALLOC_` variable.
 
     Returns:
-        Whether it acts.
+        True if it acts.
     """
     chosen = [name for name in os.environ if name in ("GLIBC_TUNABLES", "LD_PRELOAD") or name.startswith("MALLOC_")]
     if sys.platform != "linux" or chosen:
@@ -56,7 +56,7 @@ def programs_run_here() -> bool:
     """Tells whether JAX will compute on CPU, as far as can be told without starting it.
 
     Returns:
-        Whether `JAX_PLATFORMS` names the CPU first, or where it is not set no accelerator's plugin is installed.
+        True if `JAX_PLATFORMS` names the CPU first, or is not set and no accelerator's plugin is installed.
     """
     asked = os.environ.get("JAX_PLATFORMS", "")
     if asked:

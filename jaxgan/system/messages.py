@@ -83,8 +83,8 @@ def say(line: str) -> None:
 def tell(line: str) -> None:
     """Logs a line as information; where nobody has set up logging, as in a notebook or a script, prints it to stderr.
 
-    Other libraries give the root logger a handler on their own, which says nothing about what the user wants: a level of the
-    logger `jaxgan` does.
+    Other libraries give the root logger a handler of their own, which says nothing about the user's wish; a level of the logger
+    `jaxgan` does.
     """
     log = logging.getLogger("jaxgan")
     if log.level or (log.hasHandlers() and log.isEnabledFor(logging.INFO)):

@@ -1,4 +1,4 @@
-"""The data set of a recipe, opened or given, and what its networks must know of it."""
+"""The data set of a recipe, opened or given, and the facts that its networks need."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -19,11 +19,11 @@ class Shape(NamedTuple):
 
     sample: tuple[int, ...]  # of one sample: (H, W, C), or (2,) for points in the plane
     classes: int  # 0 when the recipe is unconditional, or has a condition
-    condition: Any = None  # jax.ShapeDtypeStruct of one sample's condition, or dicts of such; None of classes or nothing
+    condition: Any = None  # jax.ShapeDtypeStruct of one sample's condition, or dicts of these; None for classes or none
 
 
 def shape_of(recipe: Recipe, dataset: Dataset) -> Shape:
-    """Returns what the networks of this recipe must know of its data set."""
+    """Returns the facts that the networks of this recipe must know about its data set."""
     condition = dataset.condition if getattr(recipe.data, "conditional", True) else None
     return Shape(tuple(dataset.shape), len(dataset.class_names) if is_conditional(recipe, dataset) else 0, condition)
 

@@ -23,7 +23,7 @@ from jaxgan.training.values import latent_of, loss_of
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """A recipe built once. Whether it trains one GAN or several side by side is known here alone."""
+    """A recipe built once, and the only place that knows if one GAN trains or several side by side."""
 
     recipe: Recipe
     shape: Shape

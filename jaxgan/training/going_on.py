@@ -1,4 +1,4 @@
-"""A run that goes on: what differs from its recipe, data and code, what of it is refused, and what is recorded."""
+"""A run that goes on: differences from its recipe, data and code, those that are refused, and those that are recorded."""
 
 import logging
 from pathlib import Path
@@ -46,10 +46,10 @@ def counted_from(path: str | Path, recipe: Recipe) -> tuple[int, int]:
 
 
 def check_same(old: record.Record, new: Run, wish: Wish, data: dict[str, Any]) -> None:
-    """Refuses another recipe, other data, settings of JAX or code than the run was trained with, unless that is wished.
+    """Refuses a recipe, data, settings of JAX or code that the run was not trained with, unless `wish` allows them.
 
     Raises:
-        FieldError: naming every difference, and what can be done.
+        FieldError: naming every difference, and the remedies.
     """
     recipe = formats.to_dict(new.recipe)
     if not recipe["init_from"]:
@@ -80,7 +80,7 @@ def check_same(old: record.Record, new: Run, wish: Wish, data: dict[str, Any]) -
 
 
 def changed(run: Run, experiment: Experiment, step: int, wish: Wish) -> list[str]:
-    """Writes the recipe of a run that goes on with another one, and records what changed at which step.
+    """Writes the recipe of a run that goes on with another one, and records each change and its step.
 
     Returns:
         The differences, a line each.
@@ -92,7 +92,7 @@ def changed(run: Run, experiment: Experiment, step: int, wish: Wish) -> list[str
     files_ = _changed_code(old.code, content["code"])
     data = recorded.differences(old.content["data"], content["data"])
     if not found and not files_ and not data:
-        written.write_record(run, content)  # fields that may differ without a word
+        written.write_record(run, content)  # fields that may differ without a message
         return []
     entry = {"step": step, "images": experiment.images(step), "fields": {path: list(pair) for path, pair in found.items()}}
     entry |= ({"code": files_} if files_ else {}) | ({"rollback": True} if wish.rollback else {})

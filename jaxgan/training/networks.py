@@ -37,13 +37,13 @@ def network(player: str, recipe: Recipe, shape: Shape) -> Network:
     """Returns the network of one player, with the precision and the remat that the recipe asks for.
 
     Raises:
-        FieldError: when it does not fit the data, or is none.
+        FieldError: when it does not fit the data, or is no network.
         UserCodeError: when code of the user's raises.
     """
     part = getattr(recipe, player)
     if shape.condition is not None and is_ours(type(part)) and not getattr(part, "takes_condition", False):
         others = "resnet takes one vector of numbers, pix2pix a picture"
-        told = f"it takes classes alone, and the data have a condition; {others}; or leave it out, --data.no-conditional"
+        told = f"it takes classes alone, and the data have a condition; {others}; --data.no-conditional leaves it out"
         raise FieldError(player, type(part).__name__, told)
     wanted: dict[str, Any] = {"precision": recipe.precision, "remat": recipe.remat}
     try:

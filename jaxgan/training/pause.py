@@ -25,8 +25,8 @@ class Decision(NamedTuple):
     """The decisions of process 0 about an event; numbers, so that it can tell the others."""
 
     diverged: int
-    ending: int  # by a verdict to stop on
-    good: int  # which is that it has converged
+    ending: int  # a verdict to stop on was reached
+    good: int  # that verdict is converged
     best: int  # step of the best state by `keep_best`; -1 while there is none
     failed: int  # a writer or callback of the user's raised
 
@@ -39,7 +39,7 @@ def pause(
     progress: Bar,
     signals: hosts.Signals,
 ) -> bool:
-    """Does what is due since the pause before; says whether training has come to a good end, and raises where to another."""
+    """Does what is due since the last pause; returns True after a good end of training, and raises after any other."""
     recipe, rows = diary.run.recipe, diary.rows
     last = rows[-1]["step"] if rows else 0
     looked_at = event.sample or (
@@ -47,7 +47,7 @@ def pause(
     )
     seen = records.seen_by_all(event.state, recipe) if looked_at else event.state
     failed: list[recipes.UserCodeError] = []  # of process 0, raised once the state is saved
-    there = {*saver.steps(), event.step}  # this one is saved where it is the best
+    there = {*saver.steps(), event.step}  # the state of this step is saved if it is the best
     made = hosts.on_main_process(lambda: _written(event, before, seen, last, diary, there, progress, signals, failed))
     if made is None and event.row:
         rows.append({"step": event.step})
@@ -135,10 +135,10 @@ def _looked(
     """Returns the figures of each member; none where there is nothing to measure with, or where a signal ends it.
 
     Args:
-        figures: what measures.
+        figures: the evaluation.
         seen: the state.
-        signals: of which one may end the measuring.
-        told: of a signal a line was said already.
+        signals: any of them may end the measurement.
+        told: a line about a signal was logged already.
     """
     if figures is None:
         return []

@@ -192,11 +192,11 @@ def best_step(run: Run) -> int:
 
 
 def best_of(rows: Sequence[dict[str, Any]], recipe: Recipe, saved: Container[int]) -> int | None:
-    """Returns the step that `keep_best` keeps, of those whose state is there; None where none is, or none is asked for.
+    """Returns the step that `keep_best` keeps, among those with a state; None where there is none, or none is asked for.
 
     Args:
         rows: of `metrics.jsonl`, in order.
-        recipe: whose figure decides.
+        recipe: its `keep_best` names the figure that decides.
         saved: steps with a checkpoint.
     """
     figure = recipe.keep_best

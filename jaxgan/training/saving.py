@@ -110,7 +110,7 @@ class Saver:
 def opened(run: Run, abstract: GANState, also: Callable[[], Container[int]]) -> Iterator[Saver]:
     """Opens a run's folder of checkpoints for a training, and keeps the room of one more while it is open.
 
-    On a disk that others fill meanwhile, the last state takes that room. Some file systems keep none: then there is none.
+    On a disk that others fill meanwhile, the last state takes that room. Some file systems cannot reserve any.
 
     Args:
         run: to save in.

@@ -27,12 +27,12 @@ def start(
         holding: takes the run's lock, so that no other process writes to the run until the stack closes.
 
     Returns:
-        The run, its `recipe.json` written unless it is changed on purpose: then `going_on.changed` writes it, once the state is
-            there.
+        The run, with `recipe.json` written, unless the recipe is changed on purpose: then `going_on.changed` writes it once
+            the state is there.
 
     Raises:
-        FieldError: when the path is not a run's, is that of a run with another recipe, where every difference is named, or is
-            that of a run that another process trains.
+        FieldError: when the path is not a run's, the run has another recipe (every difference is named), or another process
+            trains it.
     """
     wish = wish or going_on.Wish()
     run = _run(path, experiment)

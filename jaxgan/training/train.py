@@ -65,8 +65,8 @@ def train(
 ) -> Run:
     """Trains a recipe in a run directory, from its last checkpoint if it has one.
 
-    Several processes that joined (`hosts.join`) all call it with the same arguments, and train one run, in a directory that
-    all of them see: each feeds its own devices, all save together, and process 0 draws, measures and writes the rest.
+    Several processes that joined (`hosts.join`) all call this with the same arguments, and train one run in a directory that
+    all of them see. Each feeds its own devices, all save together, and process 0 draws, measures and writes the rest.
 
     Args:
         recipe: what to train: a name, a file `my.py` or `my.py:name`, a run, or a `Recipe`.

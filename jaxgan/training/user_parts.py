@@ -1,4 +1,4 @@
-"""Parts and values of the user's, traced by their shapes alone, and refused where their results do not fit."""
+"""The user's parts and values, traced by their shapes alone, and refused where their results do not fit."""
 
 import functools
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network)
     """Refuses parts and values of the user's whose results have the wrong shapes, by their shapes alone."""
     _check_latent(recipe)
     own = [player for player in ("generator", "discriminator") if not is_ours(type(getattr(recipe, player)))]
-    count = recipe.batch_size // recipe.accumulate  # as a step traces them: what suits another number only is refused here
+    count = recipe.batch_size // recipe.accumulate  # as in a step: a part that fits only another batch size is refused here
     judgements = (count // recipe.pack,)
     sample = jax.ShapeDtypeStruct((count, *shape.sample), jnp.float32)
     labels = given_of(shape, count)
@@ -40,7 +40,7 @@ def check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network)
         if not scales or any(made[:1] != judgements for made in scales):
             got = f"it maps {_shape(sample.shape)} to {' and '.join(map(_shape, scales)) or 'nothing'}"
             one, many = _shape(judgements), f"({judgements[0]}, ..)"
-            allowed = f"it must return one logit for each sample, {one}, those of its patches, {many}, or a tuple of such"
+            allowed = f"it must return one logit for each sample, {one}, those of its patches, {many}, or a tuple of these"
             raise FieldError("discriminator", got, allowed)
         fits.check_logits(judged, cast(jax.Array, sample))  # only shapes and dtypes are used
     logits = jax.ShapeDtypeStruct(judgements, jnp.float32)
@@ -56,7 +56,7 @@ def check_pair(recipe: Recipe, shape: Shape, loss: Loss, g: Network, d: Network)
 
 
 def _check_term(term: Term, g: Network, d: Network, sample: jax.ShapeDtypeStruct, given: dict[str, Any]) -> None:
-    """Refuses a term whose values are not one for each sample, or that is balanced at a layer which G has not."""
+    """Refuses a term whose values are not one for each sample, or that is balanced at a layer which G lacks."""
 
     def use(images: jax.Array, given: dict[str, Any]) -> Any:
         batch = {"image": images} | given
@@ -68,7 +68,7 @@ def _check_term(term: Term, g: Network, d: Network, sample: jax.ShapeDtypeStruct
         return term.function(images, batch, jax.random.key(0))
 
     if term.function in (l1, l2) and "condition" not in given:
-        told = "the data have no condition, so it would draw each sample to a real one that has nothing to do with it"
+        told = "the data have no condition, so it would pull each sample towards an unrelated real one"
         raise FieldError("terms", repr(term.label), told)
     values = called(f"terms.{term.label}", lambda: jax.eval_shape(use, sample, given))
     fits.check_term(term.label, values, sample)

@@ -1,4 +1,4 @@
-"""Values that a recipe's fields stand for, ours by name and the user's by reference: loss, penalty, terms, latents, metrics."""
+"""Values that a recipe names, the library's by name, the user's by reference: loss, penalty, terms, latents, metrics."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -104,5 +104,5 @@ def called(field: str, act: Callable[[], Any]) -> Any:
 
 
 def is_ours(kind: type) -> bool:
-    """Returns whether a part is one of the library's own, by its class."""
+    """Returns True if a part is one of the library's own, by its class."""
     return kind.__module__.partition(".")[0] == "jaxgan"

@@ -1,4 +1,4 @@
-"""Files that hold one generator, by their endings: what can be done with each, and where what is made of one is put."""
+"""Files that hold one generator, by their endings: the uses of each, and the place of what is made from one."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from jaxgan.system.messages import FieldError
 class Form(NamedTuple):
     """The form of a file that holds one generator."""
 
-    holds: str  # for who chooses one
+    holds: str  # in words, for messages
     samples: bool  # the library draws from it
     derivatives: bool  # the library finds latents, morphs and directions with it
 
@@ -23,12 +23,12 @@ FORMS = {
 
 
 def form_of(path: Path) -> Form | None:
-    """Returns the form of a file by its ending; None of a run, which is a folder."""
+    """Returns the form of a file by its ending; None for a run, which is a folder."""
     return None if path.is_dir() else FORMS.get(path.suffix)
 
 
 def beside(path: str | Path, name: str) -> Path:
-    """Returns the path of what is made of a generator: `RUN/NAME` in a run, `STEM-NAME` beside a file."""
+    """Returns the path of a file made from a generator: `RUN/NAME` in a run, `STEM-NAME` beside a file."""
     path = files.home_expanded(path)
     return path / name if form_of(path) is None else path.with_name(f"{path.stem}-{name}")
 
@@ -36,12 +36,12 @@ def beside(path: str | Path, name: str) -> Path:
 def checked(
     path: Path, *, derivatives: bool = False, member: int = 0, best: bool = False, trust_run_code: bool = False
 ) -> Form | None:
-    """Returns the form of a file to draw from; None of a run.
+    """Returns the form of a file to draw from; None for a run.
 
     Args:
         path: of a run or a file, without `~`.
-        derivatives: ask for a file that has them.
-        member: of several GANs, the one to take; like the next two for runs alone.
+        derivatives: require a file whose generator has derivatives.
+        member: of several GANs, the one to take; like the next two, only for runs.
         best: take the checkpoint that `keep_best` keeps.
         trust_run_code: execute the code that a run carries.
 

@@ -196,7 +196,7 @@ class Sampler:
         given = None if given is None else _taken(given, np.arange(n))
         self.check_truncation(truncation)
         if truncation is not None and truncation > _FLOAT32:
-            truncation = math.inf  # it would overflow with a warning, and cuts nothing off
+            truncation = math.inf  # this bound would overflow with a warning, and cuts nothing off
         images = np.concatenate(
             [leaving(each, self.about) for each in self._batches(n, seed, chosen if given is None else given, z, truncation)]
         )
@@ -538,7 +538,7 @@ def about_of(header: dict[str, Any]) -> About:
     shape, names = tuple(map(int, about.pop("shape"))), tuple(map(str, about.pop("class_names")))
     units = about.pop("units", None)
     if units is not None:
-        words = [each if isinstance(each, str) else tuple(map(str, each)) for each in units[3:5]]  # older files have none
+        words = [each if isinstance(each, str) else tuple(map(str, each)) for each in units[3:5]]  # older files lack them
         units = str(np.dtype(units[0])), tuple(map(float, units[1])), tuple(map(float, units[2])), *words
     _form_words(about.get("condition") or ["float32", []])  # refused here where it is no form
     return About(shape=shape, class_names=names, units=units, **about)

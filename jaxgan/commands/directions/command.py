@@ -46,14 +46,14 @@ def directions(
 
     Args:
         run: the run directory, or a `.safetensors` file.
-        method: "pca", the principal directions of w, or, of a generator without a mapping, those in which images change most
-            (of the mean of J^T J over z); "factorise", those that the first weights stretch most, of w or of z.
-        labels: two classes instead: the direction from the first to the second. Of styles that are made for a class; else, of a
-            generator without classes, as a classifier reads its images.
-        function: instead, of images `[B, ...]` in the units of the data, to a number each, or a truth value; or
-            `file.py:NAME` of one: the direction along which the number grows.
-        count: of directions, for `method`; by default 8, or as many as a latent is long.
-        name: to save them under; by default the method's, `3-to-7`, or the function's.
+        method: "pca", the principal directions of w; without a mapping, those of z along which images change most (eigenvectors
+            of the mean of J^T J); "factorise", the directions of w or z that the first weights stretch most.
+        labels: two classes, in place of a method: the direction from the first to the second. It comes from styles made for a
+            class, or, in a generator without classes, from a classifier of its images.
+        function: a function, or its `file.py:NAME`, in place of a method: from images `[B, ...]` in the units of the data to a
+            number or truth value each; the direction along which that grows.
+        count: number of directions, for `method`; by default 8, or the length of a latent if that is less.
+        name: name to save them under; by default the method's, `3-to-7`, or the function's.
         features: a classifier for `labels`, as for `evaluate`; by default that which suits the data.
         seed: of the latents.
         out: a `.png` file of the sheet, a row for each direction; by default beside what is saved.

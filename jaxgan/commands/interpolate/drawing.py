@@ -48,9 +48,9 @@ def sheet(samples: Samples, seeds: Sequence[int], out: Path) -> None:
 
 
 def mixtures(samples: Samples, seeds: Sequence[int], out: Path) -> None:
-    """Writes a table of mixtures: over it the seeds of fine styles, beside it those of coarse ones, the corner empty."""
+    """Writes a table of mixtures, with the seeds of fine styles over it, those of coarse ones beside it, the corner empty."""
     images = samples.images.copy()
-    images[0] = np.iinfo(images.dtype).max if images.dtype.kind in "iu" else images.max()  # it shows nothing of its own
+    images[0] = np.iinfo(images.dtype).max if images.dtype.kind in "iu" else images.max()  # the corner shows nothing
     names = ["", *(f"seed {seed}" for seed in seeds)]
     table(dataclasses.replace(samples, images=images), len(names), out, names, sides=names)
 
@@ -63,7 +63,7 @@ def table(
     below: Sequence[str] = (),
     sides: Sequence[str] = (),
 ) -> None:
-    """Writes samples as a table of so many columns; pictures with a word over and under each column and beside each row."""
+    """Writes samples as a table with `columns` columns; pictures have words over and under columns and beside rows."""
     images, units = drawable(samples)
     if len(samples.about.shape) == 1:
         write_png(samples, out)

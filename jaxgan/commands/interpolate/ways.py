@@ -186,7 +186,7 @@ def read(path: str | Path, sampler: Sampler, labels: Any) -> Given:
 
     Raises:
         FileNotFoundError: when there is no such file.
-        FieldError: when it holds no latents, fewer than two, of another shape, or not finite; when classes are several.
+        FieldError: when it holds no latents, fewer than two, or some of another shape or not finite; or when classes differ.
     """
     try:
         held, names = arrays.npz(files.home_expanded(path), ["latents", "labels", "space"])

@@ -1,4 +1,4 @@
-"""Images into a generator's latent space: for each the latents whose image is nearest to it."""
+"""Inversion of images: for each the latents whose image is nearest to it."""
 
 import time
 from collections.abc import Sequence
@@ -43,17 +43,17 @@ def project(
 ) -> Projection:
     """Finds the latents whose images are nearest to given ones, by Adam through the averaged generator.
 
-    For each image and each class in question `restarts` latents are on their way at once, at first those of `32 restarts` draws
-    that are nearest to it; of several classes the best `restarts` latents go on after a quarter of the steps.
+    For each image and each candidate class `restarts` latents are optimised at once. They begin as the nearest of `32 restarts`
+    draws. Where there are several classes, only the best `restarts` latents go on after a quarter of the steps.
 
     Args:
         run: the run directory, or a `.safetensors` file.
         images: paths of pictures, folders, `.npz` files with an array `images`; or an array `[T, ...]` in the data's units.
         labels: a class for all images, or one for each, by number or name; by default every class is tried.
-        conditions: of a generator that takes one: for each image, arrays `[T, ...]`, or an `.npz` file of such.
-        space: "z", or of a generator with a mapping "w", one style, or "w+", one for each layer; by default w where there
-            is one, else z.
-        restarts: latents on their way to each image.
+        conditions: one for each image, where the generator takes a condition: arrays `[T, ...]`, or an `.npz` file of these.
+        space: "z"; for a generator with a mapping also "w", one style, or "w+", one for each layer; by default w where
+            there is one, else z.
+        restarts: latents optimised for each image.
         steps: of Adam.
         seed: of the draws, 0 to 2^32 - 1.
         features: as for `evaluate`, or "none"; by default those that suit the data, where they are at hand.

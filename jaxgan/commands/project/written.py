@@ -1,4 +1,4 @@
-"""The result of an inversion, and its files: a picture of the way, the latents, the figures."""
+"""The result of an inversion, and its files: a picture of the search, the latents, the figures."""
 
 import math
 import os
@@ -17,8 +17,8 @@ from jaxgan.system.messages import FieldError, tell
 
 _OF_A_FILE = re.compile(r"\.[A-Za-z]{2,11}")  # endings; those of model.v1-projection and lr0.1 are none
 _ABOUT = "projection.json"
-_BEFORE = ("latents.npz", "way.png")  # that are placed before it
-_ARRAYS = ("latents", "labels", "images", "space")  # of the first
+_BEFORE = ("latents.npz", "way.png")  # files that are placed before projection.json
+_ARRAYS = ("latents", "labels", "images", "space")  # keys of latents.npz
 _MOST_ROWS = 32  # images whose way is drawn
 
 
@@ -78,7 +78,7 @@ def definitions(by: Extractor | None) -> dict[str, Any]:
     return {
         "features": of,
         "definition": {
-            "rmse": "root mean square difference of the image and of what the generator makes of its latents, as a share of "
+            "rmse": "root mean square difference between the image and the one made from its latents, as a share of "
             "the data's range; of pictures values are cut off at its ends",
             "psnr": "-20 log10(rmse), decibels",
             "features": "Euclidean distance of their features",
@@ -119,14 +119,14 @@ def checked(out: str | Path) -> Path:
 
 
 def _check_own(folder: Path) -> None:
-    """Refuses a folder with files of others, whose names `project` may take.
+    """Refuses a folder with files that `project` did not write, and might overwrite.
 
-    Its own is known by `projection.json`, or by what a search leaves which ended while it placed its files.
+    A folder of its own has `projection.json`, or the files of a search that ended while it placed them.
     """
     there = [each.name for each in debris.others(folder)] if folder.is_dir() else []
     blocked = [name for name in (*_BEFORE, _ABOUT) if (folder / name).is_dir()]
     if blocked:
-        raise FieldError("out", folder, f"{blocked[0]} in it is a folder, and a file of that name is to be written")
+        raise FieldError("out", folder, f"it holds a folder {blocked[0]}, where a file must be written")
     if not there or (set(there) <= set(_BEFORE) and _holds_latents(folder / _BEFORE[0])):
         return
     try:
@@ -135,7 +135,7 @@ def _check_own(folder: Path) -> None:
         content = None
     if not isinstance(content, dict) or not {"space", "restarts", "definition", "images"} <= content.keys():
         raise FieldError(
-            "out", folder, f"it holds files and no {_ABOUT} of project's; name a folder that is new, empty, or of project's"
+            "out", folder, f"it holds files and no {_ABOUT} of project's; it must be new, empty, or a folder of project's"
         )
 
 
@@ -149,9 +149,9 @@ def _holds_latents(file: Path) -> bool:
 def write(made: Projection, folder: Path) -> None:
     """Writes `latents.npz`, `way.png` and `projection.json`.
 
-    All are written elsewhere first, so that what fails or ends this early leaves what was there. A new folder gets all of them
-    at once; in one that is there an earlier `projection.json` goes first and the new one comes last, so that where one is, all
-    are of one search.
+    All are written elsewhere first, so that an early failure leaves the folder as it was. A new folder gets all of them at
+    once. In an existing folder an earlier `projection.json` is removed first and the new one placed last, so that with one
+    there all files are of one search.
 
     Raises:
         FieldError: when somebody wrote to the folder meanwhile.

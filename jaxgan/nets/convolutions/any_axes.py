@@ -15,13 +15,13 @@ _AXES = {1: "W", 2: "HW", 3: "DHW"}
 def conv_same(x: jax.Array, kernel: jax.Array, *, periodic: bool = False) -> jax.Array:
     """Cross-correlation with zeros around, so that sides stay: `y[i] = sum_k x[i + k - K // 2] kernel[k]`.
 
-    On CPU matrix products: of signals one of patches; of volumes one convolution of pictures for all taps along the first
-    axis, whose results are shifted and added, 1.1 to 2.2 times as fast there as XLA's own form or as patches of all taps.
+    On CPU these are matrix products: for signals one of patches; for volumes one convolution of pictures for all taps along
+    the first axis, whose results are shifted and added, 1.1 to 2.2 times as fast there as XLA's form or patches of all taps.
 
     Args:
         x: `[B, T, I]`, `[B, H, W, I]` or `[B, D, H, W, I]`.
         kernel: `[K, I, O]`, `[K, K, I, O]` or `[K, K, K, I, O]`, K odd.
-        periodic: take what is beyond an end from the other end, in place of zeros.
+        periodic: take the values beyond an end from the other end, in place of zeros.
 
     Returns:
         `[B, ..., O]`, sides as those of x.

@@ -6,8 +6,8 @@ Data: 8,192 random fields in kelvin, 24x40, float32
 Needs: 2 CPU cores, 5 minutes
 Reached: error of the spectrum 2.5 % (real 0.8 %), coverage 0.98
 
-The fields have no ends and no place unlike another, and the networks know that: ends are joined, z is divided among the places
-of the coarsest level, and D takes means over places. Weak waves hardly move D, so that the term asks for their power.
+The fields have no ends and all places are alike, and the networks know that: ends are joined, z is divided among the places of
+the coarsest level, and D takes means over places. Weak waves hardly move D, so the term asks for their power.
 
 What did not help (seed 0, error of the spectrum): zeros beyond the ends and one z for the whole field, without the term, 24 to
 28 % with gamma 0.05 to 0.005, 0.005 to 0.001 and 0.03 to 0.01, of batches of 32 and 64 alike; joined ends and places of their

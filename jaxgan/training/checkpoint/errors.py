@@ -1,4 +1,4 @@
-"""Errors of checkpoints, and the line that tells what Orbax raised."""
+"""Errors of checkpoints, and the line that describes what Orbax raised."""
 
 
 class CheckpointError(ValueError):

@@ -1,4 +1,4 @@
-"""Orbax made quiet: what it prints beside the errors that it raises becomes debug lines."""
+"""A quiet Orbax: its printed lines, beside the errors that it raises, become debug lines."""
 
 import inspect
 import logging

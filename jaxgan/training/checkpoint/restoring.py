@@ -1,4 +1,4 @@
-"""States read from a folder of checkpoints: the steps it holds, the latest good one of them, and what is refused as damaged."""
+"""States read from a folder of checkpoints: the steps it holds, the latest good one, and those refused as damaged."""
 
 import logging
 import os

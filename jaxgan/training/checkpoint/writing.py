@@ -1,4 +1,4 @@
-"""States written into a folder of checkpoints; what failed saves leave is removed, what training left behind is set aside."""
+"""States written into a folder of checkpoints; remains of failed saves are removed, superseded checkpoints set aside."""
 
 import contextlib
 import errno
