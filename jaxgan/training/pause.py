@@ -91,7 +91,7 @@ def _written(
     signals: hosts.Signals,
     failed: list[recipes.UserCodeError],
 ) -> Decision:
-    """Writes the row and the picture that are due, and says what is to become of the run; the part of process 0 alone."""
+    """Writes the row and the picture that are due, and returns the decision about the run; on process 0 alone."""
     recipe, rows = diary.run.recipe, diary.rows
     assert diary.watch is not None
     healthy, word = np.all([np.isfinite(mean) for mean in event.means.values()], axis=0), None

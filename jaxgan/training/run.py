@@ -166,7 +166,7 @@ class Run(NamedTuple):
 
 
 def read_best(run: Run, read: Callable[..., T]) -> T:
-    """Reads the best checkpoint; where a training at the same time has replaced it by a better one, the new one."""
+    """Reads the best checkpoint, or the better one by which a training at the same time has replaced it."""
     while True:
         step = best_step(run)
         try:

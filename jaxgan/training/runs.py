@@ -1,4 +1,4 @@
-"""Runs opened from their folders: their recipes, states and generators; `jaxgan.runs` to whoever uses the library."""
+"""Runs opened from their folders: their recipes, states and generators; `jaxgan.runs` for users of the library."""
 
 import contextlib
 import functools

@@ -71,7 +71,7 @@ def _check_there(run: Run, wish: going_on.Wish, experiment: Experiment) -> bool:
 
 
 def _is_begun(entry: Path) -> bool:
-    """Returns whether an entry of a folder may be of a run that was killed before its recipe.json was written."""
+    """Returns True if an entry of a folder may be from a run that was killed before its recipe.json was written."""
     empty = entry.name == "samples" and entry.is_dir() and not any(entry.iterdir())
     return empty or entry.name in (lock.NAME, SHOWN) or entry.name.endswith(".part")
 

@@ -119,7 +119,7 @@ def _is_real(value: Any, shape: tuple[int, ...]) -> bool:
 
 
 def _told(value: Any) -> str:
-    """Returns a result of the user's as a message names it: its shape, its type where that is what is wrong."""
+    """Returns a result of the user's as a message names it: its shape, or its type where the type is wrong."""
     if not hasattr(value, "shape"):
         return f"a {type(value).__name__}"
     real = jnp.issubdtype(value.dtype, jnp.floating)

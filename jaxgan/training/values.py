@@ -13,7 +13,7 @@ from jaxgan.system.messages import FieldError
 
 
 def value_of(field: str, value: Any, names: dict[str, str]) -> Any:
-    """Returns what a field of the recipe means: a name of ours, a reference of the user's, or the value itself."""
+    """Returns the value of a recipe's field: ours by its name, the user's by its reference, or the value itself."""
     if not isinstance(value, str):
         return value
     return code.named(value, field) if code.is_reference(value) and value not in names else find(names, field, value)
@@ -57,7 +57,7 @@ def terms_of(recipe: Recipe) -> tuple[Term, ...]:
 
 
 def latent_of(recipe: Recipe) -> Callable[[Key, tuple[int, ...]], Latents]:
-    """Returns the distribution of z: a method of the generator's part, or one of ours by name, normal by default."""
+    """Returns the distribution of z: a method of the generator's part, or one of the library's by name, normal by default."""
     own = getattr(recipe.generator, "latent", "normal")
     found: Callable[[Key, tuple[int, ...]], Latents] = find(LATENTS, "generator.latent", own) if isinstance(own, str) else own
     return found

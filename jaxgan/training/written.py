@@ -76,7 +76,7 @@ def versions_now() -> dict[str, str]:
 
 
 def write_record(run: Run, content: dict[str, Any], *, anew: bool = False) -> None:
-    """Writes recipe.json, and copies of the code that it names; of a run that begins anew no changes are kept."""
+    """Writes recipe.json, and copies of the code that it names; a run that begins anew keeps no changes."""
     file = run.path / "recipe.json"
     if not anew and file.is_file() and "changes" not in content:
         before = record.read(run.path).changes

@@ -1,4 +1,4 @@
-"""Saving and restoring `GANState` with Orbax, and noticing when what comes back is not what was saved.
+"""Saving and restoring `GANState` with Orbax, and detecting a restored state that differs from the saved one.
 
 A run's `checkpoints/` holds one folder per saved step. In it `state` is the whole state and `generator` the averaged
 generator alone, so that sampling reads nothing else. Orbax does not notice flipped bits, so every array's checksum is

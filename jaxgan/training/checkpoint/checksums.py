@@ -14,7 +14,7 @@ FORMAT = 2  # of what is kept beside the arrays; 1, which named no format, is re
 
 
 def table_of(tree: PyTree) -> dict[str, list[Any]]:
-    """Returns what is kept beside the arrays: `{name: [kind, checksum], ...}`."""
+    """Returns the table that is kept beside the arrays: `{name: [kind, checksum], ...}`."""
     leaves = _leaves(tree)
     if any(not leaf.sharding.is_fully_replicated for leaf in leaves.values()):
         # One by one: virtual CPU devices that wait for each other in several sums at once may wait for ever.

@@ -10,7 +10,7 @@ class SaveError(CheckpointError):
 
 
 def line_of(error: BaseException) -> str:
-    """Returns what went wrong in the first place, in one short line: Orbax wraps it in messages of many."""
+    """Returns the first cause of an error in one short line: Orbax wraps it in messages of many."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
     text = " ".join(str(error).split())

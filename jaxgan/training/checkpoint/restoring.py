@@ -65,7 +65,7 @@ def restore_generator(
     strict: bool = False,
     sharding: jax.sharding.Sharding | None = None,
 ) -> tuple[Weights, int]:
-    """Restores the averaged generator alone, as `restore` does the state, and says from which step it is.
+    """Restores the averaged generator alone, as `restore` does the state, with the step it is from.
 
     Args:
         directory: the folder of checkpoints.

@@ -93,7 +93,7 @@ def open_checkpoints(
 
 
 class _Writer:
-    """Orbax's checkpointer, made anew after an error: it raises the same one for ever."""
+    """Orbax's checkpointer, made anew after an error, since the old one would raise that error for ever."""
 
     def __init__(self, directory: Path, keep: int, also: Callable[[], Container[int]]) -> None:
         self._directory, self._keep, self._also = directory, keep, also
@@ -144,7 +144,7 @@ class _Writer:
             self._checkpointer.wait()
 
     def close(self) -> None:
-        """Closes Orbax's checkpointer; what failed has surfaced from `finish`, and Orbax raises it again."""
+        """Closes Orbax's checkpointer; failures have surfaced from `finish`, and Orbax raises them again."""
         try:
             self._checkpointer.close()
         except Exception as error:
@@ -203,12 +203,12 @@ _FILES = 64  # more than a checkpoint has files and folders
 
 
 def bytes_of(state: GANState) -> int:
-    """Returns the bytes of the arrays of one checkpoint, given a state or its shapes; those of files are some more."""
+    """Returns the bytes of the arrays of one checkpoint, given a state or its shapes; the files take a few more."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((state, state.ema)))
 
 
 def _set_aside(directory: Path, step: int, state: GANState) -> bool:
-    """Renames checkpoints at `step` and later, unless that at `step` is the same state and sound; were there any?"""
+    """Renames checkpoints at `step` and later, unless that at `step` is the same state and sound; True if any were."""
     later = hosts.together(lambda: [other for other in restoring.saved_steps(directory) if other >= step])
     if step in later:
         with contextlib.suppress(ValueError):
@@ -238,6 +238,6 @@ def _writable(directory: str | os.PathLike[str]) -> Path:
 
 
 def _clear(directory: Path) -> None:
-    """Removes what saves that were killed or failed left; on a full disk that is what fills it."""
+    """Removes the remains of killed or failed saves, which may be what fills a full disk."""
     for left in [*directory.glob("*.orbax-checkpoint-tmp*"), *directory.glob(".room-*")] if jax.process_index() == 0 else []:
         shutil.rmtree(left, ignore_errors=True)
