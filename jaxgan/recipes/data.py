@@ -36,8 +36,8 @@ class Data:
     value_range: tuple[float, ...] = ()
     """Values that become -1 and 1: LOW HIGH, or such a pair for each channel; found by `measure` when not given."""
     measure: Literal["auto", "minmax", "percentiles", "none"] = "auto"
-    """Rule that finds the range: auto (bytes 0 to 255, floats within [0, 1] or [-1, 1] that, vectors up to 10 none, others
-    minmax), the least and largest value of each channel, 0.1 and 99.9 % of each, or none: numbers as they are."""
+    """Rule that finds the range: auto (bytes 0 to 255, floats within [0, 1] or [-1, 1] that, vectors of numbers up to 10 none,
+    others minmax), the least and largest value of each channel, 0.1 and 99.9 % of each, or none: numbers as they are."""
     unit: str = ""
     """Unit of the values as people write it, K or m/s; it stands on the axes and bars of pictures."""
     conditional: bool = False
