@@ -116,7 +116,7 @@ def test_a_relative_path(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 MISTAKES = [
     ("TINY", "--out: missing"),
-    ("nowhere --out x.safetensors", "nowhere is not a run: it has no recipe.json"),
+    ("nowhere --out x.safetensors", "nowhere is not a run: there is no such folder"),
     ("TINY --out x.pth", "out: x.pth ends in '.pth', but it must be .safetensors, weights that"),
     ("TINY --out x --form pages", "form: 'pages' is not one of"),
     ("TINY --out x.jaxgan --precision int8", "precision: int8, but it is for .onnx and --form page"),

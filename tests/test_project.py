@@ -132,7 +132,7 @@ def test_files_of_a_search_are_replaced_together_or_not_at_all(
         written.checked(tmp_path / "stranger")
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
     (tmp_path / "blocked" / "way.png").mkdir(parents=True)
-    for name, told in (("nowhere", "it must be a folder"), ("blocked", "way.png in it is a folder")):
+    for name, told in (("nowhere", "it must be a folder"), ("blocked", "it holds a folder way.png")):
         with pytest.raises(ValueError, match=told):
             written.checked(tmp_path / name)
 

@@ -206,10 +206,10 @@ def test_what_does_not_fit_is_told_in_one_line(call, message):
 def test_a_recipe_trains_it_on_vectors_of_numbers_and_samples_of_any(tmp_path):
     rng = np.random.default_rng(0)
     level = rng.normal(size=(32, 2)).astype(np.float32)
-    fields = rng.normal(size=(32, 5, 6, 1)).astype(np.float32) + level[:, None, None, :1]
+    signals = rng.normal(size=(32, 6, 1)).astype(np.float32) + level[:, None, :1]
     small = {"width": 4, "max_width": 8, "periodic": True}
     recipe = Recipe(
-        generator=ResNet(**small, spatial_latents=True, latent_dim=30),
+        generator=ResNet(**small, spatial_latents=True, latent_dim=6),
         discriminator=ResNetDiscriminator(**small, pool="mean"),
         batch_size=8,
         steps=2,
@@ -217,15 +217,15 @@ def test_a_recipe_trains_it_on_vectors_of_numbers_and_samples_of_any(tmp_path):
         sample_interval=2,
         checkpoint_interval=2,
     )
-    done = jaxgan.train(recipe, tmp_path / "run", dataset=jaxgan.data.from_array(fields, condition=level))
+    done = jaxgan.train(recipe, tmp_path / "run", dataset=jaxgan.data.from_array(signals, condition=level, dimensions=1))
     asked = np.float32([[0.0, 0.0], [3.0, -1.0]])
     held = jaxgan.load_sampler(jaxgan.export(done.path, out=tmp_path / "g.jaxgan"))
     made = done.sample(condition=asked, seed=1).images
     np.testing.assert_allclose(held(condition=asked, seed=1).images, made, atol=1e-5)
     assert np.abs(made - done.sample(condition=asked[::-1], seed=1).images).max() > 1e-3
-    uneven = dataclasses.replace(recipe, generator=dataclasses.replace(recipe.generator, latent_dim=31))
-    with pytest.raises(FieldError, match=r"^generator.latent_dim: 31, but spatial_latents divides z among 5x3 places"):
-        jaxgan.train(uneven, tmp_path / "none", dataset=fields)
-    for condition in (fields, {"level": level}, level.astype(int)):
+    uneven = dataclasses.replace(recipe, generator=dataclasses.replace(recipe.generator, latent_dim=7))
+    with pytest.raises(FieldError, match=r"^generator.latent_dim: 7, but spatial_latents divides z among 3 places"):
+        jaxgan.train(uneven, tmp_path / "none", dataset=jaxgan.data.from_array(signals, dimensions=1))
+    for condition in (signals, {"level": level}, level.astype(int)):
         with pytest.raises(FieldError, match=r"generator.type: resnet, but it takes classes, or for each sample one vector"):
-            jaxgan.train(recipe, tmp_path / "none", dataset=jaxgan.data.from_array(fields, condition=condition))
+            jaxgan.train(recipe, tmp_path / "none", dataset=jaxgan.data.from_array(signals, condition=condition, dimensions=1))

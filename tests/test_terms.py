@@ -186,7 +186,7 @@ def test_the_power_spectrum_is_the_metrics(shape: tuple[int, ...]) -> None:
     for made in (fake, same):
         value, slope = jax.value_and_grad(lambda x: terms.power_spectrum(x, {"image": same}, KEY).mean())(jnp.asarray(made))
         assert bool(jnp.isfinite(value) & jnp.isfinite(slope).all())
-    with pytest.raises(FieldError, match=r"terms\.power_spectrum: an update of one sample, but it compares two"):
+    with pytest.raises(FieldError, match=r"terms\.power_spectrum: an update of one sample, but it must have two or more"):
         terms.power_spectrum(fake[:1], {"image": real[:1]}, KEY)
 
 
