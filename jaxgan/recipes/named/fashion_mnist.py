@@ -5,6 +5,9 @@ Command: jaxgan train fashion_mnist
 Data: 60,000 garments, 28x28, by class
 Needs: 2 CPU cores, 17 minutes
 Reached: Frechet distance 9.6 (real 0.2), coverage 0.59
+
+What did not help: resnet 32 with patch 2, coarsest 7, learning rates of 1e-3, gamma 0.3 to 0.03, 3,000 steps: D wins early,
+Frechet distance 43, recall 0.
 """
 
 from jaxgan.recipes import DCGAN, Adam, Data, DCGANDiscriminator, Penalty, Recipe
