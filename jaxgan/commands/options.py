@@ -266,13 +266,13 @@ def _near(option: str, known: list[str]) -> str:
     if option.startswith("--no-") and (switch := f"--{option.removeprefix('--no-')}") in known:
         return f"; did you mean {_negated(switch)}?"
     above, dot, name = option.rpartition(".")
-    if not dot:
-        above, name = "--", option.removeprefix("--")
-    fields = [each.removeprefix(f"{above}{dot}") for each in known if each.startswith(f"{above}{dot}")]
-    off = name.startswith("no-")
-    field = nearest_word(name.removeprefix("no-"), fields)
-    near = f"{above}{dot}{'no-' if off else ''}{field}" if field else None if fields and dot else nearest_word(option, known)
-    return f"; did you mean {near}?" if near else ""
+    part = f"{above}." if dot else "--"
+    off = "no-" if name.removeprefix("--").startswith("no-") else ""
+    fields = [each.removeprefix(part) for each in known if each.startswith(part)]
+    field = nearest_word(name.removeprefix("--").removeprefix("no-"), fields)
+    if field is not None:
+        return f"; did you mean {part}{off}{field}?"
+    return "" if fields else did_you_mean(option, known).replace("'", "")
 
 
 def _of_others(option: str, known: list[str]) -> str:
@@ -283,9 +283,9 @@ def _of_others(option: str, known: list[str]) -> str:
         known: every option there is; a verb without a recipe has no parts.
     """
     name, _, field = option.removeprefix("--").partition(".")
-    player, field = name.replace("-", "_"), field.removeprefix("no-").replace("-", "_")
-    if "--batch-size" not in known:
+    if f"--{name}" not in known:
         return ""
+    player, field = name.replace("-", "_"), field.removeprefix("no-").replace("-", "_")
     if player in ("generator", "discriminator"):
         parts = {short: at(getattr(pair, player)) for short, pair in NETWORKS.items()}
     elif player in ("g_optimizer", "d_optimizer"):
