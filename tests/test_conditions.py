@@ -132,6 +132,7 @@ def test_a_data_set_gives_each_sample_its_own_condition_resident_streamed_and_ov
         ({"a": np.zeros((12, 2)), "b": np.zeros(3)}, "condition/b: it is for 3 samples, but there are 12"),
         ({"a": [[1.0], [2.0, 3.0]]}, "condition/a: a list, but it must be an array [N, ...], or a dict of such"),
         (np.array([["x"]] * 12), "condition: an array of shape [12, 1] and dtype <U1, but it must be numbers"),
+        (np.full((12, 2), 1e300), "condition: values to 1e+300, but they must fit into float32: at most 3.403e+38"),
         (np.full((12, 2), np.nan), "condition: nan at [0, 0], but it must be finite"),
         (np.full(12, 2**40), "condition: values from 1099511627776 to"),
         ({"a/b": np.zeros(12)}, "condition: the key 'a/b', but keys must be texts without /"),

@@ -56,6 +56,8 @@ def as_arrays(condition: Any, count: int | None = None, field: str = ALONE) -> A
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         place = [int(i) for i in np.argwhere(~np.isfinite(array))[0]]
         raise FieldError(field, f"{array[tuple(place)]} at {place}", "it must be finite")
+    if array.dtype.kind == "f" and array.size and np.abs(array).max() > (most := np.finfo(np.float32).max):
+        raise FieldError(field, f"values to {np.abs(array).max():.4g}", f"they must fit into float32: at most {most:.4g}")
     if array.dtype.kind in "iu" and array.dtype != np.uint8:
         ends = np.iinfo(np.int32)
         if array.size and not ends.min <= array.min() <= array.max() <= ends.max:

@@ -115,7 +115,7 @@ def power_spectrum(fake: Images, batch: TermBatch, _key: Key) -> jax.Array:
     if not 3 <= fake.ndim <= 5:
         raise FieldError("terms.power_spectrum", f"samples of shape {fake.shape[1:]}", "it takes signals, fields or volumes")
     if fake.shape[0] < 2:
-        allowed = "it must have two or more: take a larger batch size, or less accumulate"
+        allowed = "it must have two or more: take a larger batch size, or a smaller accumulate (--accumulate)"
         raise FieldError("terms.power_spectrum", "an update of one sample", allowed)
     sides = fake.shape[1:-1]
     number = bands(sides)

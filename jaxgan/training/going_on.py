@@ -124,9 +124,12 @@ def _changed_code(old: dict[str, code.Origin], new: dict[str, Any]) -> list[str]
 
 
 def forget_after(run: Run, step: int) -> list[dict[str, Any]]:
-    """Drops the metrics and samples after a step, which the resumed run makes again; returns the rows kept."""
+    """Drops the metrics and samples after a step, which the resumed run makes again; returns the rows kept.
+
+    Lines of metrics.jsonl that are no rows are kept in a file beside it.
+    """
     rows = history(run, until=step)
-    metrics.write(run.metrics, rows)
+    metrics.drop_after(run.metrics, step)
     for file in run.samples.glob("*.png"):
         if file.stem.isdigit() and int(file.stem) > step:
             file.unlink()

@@ -8,6 +8,8 @@ from typing import Any
 from jaxgan.system import files
 
 _MOST = 2**31  # bytes of the file
+_LARGEST_COUNT = 2**53  # float64 holds every whole number up to it
+LARGEST = 1e100  # of a figure: means, slopes and axes of plots square it
 _WORDS = {"verdict": str, "evidence": list, "standard_error": dict, "members": dict, "definitions": dict, "real": dict}
 
 
@@ -19,18 +21,30 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     Raises:
         Unreadable: when it is no file.
     """
-    try:
-        lines = files.read(path, most=_MOST).split(b"\n")
-    except files.Missing:
-        return [], []
-    rows, left_out = [], []
-    for number, line in enumerate(lines, 1):
+    rows, left_out = _divided(path)
+    return rows, [told for told, _ in left_out]
+
+
+def drop_after(path: Path, step: int) -> None:
+    """Drops the rows after a step; lines that are no rows move to `aside(path)`, so that nothing is lost.
+
+    Raises:
+        OSError: when a file cannot be written; what was there is intact.
+        Unreadable: when it is no file.
+    """
+    rows, left_out = _divided(path)
+    if lines := [line + b"\n" for _, line in left_out if line.strip()]:
         try:
-            rows.append(_row(files.parse_json(line)))
-        except ValueError as error:
-            if number < len(lines):
-                left_out.append(f"line {number}, {error if line.strip() else 'blank'}")
-    return rows, left_out
+            before = files.read(aside(path), most=_MOST)
+        except files.Missing:
+            before = b""
+        files.write(aside(path), before + b"".join(lines))
+    write(path, [row for row in rows if row["step"] <= step])
+
+
+def aside(path: Path) -> Path:
+    """Returns the file beside the metrics that keeps lines that are no rows."""
+    return path.with_name(path.name + ".left-out")
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -51,6 +65,22 @@ def append(path: Path, rows: list[dict[str, Any]]) -> None:
     files.append(path, "\n".join(map(json.dumps, rows)))
 
 
+def _divided(path: Path) -> tuple[list[dict[str, Any]], list[tuple[str, bytes]]]:
+    """Returns the rows, and each other line with its number and what is wrong with it."""
+    try:
+        lines = files.read(path, most=_MOST).split(b"\n")
+    except files.Missing:
+        return [], []
+    rows, left_out = [], []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(_row(files.parse_json(line)))
+        except ValueError as error:
+            if number < len(lines):
+                left_out.append((f"line {number}, {error if line.strip() else 'blank'}", line))
+    return rows, left_out
+
+
 def _row(found: Any) -> dict[str, Any]:
     """Returns a row if it is one, so that whoever reads it need not ask.
 
@@ -60,7 +90,7 @@ def _row(found: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"a {type(found).__name__}, not a row")
     for name in ("step", *(["images"] if "images" in found else [])):
-        if type(found.get(name)) is not int or not 0 <= found[name] < 2**63:
+        if type(found.get(name)) is not int or not 0 <= found[name] <= _LARGEST_COUNT:
             raise ValueError(f"{name} is {_short(found.get(name))}, not a whole number from 0 on")
     if not _is_number(found.get("seconds", 0.0)):
         raise ValueError(f"seconds is {_short(found['seconds'])}, not a number")
@@ -81,7 +111,9 @@ def _check_lists(row: dict[str, Any]) -> None:
         if not all(each is None or _is_number(each) for each in (row.get(name) or {}).values()):
             raise ValueError(f"{name} holds other things than numbers")
     members = row.get("members", {})
-    if members is None or len({len(each) if isinstance(each, list) else -1 for each in members.values()} - {-1}) > 1:
+    if members is None:
+        raise ValueError("members is None, not a dict")
+    if len({len(each) if isinstance(each, list) else -1 for each in members.values()} - {-1}) > 1:
         raise ValueError("members holds lists of several lengths")
     for name, values in members.items():
         kind = _WORDS.get(name, float)
@@ -95,10 +127,8 @@ def _is(value: Any, kind: type) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    """Returns whether a value is a number that float64 can hold."""
-    if type(value) is int:
-        return abs(value) < 2**63
-    return type(value) is float and math.isfinite(value)
+    """Returns whether a value is a number that can be averaged and drawn."""
+    return type(value) in (int, float) and math.isfinite(value) and abs(value) <= LARGEST
 
 
 def _short(value: Any) -> str:

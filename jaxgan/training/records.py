@@ -14,7 +14,7 @@ from jaxgan.core.types import GANState, Loss
 from jaxgan.evaluation import verdict
 from jaxgan.recipes import Recipe
 from jaxgan.system import devices
-from jaxgan.training import loop, monitor
+from jaxgan.training import loop, metrics, monitor
 from jaxgan.training.callbacks import Callback, Writer
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.run import Run, history
@@ -55,7 +55,7 @@ def row_of(event: loop.Event, experiment: Experiment, figures: list[dict[str, fl
 
 
 def _plain(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None  # JSON knows no NaN
+    return float(value) if np.isfinite(value) and abs(value) <= metrics.LARGEST else None  # JSON knows no NaN
 
 
 def judge(row: dict[str, Any], diary: Diary) -> str | None:

@@ -480,6 +480,8 @@ def test_a_bad_line_of_metrics_costs_itself_alone(tmp_path: Path, caplog: pytest
         b"[" * 9000,
         b'{"step": 1e9}',
     ]
+    bad += [json.dumps(row(3, d_loss=value)).encode() for value in (1e308, -2e100)]
+    bad += [json.dumps({"step": 2**62}).encode(), json.dumps(row(3, members=None)).encode()]
     bad += [json.dumps(row(3, d_loss="x")).encode(), json.dumps(row(3, members={"d_loss": 3})).encode()]
     bad += [json.dumps(row(3) | {"seconds": "9" * 400}).replace('"9', "9").replace('9"', "9").encode()]
     good = [row(4), row(8, verdict=None, evidence=["a"]), row(12, members={"d_loss": [1.0, None]}), {"step": 16}]
@@ -493,6 +495,11 @@ def test_a_bad_line_of_metrics_costs_itself_alone(tmp_path: Path, caplog: pytest
     assert "\n" not in told
     assert len(told) < 600
     assert metrics.read(one.metrics) == (good, [])
+    kept = metrics.aside(one.metrics).read_bytes().splitlines()
+    assert kept == [line for line in bad if line] * 3  # nothing is lost
+    one.metrics.write_bytes(one.metrics.read_bytes() + b"[3]\n")
+    assert going_on.forget_after(one, 16) == good
+    assert metrics.aside(one.metrics).read_bytes().splitlines() == [*kept, b"[3]"]
     assert going_on.forget_after(one, 8) == good[:2]
 
 
