@@ -45,6 +45,29 @@ def count(params):
     return sum(x.size for x in jax.tree.leaves(params))
 
 
+def test_blocks_and_dense_layers_are_added_to_the_paper_s_network():
+    z, x = jnp.zeros((3, 16)), jnp.zeros((3, 28, 28, 1))
+    g = {"image_size": 28, "channels": 1, "width": 4, "norm": "none"}
+    for module, inputs, first, maps in ((dcgan.Generator, z, 16, (8, 4)), (dcgan.Discriminator, x, 7 * 7 * 8, (4, 8))):
+        plain, out, _ = forward(module(**g), inputs)
+        grown, same, _ = forward(module(**g, blocks=2, dense=1), inputs)
+        assert out.shape == same.shape
+        added = {name for name in grown if name not in plain}
+        assert added == {"dense_0", *(f"block_{i}_{j}" for i in (0, 1) for j in (0, 1))}
+        # widen, conv and narrow see 1 + 9 + 1 places, and there are two biases; dense layers have 8 x 4 units.
+        blocks = sum(2 * (11 * width**2 + 2 * width) for width in maps)
+        dense = (first + 1) * 32 + (32 - first) * (7 * 7 * 8 if module is dcgan.Generator else 1)
+        assert count(grown) - count(plain) == blocks + dense
+
+
+def test_a_block_begins_as_the_identity():
+    x, key = jax.random.normal(jax.random.key(1), (2, 28, 28, 1)), jax.random.key(0)
+    plain, grown = (dcgan.Discriminator(28, 1, 4, norm="none", blocks=blocks) for blocks in (0, 1))
+    params = grown.init(key, x)["params"]
+    same = {name: value for name, value in params.items() if not name.startswith("block")}
+    np.testing.assert_array_equal(grown.apply({"params": params}, x), plain.apply({"params": same}, x))
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("classes", [0, 10])

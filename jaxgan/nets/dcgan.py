@@ -24,6 +24,7 @@ from jaxgan.nets.layers import (
     recomputed,
     variance_scaled,
 )
+from jaxgan.nets.resnet import Block
 from jaxgan.system.messages import FieldError, not_one_of
 
 
@@ -54,6 +55,8 @@ class Generator(nn.Module):
     classes: int = 0
     norm: str = "batch"  # or none
     remat: bool = False  # keep a stage's input only, and compute the rest again for the gradients
+    blocks: int = 0  # residual blocks after each convolution but the last
+    dense: int | None = None  # dense layers of 8 width units before the first map; None: 2 at 8 pixels, else none
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,13 +81,13 @@ class Generator(nn.Module):
             # The first layer sees one pixel: each of its outputs meets a single tap of the kernel.
             init = _init(self.norm, gain=1.0 if last else 2.0, overlap=size**2 if i == 0 else stride**2)
             x = ConvTranspose(features, size, stride, padding, use_bias, kernel_init=init, name=f"up_{i}")(x)
-            return x if last else activated(x, f"norm_{i}")
+            return x if last else _blocks(activated(x, f"norm_{i}"), self.blocks, i, self.blocks * plan.stages)
 
         x = z
         if self.classes:
             embed = nn.Embed(self.classes, z.shape[-1], embedding_init=nn.initializers.normal(1.0), name="label")
             x = jnp.concatenate([x, matched(embed(labels), x)], axis=-1)
-        for i in range(plan.dense):
+        for i in range(plan.dense if self.dense is None else self.dense):
             x = Dense(8 * self.width, use_bias, kernel_init=_init(self.norm, gain=2.0), name=f"dense_{i}")(x)
             x = activated(x, f"dense_norm_{i}")
         x = x[:, None, None, :]
@@ -110,6 +113,8 @@ class Discriminator(nn.Module):
     classes: int = 0
     norm: str = "batch"  # or none, spectral
     remat: bool = False  # keep a stage's input only, and compute the rest again for the gradients
+    blocks: int = 0  # residual blocks after each convolution
+    dense: int | None = None  # dense layers of 8 width units after the last map; None: 2 at 8 pixels, else none
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,12 +135,13 @@ class Discriminator(nn.Module):
 
         def stage(_: nn.Module, x: jax.Array, *, i: int) -> jax.Array:
             x = Conv(self.width * 2**i, 4, 2, 1, kernel_init=hidden, name=f"down_{i}", **common)(x, train=train)
-            return activated(x, f"norm_{i}") if i > 0 else leaky_relu(x)  # no normalisation of what sees the images
+            x = activated(x, f"norm_{i}") if i > 0 else leaky_relu(x)  # no normalisation of what sees the images
+            return _blocks(x, self.blocks, i, self.blocks * plan.stages)
 
         for i in range(plan.stages):
             x = recomputed(self.remat, functools.partial(stage, i=i))(self, x)
         x = x.reshape(x.shape[0], -1)
-        for i in range(plan.dense):
+        for i in range(plan.dense if self.dense is None else self.dense):
             x = Dense(8 * self.width, kernel_init=hidden, name=f"dense_{i}", **common)(x, train=train)
             x = activated(x, f"dense_norm_{i}")
         x = full_precision(x)
@@ -147,6 +153,12 @@ class Discriminator(nn.Module):
             of_class = Dense(self.classes, kernel_init=last, name="label", **common)(x, train=train)
             logits += (of_class * jax.nn.one_hot(labels, self.classes, dtype=x.dtype)).sum(axis=-1)
         return logits
+
+
+def _blocks(x: jax.Array, count: int, stage: int, depth: int) -> jax.Array:
+    for i in range(count):
+        x = Block(1, depth, "none", name=f"block_{stage}_{i}")(x)
+    return x
 
 
 def _around_one(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:

@@ -70,6 +70,10 @@ class DCGAN:
 
     width: Width = 64
     """Channels of the widest resolution's layer."""
+    blocks: Annotated[int, Within(0, 64)] = 0
+    """Residual blocks after each convolution but the last; the paper has none."""
+    dense: Annotated[int | None, Within(0, 64)] = None
+    """Dense layers of 8 width units before the first map; the paper has none; None: 2 at 8 pixels, else none."""
     norm: Literal["batch", "none"] = "none"
     """Normalisation."""
     latent_dim: LatentDim = 64
@@ -82,7 +86,7 @@ class DCGAN:
         from jaxgan.nets import dcgan
 
         size, channels = square(shape, "dcgan")
-        module = dcgan.Generator(size, channels, self.width, shape.classes, self.norm, remat)
+        module = dcgan.Generator(size, channels, self.width, shape.classes, self.norm, remat, self.blocks, self.dense)
         return _generator(module, self.latent_dim, shape, precision)
 
 
@@ -92,6 +96,10 @@ class DCGANDiscriminator:
 
     width: Width = 64
     """Channels of the first layer."""
+    blocks: Annotated[int, Within(0, 64)] = 0
+    """Residual blocks after each convolution; the paper has none."""
+    dense: Annotated[int | None, Within(0, 64)] = None
+    """Dense layers of 8 width units after the last map; the paper has none; None: 2 at 8 pixels, else none."""
     norm: Literal["batch", "none", "spectral"] = "none"
     """Normalisation."""
 
@@ -100,7 +108,7 @@ class DCGANDiscriminator:
         from jaxgan.nets import dcgan
 
         size, channels = square(shape, "dcgan")
-        module = dcgan.Discriminator(size, channels, self.width, shape.classes, self.norm, remat)
+        module = dcgan.Discriminator(size, channels, self.width, shape.classes, self.norm, remat, self.blocks, self.dense)
         return _discriminator(module, shape, precision, depends_on_batch=self.norm == "batch")
 
 
