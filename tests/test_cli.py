@@ -107,6 +107,7 @@ MISTAKES = [
     ("train --run afile/below", "run: ", "cannot be written"),
     ("train --run occupied", "run: ", "holds files but no recipe.json"),
     ("sample", "RUN: missing", ""),
+    ("evaluate", "RUN: missing", "one or more are required"),
     ("sample nowhere", "nowhere is not a run", "there is no such folder"),
     ("sample afile", "afile is not a run", "it is a file"),
     ("sample occupied", "occupied is not a run", "it has no recipe.json"),
@@ -299,6 +300,8 @@ def test_a_run_goes_on_to_its_own_steps_and_says_what_comes_next(
     assert run(capsys, "train", "run", "--steps", 6)[0] == 0
     assert checkpoint.saved_steps(Path("run/checkpoints").absolute())[-1] == 6
     shutil.copytree(tiny_run, "tiny")
+    for verb in ("sample", "evaluate"):
+        assert run(capsys, verb)[2][0].endswith("; there are tiny")
     assert run(capsys, "train", "tiny", "--steps", 13)[0] == 0
     assert checkpoint.saved_steps(Path("tiny/checkpoints").absolute())[-1] == 13
 

@@ -14,7 +14,7 @@ from tyro import _errors  # its parse errors as values; the text that it prints 
 
 from jaxgan.commands import values
 from jaxgan.commands.help import options_of
-from jaxgan.recipes import Recipe, code, sources
+from jaxgan.recipes import Recipe, code, record, sources
 from jaxgan.recipes.recipe import PARTS, metric_name, part, term_name
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import NETWORKS, OPTIMIZERS, at
@@ -227,7 +227,8 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
         case _errors.BadValue(argument=argument, offending_value=None):
             return f"{_name(argument)}: a value is missing"
         case _errors.MissingArgs(missing_arguments=[first, *_]):
-            return f"{_name(first.arg)}: missing, but it is required"
+            name = _name(first.arg)
+            return f"{name}: missing, but it is required{record.runs_near(Path()) if name.startswith('RUN') else ''}"
         case _errors.InstantiationFailure(message=message, argument=None):
             return message
         case _errors.InstantiationFailure(argument=argument) if argument is not None:

@@ -1,5 +1,6 @@
 """Generated samples against real ones: each figure with its value, its floors, and how it was obtained."""
 
+import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +23,7 @@ from jaxgan.evaluation.quality import Evaluator
 from jaxgan.evaluation.report import Floor, Value, finite, value
 from jaxgan.system.messages import FieldError
 
+_log = logging.getLogger("jaxgan")
 _SUSPECTS = 12  # generated images shown with the real ones nearest to them
 
 
@@ -196,6 +198,7 @@ def _draw_nearest(evaluator: Evaluator, found: Statistics, images: Callable[[np.
         return  # of another size or colour: side by side they would not tell
     pairs = np.concatenate([generated, pictures.to_uint8(real)])
     pictures.write(pictures.grid(pairs, columns=len(suspects), sides=("generated", "nearest real")), path)
+    _log.info("samples nearest to real ones, with these: %s", path)
 
 
 def _nearest_of_each(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from jaxgan.evaluation.features.inputs import are_images
 from jaxgan.evaluation.features.statistics import in_batches
 from jaxgan.evaluation.metric import Metric
 from jaxgan.evaluation.report import Result, Value
-from jaxgan.recipes import Data, Recipe
+from jaxgan.recipes import Data, Recipe, record
 from jaxgan.recipes.code import source_sha256
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files
@@ -114,7 +114,7 @@ def compare(
     asked = Asked(tuple(metrics), n, features, weights, data, split, image_size, *of_samples, allowed)
     check(asked)
     if not paths:
-        raise FieldError("RUN", "missing", "one or more are required")
+        raise FieldError("RUN", "missing", f"one or more are required{record.runs_near(Path())}")
     targets = [target_of(files.home_expanded(path).absolute(), asked) for path in paths]
     out = file_for(out, targets)
     for target in targets:
