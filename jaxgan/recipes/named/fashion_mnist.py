@@ -14,13 +14,13 @@ from jaxgan.recipes import DCGAN, Adam, Data, DCGANDiscriminator, Penalty, Recip
 
 recipe = Recipe(
     data=Data("fashion_mnist", conditional=True),
-    generator=DCGAN(width=32),
-    discriminator=DCGANDiscriminator(width=32),
-    penalty=Penalty("r1_r2", gamma=1.0, final_gamma=0.1),
-    g_optimizer=Adam(learning_rate=0.0005, final_learning_rate=0.0001, beta2=0.95),
-    d_optimizer=Adam(learning_rate=0.0005, final_learning_rate=0.0001, beta2=0.95),
+    generator=DCGAN(width=32, blocks=1, dense=2),
+    discriminator=DCGANDiscriminator(width=32, dense=2),
+    penalty=Penalty("r1_r2", gamma=0.5, final_gamma=0.05),
+    g_optimizer=Adam(learning_rate=0.0005, final_learning_rate=1e-5, beta2=0.95),
+    d_optimizer=Adam(learning_rate=0.0005, final_learning_rate=1e-5, beta2=0.95),
     batch_size=64,
-    decay_images=384_000,
-    ema_half_life=10_000.0,
-    steps=6000,
+    decay_images=768_000,
+    ema_half_life=20_000.0,
+    steps=12_000,
 )
