@@ -3,8 +3,8 @@
     python tests/images_quality.py [mnist fashion_mnist ..] [--seeds 0 1 2] [--folder DIR]
 
 For each seed: `jaxgan train NAME --seed S` and `jaxgan evaluate`, 10,000 images against all training images by the own
-classifier's features. Label right: the share of 1,000 samples (`jaxgan sample --seed 1`) in which the 3 nearest of the first
-20,000 training images, by pixels, have the label asked for; real: of the first 1,000 test images. Time is of training alone,
+classifier's features. Label right: the share of 10,000 samples (`jaxgan sample --seed 1`) in which the 3 nearest of the first
+20,000 training images, by pixels, have the label asked for; real: of the 10,000 test images. Time is of training alone,
 wall and CPU of its process, started in this run of the script. A run that is in the folder resumes, or is measured again.
 Exits with 1 when a figure misses its target on any seed. Needs the data: `jaxgan data prepare NAME`.
 """
@@ -52,10 +52,10 @@ def measured(name: str, seed: int, folder: Path, judge: KNeighborsClassifier) ->
     wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     jaxgan("evaluate", str(run))
-    jaxgan("sample", str(run), "--n", "1000", "--seed", "1", "--out", str(file))
+    jaxgan("sample", str(run), "--n", "10000", "--seed", "1", "--out", str(file))
     found = json.loads((run / "evaluation.json").read_text())["values"]
     with np.load(file) as drawn:
-        correct = float(np.mean(judge.predict(drawn["images"].reshape(1000, -1)) == drawn["labels"]))
+        correct = float(np.mean(judge.predict(drawn["images"].reshape(10_000, -1)) == drawn["labels"]))
     figures = {figure: found[figure]["mean"] for figure in FIGURES} | {"label right": correct}
     floors = {figure: found[figure]["floor"] for figure in FIGURES}
     return figures, floors, f"{wall:.0f} s, {cpu:.0f} s of CPU"
@@ -75,7 +75,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name in arguments.names:
             judge = KNeighborsClassifier(3).fit(*arrays(name, "train", 20_000))
-            test, labels = arrays(name, "test", 1000)
+            test, labels = arrays(name, "test", 10_000)
             print(
                 f"\n| {name} | " + " | ".join((*FIGURES, "label right")) + " | time |\n" + "| --- " * (len(FIGURES) + 3) + "|"
             )
