@@ -23,8 +23,8 @@ from digits_quality import jaxgan
 from sklearn.neighbors import KNeighborsClassifier
 
 TARGETS = {
-    "mnist": {"fid": 1.2, "coverage": 0.88, "label right": 0.95},
-    "fashion_mnist": {"fid": 3.0, "coverage": 0.82, "label right": 0.84},
+    "mnist": {"fid": 1.2, "coverage": 0.88, "label right": 0.995},  # of labels: of the share that is right on real images
+    "fashion_mnist": {"fid": 3.0, "coverage": 0.82, "label right": 0.984},
 }
 FIGURES = ("fid", "kid", "precision", "recall", "coverage")
 
@@ -75,17 +75,17 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name in arguments.names:
             judge = KNeighborsClassifier(3).fit(*arrays(name, "train", 20_000))
-            test, labels = arrays(name, "test", 10_000)
-            print(
-                f"\n| {name} | " + " | ".join((*FIGURES, "label right")) + " | time |\n" + "| --- " * (len(FIGURES) + 3) + "|"
-            )
+            real = float(judge.score(*arrays(name, "test", 10_000)))
+            columns = (name, *FIGURES, "label right", "time")
+            print(f"\n| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|", flush=True)
             for seed in arguments.seeds:
                 figures, floors, told = measured(name, seed, folder, judge)
-                missed = [key for key, least in TARGETS[name].items() if not right(key, figures[key], least)]
+                of_real = figures | {"label right": figures["label right"] / real}
+                missed = [key for key, least in TARGETS[name].items() if not right(key, of_real[key], least)]
                 good &= not missed
                 print(f"{row(f'seed {seed}', figures)} {told}{', missed: ' if missed else ''}{', '.join(missed)} |", flush=True)
-            print(f"{row('real', floors | {'label right': float(judge.score(test, labels))})} |", flush=True)
-            print("target: " + ", ".join(f"{key} {least}" for key, least in TARGETS[name].items()), flush=True)
+            print(f"{row('real', floors | {'label right': real})} |", flush=True)
+            print("targets: " + ", ".join(f"{key} {least}" for key, least in TARGETS[name].items()) + " of real", flush=True)
     return 0 if good else 1
 
 

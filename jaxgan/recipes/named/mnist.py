@@ -1,12 +1,14 @@
 """Handwritten digits of 28x28 pixels, by class.
 
-Paper: LeCun et al. 1998 (data); Huang et al. 2024 (R3GAN), relativistic loss with R1 and R2, on DCGAN's networks.
+Paper: LeCun et al. 1998 (data); Huang et al. 2024 (R3GAN), relativistic loss with R1 and R2, on DCGAN's networks with dense layers
+in both and residual blocks in G.
 Command: jaxgan train mnist
 Data: 60,000 handwritten digits, 28x28, by class
 Needs: 2 CPU cores, 18 minutes
-Reached: Frechet distance 1.5 (real 0.5), coverage 0.85 (real 0.95)
+Reached: Frechet distance 0.83 (real 0.50), coverage 0.91 (real 0.95)
 
-A third of the steps with gamma from 1 to 0.1 and learning rates to 1e-4 ends at 3.2 and 0.71.
+DCGAN's networks alone end at 1.54 and 0.855 after 18,000 steps, at 3.21 and 0.71 after 6,000 with gamma from 1 to 0.1 and
+learning rates to 1e-4. What else was tried stands in `fashion_mnist`.
 """
 
 from jaxgan.recipes import DCGAN, Adam, Data, DCGANDiscriminator, Penalty, Recipe
