@@ -2,7 +2,8 @@
 
 At 64 pixels this is the network of the paper in the form of PyTorch's examples, layer by layer; `weights.names.dcgan` reads
 its weights. Smaller images have fewer stages. At 8 pixels one stage is left, too shallow a network to learn from, so there
-each player has two dense layers besides, on the far side of its 4x4 map; more convolutions did worse and cost more.
+each player has two dense layers besides, on the far side of its 4x4 map; more convolutions did worse and cost more. `dense`
+and `blocks` make any size deeper: at 28 pixels the paper's network is three layers in all.
 """
 
 import functools
