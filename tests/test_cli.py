@@ -301,7 +301,7 @@ def test_a_run_goes_on_to_its_own_steps_and_says_what_comes_next(
     assert checkpoint.saved_steps(Path("run/checkpoints").absolute())[-1] == 6
     shutil.copytree(tiny_run, "tiny")
     for verb in ("sample", "evaluate"):
-        assert run(capsys, verb)[2][0].endswith("; there are tiny")
+        assert run(capsys, verb)[2][0].endswith("; there are run, tiny")
     assert run(capsys, "train", "tiny", "--steps", 13)[0] == 0
     assert checkpoint.saved_steps(Path("tiny/checkpoints").absolute())[-1] == 13
 
