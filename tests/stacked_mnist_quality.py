@@ -4,8 +4,8 @@
 
 Two runs with the same networks, data and learning rates: RpGAN + R1 + R2, as in the recipe `stacked_mnist`, and a
 non-saturating GAN without a penalty. At twelve moments 5,000 samples of each averaged generator are classified; at the end
-26,000, PacGAN's protocol. The default steps and width are those of a CPU; the recipe has more of both. Needs MNIST:
-`jaxgan data prepare mnist`. Runs that are in the folder already are judged again, not trained again.
+26,000, PacGAN's protocol. Needs MNIST: `jaxgan data prepare mnist`. Runs that are in the folder already are judged again, not
+trained again.
 """
 
 import argparse
