@@ -60,6 +60,14 @@ def test_blocks_and_dense_layers_are_added_to_the_paper_s_network():
         assert count(grown) - count(plain) == blocks + dense
 
 
+def test_blocks_that_would_undo_spectral_normalisation_are_refused():
+    with pytest.raises(ValueError, match="blocks: 1, but it must be 0 with norm spectral"):
+        dcgan.Discriminator(28, 1, 4, norm="spectral", blocks=1)
+    for field in ("blocks", "dense"):
+        with pytest.raises(ValueError, match=f"{field}: -1, but it must be 0 or more"):
+            dcgan.Generator(28, 1, 4, norm="none", **{field: -1})
+
+
 def test_a_block_begins_as_the_identity():
     x, key = jax.random.normal(jax.random.key(1), (2, 28, 28, 1)), jax.random.key(0)
     plain, grown = (dcgan.Discriminator(28, 1, 4, norm="none", blocks=blocks) for blocks in (0, 1))

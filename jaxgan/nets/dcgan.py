@@ -122,6 +122,8 @@ class Discriminator(nn.Module):
         _check(self)
         if self.norm not in ("batch", "none", "spectral"):
             raise not_one_of("norm", self.norm, ("batch", "none", "spectral"))
+        if self.norm == "spectral" and self.blocks:  # unnormalised, they would undo the bound on D's slope
+            raise FieldError("blocks", self.blocks, "it must be 0 with norm spectral: residual blocks are not normalised")
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
@@ -179,5 +181,9 @@ def _check(module: Generator | Discriminator) -> None:
         raise FieldError("channels", module.channels, f"it must be from 1 to {most}")
     if module.width < 1:
         raise FieldError("width", module.width, "it must be at least 1")
+    if module.blocks < 0:
+        raise FieldError("blocks", module.blocks, "it must be 0 or more")
+    if module.dense is not None and module.dense < 0:
+        raise FieldError("dense", module.dense, "it must be 0 or more, or None")
     if module.classes < 0:
         raise FieldError("classes", module.classes, "it must be 0 (unconditional) or more")

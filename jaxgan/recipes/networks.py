@@ -70,16 +70,16 @@ class DCGAN:
 
     width: Width = 64
     """Channels of the widest resolution's layer."""
-    blocks: Annotated[int, Within(0, 64)] = 0
-    """Residual blocks after each convolution but the last; the paper has none."""
-    dense: Annotated[int | None, Within(0, 64)] = None
-    """Dense layers of 8 width units before the first map; the paper has none; None: 2 at 8 pixels, else none."""
     norm: Literal["batch", "none"] = "none"
     """Normalisation."""
     latent_dim: LatentDim = 64
     """Length of z."""
     latent: Latent = "normal"
     """Distribution of z."""
+    blocks: Annotated[int, Within(0, 64)] = 0
+    """Residual blocks after each convolution but the last; the paper has none."""
+    dense: Annotated[int | None, Within(0, 64)] = None
+    """Dense layers of 8 width units before the first map; the paper has none; None: 2 at 8 pixels, else none."""
 
     def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
         """Returns the generator for square images of this shape."""
@@ -96,12 +96,12 @@ class DCGANDiscriminator:
 
     width: Width = 64
     """Channels of the first layer."""
+    norm: Literal["batch", "none", "spectral"] = "none"
+    """Normalisation; residual blocks have none."""
     blocks: Annotated[int, Within(0, 64)] = 0
-    """Residual blocks after each convolution; the paper has none."""
+    """Residual blocks after each convolution; the paper has none. Not with spectral."""
     dense: Annotated[int | None, Within(0, 64)] = None
     """Dense layers of 8 width units after the last map; the paper has none; None: 2 at 8 pixels, else none."""
-    norm: Literal["batch", "none", "spectral"] = "none"
-    """Normalisation."""
 
     def build(self, shape: Any, *, precision: str = "float32", remat: bool = False) -> Any:
         """Returns the discriminator for square images of this shape."""
