@@ -100,6 +100,15 @@ def test_the_tiled_form_of_size_3_equals_the_textbook_one_in_all_derivatives(sha
     assert_same(derivatives(conv, x, kernel, **sizes), derivatives(direct._conv_of_xla, x, kernel, **sizes))
 
 
+@pytest.mark.parametrize(("height", "width", "padding"), [(5, 7, 0), (6, 5, 1), (4, 6, 0), (3, 3, 1)])
+def test_the_form_of_rows_equals_the_textbook_one_in_all_derivatives(height, width, padding, monkeypatch):
+    monkeypatch.setattr(direct, "_conv_of_patches", pytest.fail)  # so that what follows is about the other
+    monkeypatch.setattr(direct, "_MANY", 1)
+    x, kernel = operands((2, height, width, 16), (3, 3, 16, 5))
+    kernel, sizes = np.float32(0.2) * kernel, {"stride": 2, "padding": padding}
+    assert_same(derivatives(conv, x, kernel, **sizes), derivatives(direct._conv_of_xla, x, kernel, **sizes))
+
+
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (2, 1)])
 def test_the_form_of_taps_equals_the_textbook_one_in_all_derivatives(size, padding):
     x, kernel = operands((2, 4, 5, 27), (size, size, 27, 3))
@@ -118,8 +127,9 @@ def test_the_tiled_forms_equal_the_textbook_ones_in_all_derivatives(shape, tiles
     assert_same(derivatives(conv_transpose, x, kernel, **sizes), derivatives(dilated, x, kernel, **sizes))
 
 
-@pytest.mark.parametrize(("size", "stride"), [(4, 2), (3, 1)])
-def test_the_tiled_forms_in_bfloat16_round_once(size, stride, tiles_of_any_number):
+@pytest.mark.parametrize(("size", "stride"), [(4, 2), (3, 1), (3, 2)])
+def test_forms_of_several_sums_round_once_in_bfloat16(size, stride, tiles_of_any_number, monkeypatch):
+    monkeypatch.setattr(direct, "_MANY", 1)
     x, kernel = (a.astype(jnp.bfloat16) for a in operands((2, 8, 8, 16), (size, size, 16, 16)))
     exact = np.asarray(direct._conv_of_xla(x.astype(np.float32), kernel.astype(np.float32), stride=stride, padding=1))
     # Not in one program: XLA may leave out roundings between its operations.

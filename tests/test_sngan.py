@@ -304,6 +304,7 @@ def test_initial_weights_are_xaviers():
         (sngan.Generator, {"channels": 5}, "channels: 5, but it must be from 1 to 4"),
         (sngan.Discriminator, {"channels": 0}, "channels: 0, but it must be from 1 to 256"),
         (sngan.Discriminator, {"width": 0}, "width: 0, but it must be at least 1"),
+        (sngan.Generator, {"width": 2.5}, "width: 2.5, but it must be a whole number"),
         (sngan.Generator, {"classes": -1}, "classes: -1, but it must be 0"),
     ],
 )

@@ -175,7 +175,7 @@ def test_a_short_history_gives_no_verdict_and_says_so() -> None:
     assert verdict.judge([], **HINGE).word is None
     few = verdict.judge(history(verdict.LEAST - 1, duplicates=1.0), **HINGE)
     assert few.word is None
-    assert few.evidence == ("too early: 5 of the 6 rows with figures that a verdict takes",)
+    assert few.evidence == ("too early: 5 of the 6 intervals that a verdict takes",)
     assert verdict.judge(history(verdict.LEAST, duplicates=1.0), **HINGE).word == "mode collapse"
     rows = history(verdict.LEAST)
     assert verdict.judge([*rows, {"step": 999, "d_loss": 1.0}], **HINGE).word is not None  # a row without figures

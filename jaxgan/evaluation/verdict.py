@@ -135,7 +135,7 @@ def judge(history: Sequence[Mapping[str, Any]], *, equilibrium: float | None, la
         return Verdict("diverged", (f"{', '.join(wrong)} not finite",))
     checks = [row for row in history if all(_is_finite(row.get(name)) for name in Figures._fields)]
     if len(checks) < LEAST:
-        return Verdict(None, (f"too early: {len(checks)} of the {LEAST} rows with figures that a verdict takes",))
+        return Verdict(None, (f"too early: {len(checks)} of the {LEAST} intervals that a verdict takes",))
     size = max(3, len(checks) // 4)
     now, before = _medians(checks[-size:]), _medians(checks[-2 * size : -size])
     scatter = float(np.std([row["reach"] for row in checks[-2 * size : -size]]))

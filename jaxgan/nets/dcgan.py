@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.nets.counts import check_counts
 from jaxgan.nets.layers import (
     BatchNorm,
     Conv,
@@ -174,16 +175,8 @@ def _init(norm: str, *, gain: float, overlap: float = 1.0) -> Initializer:
 
 
 def _check(module: Generator | Discriminator) -> None:
-    if module.image_size not in PLANS:
+    if module.image_size not in list(PLANS):  # which an unhashable value is not either
         raise FieldError("image_size", module.image_size, f"dcgan makes images of side {', '.join(map(str, PLANS))}")
     most = 4 if isinstance(module, Generator) else 256  # a packed D sees several images as one
-    if not 1 <= module.channels <= most:
-        raise FieldError("channels", module.channels, f"it must be from 1 to {most}")
-    if module.width < 1:
-        raise FieldError("width", module.width, "it must be at least 1")
-    if module.blocks < 0:
-        raise FieldError("blocks", module.blocks, "it must be 0 or more")
-    if module.dense is not None and module.dense < 0:
-        raise FieldError("dense", module.dense, "it must be 0 or more, or None")
-    if module.classes < 0:
-        raise FieldError("classes", module.classes, "it must be 0 (unconditional) or more")
+    bounds: dict[str, int | tuple[int, int]] = {"channels": (1, most), "width": 1, "blocks": 0, "dense": 0, "classes": 0}
+    check_counts(module, bounds, optional=["dense"])

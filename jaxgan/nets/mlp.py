@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.nets.counts import check_counts
 from jaxgan.nets.layers import BatchNorm, Dense, full_precision, leaky_relu, matched, recomputed, variance_scaled
 from jaxgan.system.messages import FieldError, not_one_of
 
@@ -28,7 +29,7 @@ class Generator(nn.Module):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self.hidden, self.classes)
+        _check(self)
         if not self.output_shape or min(self.output_shape) < 1:
             raise FieldError("output_shape", self.output_shape, "it must hold one or more sizes of at least 1")
         if self.norm not in ("batch", "none"):
@@ -74,11 +75,10 @@ class Discriminator(nn.Module):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self.hidden, self.classes)
+        _check(self)
         if self.norm not in ("batch", "none", "spectral"):
             raise not_one_of("norm", self.norm, ("batch", "none", "spectral"))
-        if self.maxout < 1:
-            raise FieldError("maxout", self.maxout, "it must be at least 1")
+        check_counts(self, {"maxout": 1})
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
@@ -105,11 +105,10 @@ class Discriminator(nn.Module):
         return logits
 
 
-def _check(hidden: tuple[int, ...], classes: int) -> None:
-    if not hidden or min(hidden) < 1:
-        raise FieldError("hidden", hidden, "it must hold one or more widths of at least 1")
-    if classes < 0:
-        raise FieldError("classes", classes, "it must be 0 (unconditional) or more")
+def _check(module: Generator | Discriminator) -> None:
+    if not module.hidden or min(module.hidden) < 1:
+        raise FieldError("hidden", module.hidden, "it must hold one or more widths of at least 1")
+    check_counts(module, {"classes": 0})
 
 
 # Lin et al. 2018, PacGAN, the networks of the 2D ring and grid; z is two-dimensional, standard normal.

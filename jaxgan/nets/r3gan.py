@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from jaxgan.core.resample import downsample, low_pass, upsample
 from jaxgan.nets.convolutions import full_precision, grouped_conv, pointwise
+from jaxgan.nets.counts import check_counts
 from jaxgan.nets.layers import in_full, leaky_relu, matched, recomputed
 from jaxgan.system.messages import FieldError
 
@@ -205,10 +206,7 @@ def _check(module: Generator | Discriminator) -> None:
             raise FieldError(name, values, f"widths name {stages} stages")
         if min(values) < 1:
             raise FieldError(name, values, "each must be at least 1")
-    least = {"expansion": 1, "channels": 1, "classes": 0, "embedding": 1}
-    for name, value in zip(least, (module.expansion, module.channels, module.classes, module.embedding), strict=True):
-        if value is not None and value < least[name]:
-            raise FieldError(name, value, f"it must be at least {least[name]}")
+    check_counts(module, {"expansion": 1, "channels": 1, "classes": 0, "embedding": 1}, optional=["embedding"])
     for width, groups in zip(module.widths, module.groups, strict=True):
         if module.expansion * width % groups:
             told = f"{module.expansion} x {width} channels"

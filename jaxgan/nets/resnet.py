@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.nets.convolutions import conv_same, full_precision
+from jaxgan.nets.counts import check_counts
 from jaxgan.nets.layers import doubled, halved, in_full, leaky_relu, matched, recomputed, variance_scaled
 from jaxgan.nets.r3gan import Linear
 from jaxgan.system.messages import FieldError, not_one_of
@@ -316,8 +317,6 @@ def _check(module: Generator | Discriminator) -> None:
     if not 2 <= len(module.shape) <= 4 or min(module.shape) < 1:
         raise FieldError("shape", module.shape, "it must be (T, C), (H, W, C) or (D, H, W, C)")
     least = {"width": 1, "max_width": 1, "blocks": 1, "expansion": 1, "patch": 1, "coarsest": 1, "classes": 0, "embedding": 1}
-    for name, lowest in least.items():
-        if getattr(module, name) < lowest:
-            raise FieldError(name, getattr(module, name), f"it must be at least {lowest}")
+    check_counts(module, least)
     if module.norm not in NORMS:
         raise not_one_of("norm", module.norm, NORMS)

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.nets.counts import check_counts
 from jaxgan.nets.layers import (
     BatchNorm,
     ConditionalBatchNorm,
@@ -155,9 +156,4 @@ def _check(module: Generator | Discriminator) -> None:
     if module.image_size != 32:
         raise FieldError("image_size", module.image_size, "sngan makes images of side 32 only")
     most = 4 if isinstance(module, Generator) else 256  # a packed D sees several images as one
-    if not 1 <= module.channels <= most:
-        raise FieldError("channels", module.channels, f"it must be from 1 to {most}")
-    if module.width < 1:
-        raise FieldError("width", module.width, "it must be at least 1")
-    if module.classes < 0:
-        raise FieldError("classes", module.classes, "it must be 0 (unconditional) or more")
+    check_counts(module, {"channels": (1, most), "width": 1, "classes": 0})

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxgan.nets import sides
+from jaxgan.nets.counts import check_counts
 from jaxgan.nets.layers import recomputed
 from jaxgan.nets.stylegan2_layers import (
     DiscriminatorBlock,
@@ -56,8 +57,7 @@ class Generator(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self)
-        if self.w_dim < 1:
-            raise FieldError("w_dim", self.w_dim, "it must be at least 1")
+        check_counts(self, {"w_dim": 1})
         if not 0.0 <= self.style_mixing <= 1.0:
             raise FieldError("style_mixing", self.style_mixing, "it must be a probability, from 0 to 1")
 
@@ -181,9 +181,8 @@ class Discriminator(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self)
-        if self.mbstd_group is not None and self.mbstd_group < 1:
-            raise FieldError("mbstd_group", self.mbstd_group, "it must be at least 1, or None for the whole batch")
-        if self.mbstd_features < 0 or (self.mbstd_features and channels_at(self, 4) % self.mbstd_features):
+        check_counts(self, {"mbstd_group": 1, "mbstd_features": 0}, optional=["mbstd_group"])
+        if self.mbstd_features and channels_at(self, 4) % self.mbstd_features:
             raise FieldError(
                 "mbstd_features", self.mbstd_features, f"it must divide the {channels_at(self, 4)} channels at 4x4"
             )
@@ -246,20 +245,14 @@ def channels_at(module: Generator | Discriminator, side: int) -> int:
 
 def _check(module: Generator | Discriminator) -> None:
     size = module.image_size
-    if size < 8 or size & (size - 1):
-        raise FieldError("image_size", size, f"stylegan2 makes images of side {sides.near(size, least=8)}")
+    whole = isinstance(size, int)
+    if not whole or size < 8 or size & (size - 1):
+        raise FieldError("image_size", size, f"stylegan2 makes images of side {sides.near(size if whole else 8, least=8)}")
+    check_counts(module, {"channels": 1, "classes": 0, "mapping_layers": 1, "channel_max": 1, "bfloat16_levels": 0})
     if module.architecture not in ARCHITECTURES:
         raise not_one_of("architecture", module.architecture, ARCHITECTURES)
-    if module.channels < 1:
-        raise FieldError("channels", module.channels, "it must be at least 1")
-    if module.classes < 0:
-        raise FieldError("classes", module.classes, "it must be 0 (unconditional) or more")
-    if module.mapping_layers < 1:
-        raise FieldError("mapping_layers", module.mapping_layers, "it must be at least 1")
     if module.channel_base < size:
         raise FieldError("channel_base", module.channel_base, f"it must be at least image_size, {size}")
-    if module.channel_max < 1:
-        raise FieldError("channel_max", module.channel_max, "it must be at least 1")
     if module.conv_clamp is not None and not module.conv_clamp > 0.0:
         raise FieldError("conv_clamp", module.conv_clamp, "it must be above 0, or None")
     most = len(resolutions(module)) - 1

@@ -36,6 +36,7 @@ def drop_after(path: Path, step: int) -> None:
     if lines := [line + b"\n" for _, line in left_out if line.strip()]:
         try:
             before = files.read(aside(path), most=_MOST)
+            before += b"\n" if before and not before.endswith(b"\n") else b""
         except files.Missing:
             before = b""
         files.write(aside(path), before + b"".join(lines))
@@ -76,9 +77,18 @@ def _divided(path: Path) -> tuple[list[dict[str, Any]], list[tuple[str, bytes]]]
         try:
             rows.append(_row(files.parse_json(line)))
         except ValueError as error:
-            if number < len(lines):
+            if number < len(lines) or _is_whole(line):  # a kill cuts the last line short
                 left_out.append((f"line {number}, {error if line.strip() else 'blank'}", line))
     return rows, left_out
+
+
+def _is_whole(line: bytes) -> bool:
+    """Returns whether a line is JSON to its end."""
+    try:
+        files.parse_json(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _row(found: Any) -> dict[str, Any]:

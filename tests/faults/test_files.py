@@ -497,9 +497,11 @@ def test_a_bad_line_of_metrics_costs_itself_alone(tmp_path: Path, caplog: pytest
     assert metrics.read(one.metrics) == (good, [])
     kept = metrics.aside(one.metrics).read_bytes().splitlines()
     assert kept == [line for line in bad if line] * 3  # nothing is lost
-    one.metrics.write_bytes(one.metrics.read_bytes() + b"[3]\n")
+    metrics.aside(one.metrics).write_bytes(b"\n".join(kept))  # without a line's end, as an editor may leave it
+    last = b'{"step": 3, "d_loss": 1e308}'  # whole, so no kill cut it short
+    one.metrics.write_bytes(one.metrics.read_bytes() + b"[3]\n" + last)
     assert going_on.forget_after(one, 16) == good
-    assert metrics.aside(one.metrics).read_bytes().splitlines() == [*kept, b"[3]"]
+    assert metrics.aside(one.metrics).read_bytes().splitlines() == [*kept, b"[3]", last]
     assert going_on.forget_after(one, 8) == good[:2]
 
 

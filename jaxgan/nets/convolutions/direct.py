@@ -15,6 +15,8 @@ from jaxgan.system import devices
 
 # Pixels so few that a kernel is better left in the order that it has.
 _FEW = 64
+# Pixels from which on patches of three are written faster than of nine.
+_MANY = 8_192
 
 
 def conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0) -> jax.Array:
@@ -33,12 +35,15 @@ def conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0) 
         return (x.reshape(x.shape[0], -1) @ kernel.reshape(-1, kernel.shape[3]))[:, None, None, :]
     # XLA's CPU convolutions are slow in the gradients that a penalty on D needs, and in loops: there as matrix products.
     on_cpu: Callable[..., jax.Array] = functools.partial(_conv_of_patches, stride=stride, padding=padding)
+    many = not fewer(math.prod(x.shape[:3]), _MANY)
     if winograd.halves(x.shape, kernel.shape, stride, padding):
         on_cpu = winograd.halved
     elif winograd.keeps(x.shape, kernel.shape, stride, padding):
         on_cpu = winograd.kept
     elif stride == 1 and math.prod(kernel.shape[:2]) * kernel.shape[3] <= kernel.shape[2]:
         on_cpu = functools.partial(_conv_of_taps, padding=padding)
+    elif (*kernel.shape[:2], stride) == (3, 3, 2) and kernel.shape[2] >= winograd.CHANNELS and many:
+        on_cpu = functools.partial(_conv_of_rows, padding=padding)
     form = functools.partial(lax.platform_dependent, cpu=on_cpu)
     return form(x, kernel, default=functools.partial(_conv_of_xla, stride=stride, padding=padding))
 
@@ -112,7 +117,8 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int
     # 64 pixels took 1.6 times as long with it, on an H100. Phases of a kernel that is padded compute zeros instead.
     divides = kernel_height % stride == 0 and kernel_width % stride == 0
     default = phases if divides else functools.partial(_transposed_of_xla, stride=stride, padding=padding)
-    return lax.platform_dependent(x, kernel, cpu=winograd.doubled if halves else phases, default=default)
+    on_cpu = phases if divides else functools.partial(_transposed_of_taps, stride=stride, padding=padding)
+    return lax.platform_dependent(x, kernel, cpu=winograd.doubled if halves else on_cpu, default=default)
 
 
 def _transposed_of_xla(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
@@ -147,6 +153,27 @@ def _transposed_of_phases(x: jax.Array, kernel: jax.Array, *, stride: int, paddi
     return y[:, padding : end[0], padding : end[1]]
 
 
+def _transposed_of_taps(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
+    """Phases likewise, each the sum of the taps that reach it, so that a kernel whose sides are no multiples is not padded."""
+    batch, height, width, inputs = x.shape
+    kernel_height, kernel_width, _, outputs = kernel.shape
+    rows, columns = -(-kernel_height // stride), -(-kernel_width // stride)  # pixels that reach one of the result, at most
+    products = x.reshape(-1, inputs) @ kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)
+    products = products.reshape(batch, height, width, kernel_height, kernel_width, outputs)
+
+    def phase(top: int, left: int) -> jax.Array:
+        y = jnp.zeros((batch, height + rows - 1, width + columns - 1, outputs), x.dtype)
+        for i, k in enumerate(range(top, kernel_height, stride)):
+            for j, m in enumerate(range(left, kernel_width, stride)):
+                y = y + jnp.pad(products[:, :, :, k, m], ((0, 0), (i, rows - 1 - i), (j, columns - 1 - j), (0, 0)))
+        return y
+
+    lines = [jnp.stack([phase(top, left) for left in range(stride)], axis=3) for top in range(stride)]
+    y = jnp.stack(lines, axis=2).reshape(batch, (height + rows - 1) * stride, (width + columns - 1) * stride, outputs)
+    end = ((height - 1) * stride - padding + kernel_height, (width - 1) * stride - padding + kernel_width)
+    return y[:, padding : end[0], padding : end[1]]
+
+
 def _tap_by_tap(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Pixels `[K, N, I]`, the same for each tap, and the kernel `[K, I, O]` as it lies in memory.
 
@@ -170,6 +197,30 @@ def _conv_of_patches(x: jax.Array, kernel: jax.Array, *, stride: int, padding: i
     patches = jnp.concatenate(shifts, axis=-1)
     y = tall_product(patches.reshape(-1, patches.shape[-1]), kernel.reshape(-1, outputs))
     return y.reshape(*patches.shape[:3], outputs)
+
+
+def _conv_of_rows(x: jax.Array, kernel: jax.Array, *, padding: int) -> jax.Array:
+    """Size 3, stride 2: a product for the rows of each parity, whose patches are three pixels wide and one high.
+
+    Even rows are seen by the taps above one output and below another, in one product, whose halves are then shifted and
+    added. Two pixels that lie side by side stay so, and a third of what patches of nine pixels hold is written.
+    """
+    batch, (inputs, outputs), dtype = x.shape[0], kernel.shape[2:], x.dtype
+    x, kernel = full_precision(x), full_precision(kernel)  # the sum rounds once
+    height, width = ((side + 2 * padding - 3) // 2 + 1 for side in x.shape[1:3])
+    bottom, right = (2 * (out + 1) - side - padding for out, side in ((height, x.shape[1]), (width, x.shape[2])))
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (padding, bottom, 0), (padding, right, 0), (0, 0, 0)])
+    even, odd = jnp.unstack(x.reshape(batch, height + 1, 2, width + 1, 2 * inputs), axis=2)
+
+    def seen(rows: jax.Array, taps: jax.Array) -> jax.Array:
+        patches = jnp.concatenate([rows[:, :, :width], rows[:, :, 1:, :inputs]], axis=-1)
+        y = tall_product(patches.reshape(-1, 3 * inputs), taps)
+        return y.reshape(batch, -1, width, taps.shape[1])
+
+    above, middle, below = kernel.reshape(3, 3 * inputs, outputs)
+    outer = seen(even, jnp.concatenate([above, below], axis=1))
+    y = outer[:, :height, :, :outputs] + outer[:, 1:, :, outputs:] + seen(odd[:, :height], middle)
+    return y.astype(dtype)
 
 
 def _conv_of_taps(x: jax.Array, kernel: jax.Array, *, padding: int) -> jax.Array:
