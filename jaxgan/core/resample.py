@@ -52,17 +52,16 @@ def upfirdn(
     ups, downs = _pair(up), _pair(down)
     taps = np.asarray(taps) if isinstance(taps, np.ndarray) else jnp.asarray(taps)
     left, right, above, below = padding
-    if taps.ndim == 1:
-        taps = taps * math.sqrt(gain)
-        taps = taps if flip else taps[::-1]
-        x = _along(x, taps, 2, ups[0], downs[0], (left, right))
-        return _along(x, taps, 1, ups[1], downs[1], (above, below))
     # lax.pad inserts zeros between the pixels only: those after the last are padding like the rest.
     config = [(0, 0, 0), (above, below + ups[1] - 1, ups[1] - 1), (left, right + ups[0] - 1, ups[0] - 1), (0, 0, 0)]
     x = lax.pad(x, jnp.zeros((), x.dtype), config)
+    if taps.ndim == 1:
+        taps = taps * math.sqrt(gain)
+        taps = taps if flip else taps[::-1]
+        return _along(_along(x, taps, 2, downs[0]), taps, 1, downs[1])
     taps = taps * gain
     taps = taps if flip else taps[::-1, ::-1]
-    rows = [_along(x, row, 2, 1, downs[0], (0, 0)) for row in taps]  # the filter's rows, each applied to every row of the image
+    rows = [_along(x, row, 2, downs[0]) for row in taps]  # the filter's rows, each applied to every row of the image
     count = (x.shape[1] - len(rows)) // downs[1] + 1
     return sum((_strided(row, k, count, downs[1], 1) for k, row in enumerate(rows)), jnp.zeros((), x.dtype))
 
@@ -101,32 +100,11 @@ def downsample(x: jax.Array, taps: np.ndarray, *, factor: int = 2, gain: float =
     return upfirdn(x, taps, down=factor, padding=padding, gain=gain)
 
 
-def _along(x: jax.Array, taps: np.ndarray | jax.Array, axis: int, up: int, down: int, padding: tuple[int, int]) -> jax.Array:
-    """`sum_k taps[k] x_[down i + k]` along one axis, x_ with `up - 1` zeros after each value and padded."""
-    before, after = padding
-    if up > 1 and down == 1:
-        return _between(x, taps, axis, up, before, up * x.shape[axis] + before + after - len(taps) + 1)
-    x = _moved(x, axis, before, after + up - 1, up - 1)
+def _along(x: jax.Array, taps: np.ndarray | jax.Array, axis: int, down: int) -> jax.Array:
+    """`sum_k taps[k] x[down i + k]` along one axis."""
     count = (x.shape[axis] - len(taps)) // down + 1
     parts = [_strided(x, k, count, down, axis) * taps[k].astype(x.dtype) for k in range(len(taps))]
     return sum(parts[1:], parts[0])
-
-
-def _between(x: jax.Array, taps: np.ndarray | jax.Array, axis: int, up: int, before: int, count: int) -> jax.Array:
-    """Likewise of `count` values, without the zeros: those congruent to c modulo `up` see every `up`-th tap only."""
-    each, size, phases = -(-count // up), x.shape[axis], []
-    for c in range(up):
-        seen = [(taps[k].astype(x.dtype), (c + k - before) // up) for k in range((before - c) % up, len(taps), up)]
-        parts = [_moved(x, axis, -start, each + start - size) * tap for tap, start in seen]
-        phases.append(sum(parts[1:], parts[0]) if parts else jnp.zeros_like(_moved(x, axis, 0, each - size)))
-    y = jnp.stack(phases, axis=axis + 1).reshape(*x.shape[:axis], up * each, *x.shape[axis + 1 :])
-    return y if up * each == count else lax.slice_in_dim(y, 0, count, axis=axis)
-
-
-def _moved(x: jax.Array, axis: int, before: int, after: int, between: int = 0) -> jax.Array:
-    """Pads one axis with zeros before, after and between its values; a negative number cuts off."""
-    config = [(before, after, between) if i == axis else (0, 0, 0) for i in range(x.ndim)]
-    return lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
 def _strided(x: jax.Array, start: int, count: int, stride: int, axis: int) -> jax.Array:
