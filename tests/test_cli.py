@@ -187,6 +187,15 @@ def test_help_is_quick_and_loads_neither_jax_nor_tfds() -> None:
         assert not loaded & {"jax", "jaxlib", "tensorflow_datasets", "numpy", "flax", "optax", "orbax"}
 
 
+def test_none_can_be_given_for_a_number_in_any_letters(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = {}
+    for word in ("None", "none", "2", "1"):  # None is 2 layers at 8 pixels
+        words = ("--generator", "dcgan", "--generator.dense", word, "--out", out := tmp_path / f"{word}.json")
+        assert run(capsys, "plan", "digits", *words)[0] == 0
+        found[word] = json.loads(out.read_text())["g_parameters"]
+    assert found["None"] == found["none"] == found["2"] > found["1"]
+
+
 def test_help_is_short_and_names_the_recipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for words, there in (

@@ -68,7 +68,7 @@ class Needs(NamedTuple):
     batches: int
     gradients: int  # of the larger player
     activations: int  # the other intermediate values, at the peak of a step, or of the samples looked at if these take more
-    allowance: int
+    allowance: int  # what JAX holds once it is started, and what XLA adds to the values it keeps
 
     @property
     def total(self) -> int:
@@ -306,7 +306,8 @@ def table(found: Plan) -> str:
         ("FLOPs of a step", f"{_si(found.step_flops)}, batch {recipe.batch_size}"),
         ("on each of" if found.devices > 1 else "on", f"{found.devices} {found.kind}{'s' if found.devices > 1 else ''}"),
     ]
-    rows += [(f"  {name}", gib(value)) for name, value in needs._asdict().items()]
+    words = {"allowance": "allowance for JAX and XLA"}
+    rows += [(f"  {words.get(name, name)}", gib(value)) for name, value in needs._asdict().items()]
     rows += [("  in all", gib(needs.total)), ("memory of a device", gib(found.memory)), ("fits", "yes" if found.fits else "no")]
     width = max(len(name) for name, _ in rows)
     lines = [f"{name.ljust(width)}  {value}" for name, value in rows]

@@ -54,12 +54,17 @@ def _reader(kind: Any) -> Callable[[str], Any]:
     return readers.get(kind, kind)
 
 
+def _is_none(word: str, kind: Any) -> bool:
+    """Returns whether a word stands for None: in any letters where a number is asked for, whose word it cannot be."""
+    return word == "None" or (kind in (int, float) and word.lower() == "none")
+
+
 def _one(kind: Any, optional: bool) -> PrimitiveConstructorSpec[Any]:
     read = _reader(kind)
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=_WORDS[kind],
-        instance_from_str=lambda words: None if optional and words[0] == "None" else read(words[0]),
+        instance_from_str=lambda words: None if optional and _is_none(words[0], kind) else read(words[0]),
         is_instance=lambda value: (optional and value is None) or (isinstance(value, kind) and not isinstance(value, bool)),
         str_from_instance=lambda value: [str(value)],
     )
@@ -69,7 +74,7 @@ def _several(kind: Any, optional: bool) -> PrimitiveConstructorSpec[Any]:
     read = _reader(kind)
 
     def values(words: list[str]) -> Any:
-        if optional and words == ["None"]:
+        if optional and len(words) == 1 and _is_none(words[0], kind):
             return None
         return tuple(read(each) for word in words for each in word.split(",") if each)
 

@@ -215,7 +215,7 @@ def _conv_of_rows(x: jax.Array, kernel: jax.Array, *, padding: int) -> jax.Array
     def seen(rows: jax.Array, taps: jax.Array) -> jax.Array:
         patches = jnp.concatenate([rows[:, :, :width], rows[:, :, 1:, :inputs]], axis=-1)
         y = tall_product(patches.reshape(-1, 3 * inputs), taps)
-        return y.reshape(batch, -1, width, taps.shape[1])
+        return y.reshape(*patches.shape[:3], taps.shape[1])
 
     above, middle, below = kernel.reshape(3, 3 * inputs, outputs)
     outer = seen(even, jnp.concatenate([above, below], axis=1))
