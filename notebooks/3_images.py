@@ -102,7 +102,7 @@ show(
 # %% [markdown]
 # ## Two networks and a loss
 #
-# This is the recipe `digits` of `jaxgan train`, spelled out; the data, the number of steps and how often one looks differ. Both
+# This is the recipe `digits` of `jaxgan train`, spelled out; data, gamma, steps and how often one looks differ. Both
 # networks are perceptrons with three hidden layers. $G$ gets $z$ and a learnt vector for the label $y$. $D$ returns a logit
 # $l(x, y)$, in which a learnt vector for the label is multiplied with the last hidden layer (projection, Miyato and Koyama
 # 2018).

@@ -199,7 +199,7 @@ def test_none_can_be_given_for_a_number_in_any_letters(capsys: pytest.CaptureFix
 def test_help_is_short_and_names_the_recipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for words, there in (
-        (("train", "--help"), ("RECIPE", "--steps 8000", "--generator.width 256", "mlp; --generator NAME", "--help-all")),
+        (("train", "--help"), ("RECIPE", "--steps 2400", "--generator.width 256", "mlp; --generator NAME", "--help-all")),
         (("train", "ring", "--generator", "dcgan", "-h"), ("--generator.width 64", "--data.name ring", "generator: dcgan")),
         (("plan", "mnist", "--help"), ("--memory ..", "--batch-size 64", "RECIPE")),
         (("bench", "--help"), ("RECIPE", "--out ..", "JSON file to write the table to as well.")),

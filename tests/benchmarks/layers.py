@@ -4,10 +4,10 @@
 
 The convolutions, products and low-pass filters are those that G and D call at the workload's batch, found by tracing both once;
 equal ones are timed once and counted. Passes: forward; gradient, forward and back to input and kernel; penalty, the gradient
-in the kernel of the squared gradient in the input, as R1 needs it; filters have none. The two libraries take
-turns in one process, on as many threads, channels last in PyTorch; the least wall time of the rounds counts. Share: the
-multiplications that the direct form of the operation takes, per second, in those that a product of two large matrices makes;
-a form with fewer of them can exceed 100 %. A gradient counts as three forward passes, of a filter as two, a penalty as four.
+with respect to the kernel of the squared norm of the gradient with respect to the input, as R1 needs it; filters have none. The
+two libraries take turns in one process, on as many threads, channels last in PyTorch; the least wall time of the rounds counts.
+Share: multiplications per second, counted for the direct form, as a share of what a product of two large matrices reaches; a
+form with fewer of them can exceed 100 %. A gradient counts as three forward passes (a filter's as two), a penalty as four.
 """
 
 import argparse
@@ -189,7 +189,7 @@ def products(layer: Layer) -> float:
     """Floating point operations of the direct form, forward."""
     options: dict[str, Any] = dict(layer.options)
     pixels = math.prod(layer.x[:-1])
-    if layer.kind == "upfirdn":  # four taps along each axis, of which zeros between the pixels are half
+    if layer.kind == "upfirdn":  # 4x4 taps; with up 2 half of them along each axis meet zeros
         up, down = options.get("up", 1), options.get("down", 1)
         return 2.0 * 16 * pixels * layer.x[-1] / (down**2 if up == 1 else 1)
     if layer.kind in ("conv_transpose", "pointwise"):

@@ -15,7 +15,7 @@ from jaxgan.system import devices
 
 # Pixels so few that a kernel is better left in the order that it has.
 _FEW = 64
-# Pixels from which on patches of three are written faster than of nine.
+# From so many pixels on, patches of three pixels are faster to write than patches of nine.
 _MANY = 8_192
 
 
@@ -154,7 +154,7 @@ def _transposed_of_phases(x: jax.Array, kernel: jax.Array, *, stride: int, paddi
 
 
 def _transposed_of_taps(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
-    """Phases likewise, each the sum of the taps that reach it, so that a kernel whose sides are no multiples is not padded."""
+    """Phases as above, each the sum of the taps that reach it: a kernel whose sides `stride` does not divide is not padded."""
     batch, height, width, inputs = x.shape
     kernel_height, kernel_width, _, outputs = kernel.shape
     rows, columns = -(-kernel_height // stride), -(-kernel_width // stride)  # pixels that reach one of the result, at most
