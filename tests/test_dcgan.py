@@ -123,6 +123,7 @@ def test_at_128_pixels_each_player_has_one_stage_more_and_the_parameters_of_its_
         (dcgan.Generator, {"blocks": 1.5}, "blocks: 1.5, but it must be a whole number"),
         (dcgan.Discriminator, {"blocks": True}, "blocks: True, but it must be a whole number"),
         (dcgan.Generator, {"dense": "2"}, "dense: '2', but it must be a whole number, or None"),
+        (dcgan.Generator, {"image_size": 8.0}, "image_size: 8.0, but dcgan makes images of side"),
         (dcgan.Generator, {"image_size": [8]}, r"image_size: \[8\], but dcgan makes images of side"),
         (dcgan.Generator, {"norm": "spectral"}, "norm: 'spectral' is not one of batch, none .*discriminator"),
         (dcgan.Discriminator, {"norm": "layer"}, "norm: 'layer' is not one of batch, none, spectral"),

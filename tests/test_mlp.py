@@ -86,6 +86,8 @@ def test_images_are_in_range_and_labels_matter():
         (mlp.Generator, {"norm": "spectral"}, "norm: 'spectral' is not one of batch, none .*discriminator"),
         (mlp.Discriminator, {"norm": "layer"}, "norm: 'layer' is not one of batch, none, spectral"),
         (mlp.Discriminator, {"maxout": 0}, "maxout: 0, but it must be at least 1"),
+        (mlp.Generator, {"hidden": 8}, "hidden: 8, but it must be a tuple of whole numbers"),
+        (mlp.Discriminator, {"hidden": (8.5,)}, r"hidden: \(8.5,\), but it must be a tuple of whole numbers"),
     ],
 )
 def test_fields_are_checked(make, fields, message):

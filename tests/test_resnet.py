@@ -189,6 +189,8 @@ def test_a_step_with_r1_and_r2_moves_every_parameter():
     ("call", "message"),
     [
         (lambda: resnet.Generator((3,)), r"shape: \(3,\), but it must be \(T, C\)"),
+        (lambda: resnet.Generator((3.5, 1)), r"shape: \(3.5, 1\), but it must be a tuple of whole numbers"),
+        (lambda: resnet.Generator(3), "shape: 3, but it must be a tuple of whole numbers"),
         (lambda: resnet.Generator((3, 1), width=0), "width: 0, but it must be at least 1"),
         (lambda: resnet.Discriminator((3, 1), norm="batch"), "norm: 'batch' is not one of none, group"),
         (lambda: ResNet().build(Shape((5,), 0)), "type: resnet, but the data are vectors; use mlp"),

@@ -321,7 +321,7 @@ def test_shapes(size, architecture, classes):
         (stylegan2.Generator, {"channels": 0}, "channels: 0, but it must be at least 1"),
         (stylegan2.Generator, {"classes": -1}, "classes: -1, but it must be 0"),
         (stylegan2.Generator, {"w_dim": 0}, "w_dim: 0, but it must be at least 1"),
-        (stylegan2.Generator, {"image_size": "32"}, "image_size: 32, but stylegan2 makes images of side 8"),
+        (stylegan2.Generator, {"image_size": "32"}, "image_size: '32', but it must be a whole number"),
         (stylegan2.Discriminator, {"mbstd_group": 1.0}, "mbstd_group: 1.0, but it must be a whole number, or None"),
         (stylegan2.Discriminator, {"mapping_layers": 0}, "mapping_layers: 0, but it must be at least 1"),
         (stylegan2.Generator, {"channel_base": 16}, "channel_base: 16, but it must be at least image_size, 32"),

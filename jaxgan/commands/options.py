@@ -294,7 +294,10 @@ def _of_others(option: str, known: list[str]) -> str:
     else:
         return ""
     having = [short for short, kind in parts.items() if field in {each.name for each in dataclasses.fields(kind)}]
-    return f"; {' and '.join(having)} {'has' if len(having) == 1 else 'have'} it: --{name} {having[0]}" if having else ""
+    if not having:
+        return ""
+    names = " and ".join([", ".join(having[:-1]), having[-1]] if len(having) > 1 else having)
+    return f"; {names} {'has' if len(having) == 1 else 'have'} it: --{name} {having[0]}"
 
 
 def _negated(option: str) -> str:

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.nets.counts import check_counts
+from jaxgan.nets.counts import check_counts, check_lists
 from jaxgan.nets.layers import BatchNorm, Dense, full_precision, leaky_relu, matched, recomputed, variance_scaled
 from jaxgan.system.messages import FieldError, not_one_of
 
@@ -106,6 +106,7 @@ class Discriminator(nn.Module):
 
 
 def _check(module: Generator | Discriminator) -> None:
+    check_lists(module, "hidden")
     if not module.hidden or min(module.hidden) < 1:
         raise FieldError("hidden", module.hidden, "it must hold one or more widths of at least 1")
     check_counts(module, {"classes": 0})

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxgan.core.resample import downsample, low_pass, upsample
 from jaxgan.nets.convolutions import full_precision, grouped_conv, pointwise
-from jaxgan.nets.counts import check_counts
+from jaxgan.nets.counts import check_counts, check_lists
 from jaxgan.nets.layers import in_full, leaky_relu, matched, recomputed
 from jaxgan.system.messages import FieldError
 
@@ -198,6 +198,7 @@ def blocks_of(module: Generator | Discriminator) -> tuple[int, ...]:
 
 
 def _check(module: Generator | Discriminator) -> None:
+    check_lists(module, "widths", "groups", *([] if isinstance(module.blocks, int) else ["blocks"]))
     stages = len(module.widths)
     if stages == 0:
         raise FieldError("widths", "()", "a network has at least one stage")

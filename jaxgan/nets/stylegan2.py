@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxgan.nets import sides
-from jaxgan.nets.counts import check_counts
+from jaxgan.nets.counts import check_counts, is_whole
 from jaxgan.nets.layers import recomputed
 from jaxgan.nets.stylegan2_layers import (
     DiscriminatorBlock,
@@ -245,9 +245,10 @@ def channels_at(module: Generator | Discriminator, side: int) -> int:
 
 def _check(module: Generator | Discriminator) -> None:
     size = module.image_size
-    whole = isinstance(size, int)
-    if not whole or size < 8 or size & (size - 1):
-        raise FieldError("image_size", size, f"stylegan2 makes images of side {sides.near(size if whole else 8, least=8)}")
+    if not is_whole(size):
+        raise FieldError("image_size", repr(size), "it must be a whole number")
+    if size < 8 or size & (size - 1):
+        raise FieldError("image_size", size, f"stylegan2 makes images of side {sides.near(size, least=8)}")
     check_counts(module, {"channels": 1, "classes": 0, "mapping_layers": 1, "channel_max": 1, "bfloat16_levels": 0})
     if module.architecture not in ARCHITECTURES:
         raise not_one_of("architecture", module.architecture, ARCHITECTURES)
