@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxgan.core.resample import downsample, low_pass, upsample
 from jaxgan.nets.convolutions import full_precision, grouped_conv, pointwise
-from jaxgan.nets.counts import check_counts, check_lists
+from jaxgan.nets.counts import check_counts, check_lists, is_whole
 from jaxgan.nets.layers import in_full, leaky_relu, matched, recomputed
 from jaxgan.system.messages import FieldError
 
@@ -194,11 +194,11 @@ def _stage(module: Generator | Discriminator, k: int, x: jax.Array) -> jax.Array
 
 
 def blocks_of(module: Generator | Discriminator) -> tuple[int, ...]:
-    return (module.blocks,) * len(module.widths) if isinstance(module.blocks, int) else tuple(module.blocks)
+    return tuple(module.blocks) if isinstance(module.blocks, tuple | list) else (module.blocks,) * len(module.widths)
 
 
 def _check(module: Generator | Discriminator) -> None:
-    check_lists(module, "widths", "groups", *([] if isinstance(module.blocks, int) else ["blocks"]))
+    check_lists(module, "widths", "groups", *([] if is_whole(module.blocks) else ["blocks"]))
     stages = len(module.widths)
     if stages == 0:
         raise FieldError("widths", "()", "a network has at least one stage")

@@ -249,7 +249,8 @@ def _check(module: Generator | Discriminator) -> None:
         raise FieldError("image_size", repr(size), "it must be a whole number")
     if size < 8 or size & (size - 1):
         raise FieldError("image_size", size, f"stylegan2 makes images of side {sides.near(size, least=8)}")
-    check_counts(module, {"channels": 1, "classes": 0, "mapping_layers": 1, "channel_max": 1, "bfloat16_levels": 0})
+    least = {"channels": 1, "classes": 0, "mapping_layers": 1, "channel_base": 1, "channel_max": 1, "bfloat16_levels": 0}
+    check_counts(module, least)
     if module.architecture not in ARCHITECTURES:
         raise not_one_of("architecture", module.architecture, ARCHITECTURES)
     if module.channel_base < size:
