@@ -207,11 +207,12 @@ def _check(module: Generator | Discriminator) -> None:
             raise FieldError(name, values, f"widths name {stages} stages")
         if min(values) < 1:
             raise FieldError(name, values, "each must be at least 1")
-    check_counts(module, {"expansion": 1, "channels": 1, "classes": 0, "embedding": 1}, optional=["embedding"])
+    least = {"expansion": 1, "channels": 1, "classes": 0, "embedding": 1}
+    check_counts(module, least, optional=["embedding"])
     for width, groups in zip(module.widths, module.groups, strict=True):
         if module.expansion * width % groups:
             told = f"{module.expansion} x {width} channels"
             raise FieldError("groups", tuple(module.groups), f"{groups} does not divide the {told} of its stage")
-    if not 0 <= module.bfloat16_levels < stages:
+    if not is_whole(module.bfloat16_levels) or not 0 <= module.bfloat16_levels < stages:
         allowed = f"from 0 to {stages - 1}: not the stage of 4x4"
         raise FieldError("bfloat16_levels", module.bfloat16_levels, f"it must be {allowed}")
