@@ -326,7 +326,7 @@ def test_shapes(size, architecture, classes):
         (stylegan2.Discriminator, {"mapping_layers": 0}, "mapping_layers: 0, but it must be at least 1"),
         (stylegan2.Generator, {"channel_base": 16}, "channel_base: 16, but it must be at least image_size, 32"),
         (stylegan2.Generator, {"channel_max": 0}, "channel_max: 0, but it must be at least 1"),
-        (stylegan2.Generator, {"style_mixing": 1.5}, "style_mixing: 1.5, but it must be a probability"),
+        (stylegan2.Generator, {"style_mixing": 1.5}, "style_mixing: 1.5, but it must be from 0 to 1"),
         (stylegan2.Discriminator, {"conv_clamp": 0.0}, "conv_clamp: 0.0, but it must be above 0, or None"),
         (stylegan2.Generator, {"bfloat16_levels": 4}, "bfloat16_levels: 4, but it must be from 0 to 3"),
         (stylegan2.Discriminator, {"mbstd_group": 0}, "mbstd_group: 0, but it must be at least 1, or None"),

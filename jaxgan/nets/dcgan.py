@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.nets.counts import check_counts, is_whole
+from jaxgan.nets.checks import check_counts, check_flags, is_whole
 from jaxgan.nets.layers import (
     BatchNorm,
     Conv,
@@ -178,5 +178,8 @@ def _check(module: Generator | Discriminator) -> None:
     if not is_whole(module.image_size) or module.image_size not in PLANS:
         raise FieldError("image_size", module.image_size, f"dcgan makes images of side {', '.join(map(str, PLANS))}")
     most = 4 if isinstance(module, Generator) else 256  # a packed D sees several images as one
-    bounds: dict[str, int | tuple[int, int]] = {"channels": (1, most), "width": 1, "blocks": 0, "dense": 0, "classes": 0}
-    check_counts(module, bounds, optional=["dense"])
+    bounds: dict[str, int | tuple[int, int]] = {
+        "image_size": 1, "channels": (1, most), "width": 1, "blocks": 0, "dense": 0, "classes": 0
+    }  # fmt: skip
+    check_counts(module, bounds, optional={"dense": "what suits the side"})
+    check_flags(module)

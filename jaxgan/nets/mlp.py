@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.nets.counts import check_counts, check_lists
+from jaxgan.nets.checks import check_counts, check_flags, check_lists
 from jaxgan.nets.layers import BatchNorm, Dense, full_precision, leaky_relu, matched, recomputed, variance_scaled
 from jaxgan.system.messages import FieldError, not_one_of
 
@@ -30,6 +30,7 @@ class Generator(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self)
+        check_lists(self, "output_shape")
         if not self.output_shape or min(self.output_shape) < 1:
             raise FieldError("output_shape", self.output_shape, "it must hold one or more sizes of at least 1")
         if self.norm not in ("batch", "none"):
@@ -110,6 +111,9 @@ def _check(module: Generator | Discriminator) -> None:
     if not module.hidden or min(module.hidden) < 1:
         raise FieldError("hidden", module.hidden, "it must hold one or more widths of at least 1")
     check_counts(module, {"classes": 0})
+    check_flags(module)
+    if not callable(module.activation):
+        raise FieldError("activation", repr(module.activation), "it must be a function of an array")
 
 
 # Lin et al. 2018, PacGAN, the networks of the 2D ring and grid; z is two-dimensional, standard normal.

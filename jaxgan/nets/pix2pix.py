@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.nets.checks import check_counts
 from jaxgan.nets.convolutions import full_precision
 from jaxgan.nets.layers import Conv, Dense, downsample_mean, leaky_relu, upsample_bilinear, variance_scaled
 
@@ -21,6 +22,10 @@ class Generator(nn.Module):
     channels: int = 1
     width: int = 32  # channels of the first map, doubled with each halving of the sides
     levels: int = 2  # halvings
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, {"channels": 1, "width": 1, "levels": 0})
 
     @nn.compact
     def __call__(self, z: jax.Array, condition: jax.Array) -> jax.Array:
@@ -50,6 +55,10 @@ class Discriminator(nn.Module):
 
     width: int = 32
     levels: int = 1  # halvings: with more, patches are larger and fewer
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, {"width": 1, "levels": 0})
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:

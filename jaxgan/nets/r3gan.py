@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.core.resample import downsample, low_pass, upsample
+from jaxgan.nets.checks import check_counts, check_flags, check_lists, is_whole
 from jaxgan.nets.convolutions import full_precision, grouped_conv, pointwise
-from jaxgan.nets.counts import check_counts, check_lists, is_whole
 from jaxgan.nets.layers import in_full, leaky_relu, matched, recomputed
 from jaxgan.system.messages import FieldError
 
@@ -198,7 +198,8 @@ def blocks_of(module: Generator | Discriminator) -> tuple[int, ...]:
 
 
 def _check(module: Generator | Discriminator) -> None:
-    check_lists(module, "widths", "groups", *([] if is_whole(module.blocks) else ["blocks"]))
+    check_lists(module, "widths", "groups", "blocks", or_one=["blocks"])
+    check_flags(module)
     stages = len(module.widths)
     if stages == 0:
         raise FieldError("widths", "()", "a network has at least one stage")
@@ -207,12 +208,12 @@ def _check(module: Generator | Discriminator) -> None:
             raise FieldError(name, values, f"widths name {stages} stages")
         if min(values) < 1:
             raise FieldError(name, values, "each must be at least 1")
-    least = {"expansion": 1, "channels": 1, "classes": 0, "embedding": 1}
-    check_counts(module, least, optional=["embedding"])
+    if not is_whole(module.bfloat16_levels) or not 0 <= module.bfloat16_levels < stages:
+        allowed = f"from 0 to {stages - 1}: not the stage of 4x4"
+        raise FieldError("bfloat16_levels", module.bfloat16_levels, f"it must be {allowed}")
+    least = {"expansion": 1, "channels": 1, "classes": 0, "embedding": 1, "bfloat16_levels": 0}
+    check_counts(module, least, optional={"embedding": "the width at 4x4"} if isinstance(module, Discriminator) else None)
     for width, groups in zip(module.widths, module.groups, strict=True):
         if module.expansion * width % groups:
             told = f"{module.expansion} x {width} channels"
             raise FieldError("groups", tuple(module.groups), f"{groups} does not divide the {told} of its stage")
-    if not is_whole(module.bfloat16_levels) or not 0 <= module.bfloat16_levels < stages:
-        allowed = f"from 0 to {stages - 1}: not the stage of 4x4"
-        raise FieldError("bfloat16_levels", module.bfloat16_levels, f"it must be {allowed}")

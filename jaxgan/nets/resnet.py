@@ -12,8 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.nets.checks import check_counts, check_flags, check_lists
 from jaxgan.nets.convolutions import conv_same, full_precision
-from jaxgan.nets.counts import check_counts, check_lists
 from jaxgan.nets.layers import doubled, halved, in_full, leaky_relu, matched, recomputed, variance_scaled
 from jaxgan.nets.r3gan import Linear
 from jaxgan.system.messages import FieldError, not_one_of
@@ -315,6 +315,7 @@ def _embedded(module: Generator | Discriminator, labels: jax.Array | None, lengt
 
 def _check(module: Generator | Discriminator) -> None:
     check_lists(module, "shape")
+    check_flags(module)
     if not 2 <= len(module.shape) <= 4 or min(module.shape) < 1:
         raise FieldError("shape", module.shape, "it must be (T, C), (H, W, C) or (D, H, W, C)")
     least = {"width": 1, "max_width": 1, "blocks": 1, "expansion": 1, "patch": 1, "coarsest": 1, "classes": 0, "embedding": 1}

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.nets.counts import check_counts, is_whole
+from jaxgan.nets.checks import check_counts, check_flags, is_whole
 from jaxgan.nets.layers import (
     BatchNorm,
     ConditionalBatchNorm,
@@ -156,4 +156,5 @@ def _check(module: Generator | Discriminator) -> None:
     if not is_whole(module.image_size) or module.image_size != 32:
         raise FieldError("image_size", module.image_size, "sngan makes images of side 32 only")
     most = 4 if isinstance(module, Generator) else 256  # a packed D sees several images as one
-    check_counts(module, {"channels": (1, most), "width": 1, "classes": 0})
+    check_flags(module)
+    check_counts(module, {"image_size": 1, "channels": (1, most), "width": 1, "classes": 0})

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxgan.nets import sides
-from jaxgan.nets.counts import check_counts, is_whole
+from jaxgan.nets.checks import check_counts, check_flags, check_numbers, is_whole
 from jaxgan.nets.layers import recomputed
 from jaxgan.nets.stylegan2_layers import (
     DiscriminatorBlock,
@@ -58,8 +58,7 @@ class Generator(nn.Module):
         super().__post_init__()
         _check(self)
         check_counts(self, {"w_dim": 1})
-        if not 0.0 <= self.style_mixing <= 1.0:
-            raise FieldError("style_mixing", self.style_mixing, "it must be a probability, from 0 to 1")
+        check_numbers(self, {"style_mixing": (0.0, 1.0)})
 
     def setup(self) -> None:
         self.mapping = Mapping(self.w_dim, self.mapping_layers, self.classes)
@@ -181,7 +180,7 @@ class Discriminator(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self)
-        check_counts(self, {"mbstd_group": 1, "mbstd_features": 0}, optional=["mbstd_group"])
+        check_counts(self, {"mbstd_group": 1, "mbstd_features": 0}, optional={"mbstd_group": "the whole batch"})
         if self.mbstd_features and channels_at(self, 4) % self.mbstd_features:
             raise FieldError(
                 "mbstd_features", self.mbstd_features, f"it must divide the {channels_at(self, 4)} channels at 4x4"
@@ -244,19 +243,27 @@ def channels_at(module: Generator | Discriminator, side: int) -> int:
 
 
 def _check(module: Generator | Discriminator) -> None:
+    check_flags(module)
     size = module.image_size
     if not is_whole(size):
         raise FieldError("image_size", repr(size), "it must be a whole number")
     if size < 8 or size & (size - 1):
-        raise FieldError("image_size", size, f"stylegan2 makes images of side {sides.near(size, least=8)}")
-    least = {"channels": 1, "classes": 0, "mapping_layers": 1, "channel_base": 1, "channel_max": 1, "bfloat16_levels": 0}
+        raise FieldError("image_size", size, f"stylegan2 makes images of side {sides.near(int(size), least=8)}")
+    least = {
+        "image_size": 8,
+        "channels": 1,
+        "classes": 0,
+        "mapping_layers": 1,
+        "channel_base": 1,
+        "channel_max": 1,
+        "bfloat16_levels": 0,
+    }
     check_counts(module, least)
     if module.architecture not in ARCHITECTURES:
         raise not_one_of("architecture", module.architecture, ARCHITECTURES)
     if module.channel_base < size:
         raise FieldError("channel_base", module.channel_base, f"it must be at least image_size, {size}")
-    if module.conv_clamp is not None and not module.conv_clamp > 0.0:
-        raise FieldError("conv_clamp", module.conv_clamp, "it must be above 0, or None")
+    check_numbers(module, {"conv_clamp": (0.0, math.inf)}, optional={"conv_clamp": "no bound"})
     most = len(resolutions(module)) - 1
     if not 0 <= module.bfloat16_levels <= most:
         raise FieldError("bfloat16_levels", module.bfloat16_levels, f"it must be from 0 to {most}, the sides above 4")

@@ -1,0 +1,109 @@
+"""A network's fields, checked where the network is made; NumPy's numbers and lists are kept as Python's and tuples."""
+
+import dataclasses
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxgan.system.messages import FieldError
+
+
+def check_counts(
+    network: Any, bounds: Mapping[str, int | tuple[int, int]], *, optional: Mapping[str, str] | None = None
+) -> None:
+    """Refuses a field that is no whole number, or lies outside its bounds.
+
+    Args:
+        network: a module; a whole number of NumPy's becomes Python's, whose products do not overflow.
+        bounds: of each field the least value, or the least and the greatest.
+        optional: fields that may be None, and what that means.
+
+    Raises:
+        FieldError: naming the field.
+    """
+    for name, bound in bounds.items():
+        value, meaning = getattr(network, name), (optional or {}).get(name)
+        if value is None and meaning is not None:
+            continue
+        or_none = "" if meaning is None else f", or None for {meaning}"
+        if not is_whole(value):
+            raise FieldError(name, repr(value), f"it must be a whole number{or_none}")
+        least, most = bound if isinstance(bound, tuple) else (bound, None)
+        if value < least or (most is not None and value > most):
+            from_zero = "0 (unconditional) or more" if name == "classes" else "0 or more"
+            allowed = f"from {least} to {most}" if most is not None else f"at least {least}" if least else from_zero
+            raise FieldError(name, value, f"it must be {allowed}{or_none}")
+        _keep(network, name, int(value))
+
+
+def check_lists(network: Any, *names: str, or_one: Collection[str] = ()) -> None:
+    """Refuses a field that is no sequence of whole numbers; how many and how large they may be is the network's own check.
+
+    Args:
+        network: a module; a list becomes a tuple, so that the module can be hashed.
+        names: of the fields.
+        or_one: those among them that may be a whole number too.
+
+    Raises:
+        FieldError: naming the field.
+    """
+    for name in names:
+        value = getattr(network, name)
+        if name in or_one and is_whole(value):
+            _keep(network, name, int(value))
+            continue
+        if not isinstance(value, tuple | list) or not all(map(is_whole, value)):
+            one = "a whole number, or " if name in or_one else ""
+            raise FieldError(name, repr(value), f"it must be {one}a tuple of whole numbers")
+        _keep(network, name, tuple(map(int, value)))
+
+
+def check_numbers(
+    network: Any, bounds: Mapping[str, tuple[float, float]], *, optional: Mapping[str, str] | None = None
+) -> None:
+    """Refuses a field that is no finite number, or lies outside its bounds, of which an infinite one stands for none.
+
+    Args:
+        network: a module.
+        bounds: of each field the least and the greatest value; a least value with no greatest one must be exceeded.
+        optional: fields that may be None, and what that means.
+
+    Raises:
+        FieldError: naming the field.
+    """
+    for name, (least, most) in bounds.items():
+        value, meaning = getattr(network, name), (optional or {}).get(name)
+        if value is None and meaning is not None:
+            continue
+        or_none = "" if meaning is None else f", or None for {meaning}"
+        if not isinstance(value, float | int | np.floating | np.integer) or isinstance(value, bool) or not math.isfinite(value):
+            raise FieldError(name, repr(value), f"it must be a number{or_none}")
+        if value > most or value < least or (value == least and math.isinf(most)):
+            allowed = f"above {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
+            raise FieldError(name, value, f"it must be {allowed}{or_none}")
+        _keep(network, name, float(value))
+
+
+def check_flags(network: Any) -> None:
+    """Refuses a field declared as `bool` that is neither True nor False.
+
+    Raises:
+        FieldError: naming the field.
+    """
+    for field in dataclasses.fields(network):
+        value = getattr(network, field.name)
+        if field.type is bool:
+            if not isinstance(value, bool | np.bool_):
+                raise FieldError(field.name, repr(value), "it must be True or False")
+            _keep(network, field.name, bool(value))
+
+
+def is_whole(value: Any) -> bool:
+    """Returns whether a value is a whole number; True and False are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _keep(network: Any, name: str, value: Any) -> None:
+    object.__setattr__(network, name, value)  # a module is frozen once it is made
