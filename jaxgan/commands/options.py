@@ -210,6 +210,9 @@ _MEANT = {
 }
 
 
+_NUMBERS = {"INT": ("a whole number", r"\d+"), "FLOAT": ("a number", r"\d+(\.\d+)?")}  # by metavar, and how one begins
+
+
 def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) -> str:
     """Returns the message of a parse error: the option, its value, and what it takes.
 
@@ -236,9 +239,12 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
             given = _given(words, name)
             if given is None:
                 return f"{name}: {event.message}"
-            number = re.match(r"\d+", given) if argument.lowered.metavar in ("INT", "FLOAT") else None
-            instead = f", as {name} {number[0]}" if number else ""
-            return f"{name}: {given!r} is not allowed; it is {f'{name} {argument.lowered.metavar or str()}'.strip()}{instead}"
+            metavar = argument.lowered.metavar or ""
+            if metavar not in _NUMBERS:
+                return f"{name}: {given!r} is not allowed; it is {f'{name} {metavar}'.strip()}"
+            kind, form = _NUMBERS[metavar]
+            number = re.match(form, given.replace(",", "."))
+            return f"{name}: {given!r} is not {kind}{f'; write {name} {number[0]}' if number else ''}"
     return f"{type(event).__name__}: the options do not fit"
 
 

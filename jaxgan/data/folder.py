@@ -55,7 +55,7 @@ def source(path: str | os.PathLike[str], *, image_size: int | None, channels: in
     root = held.root
     headers, unreadable = _scan(held, oriented=image_size is None)
     if not headers:
-        raise ValueError(f"folder: {root} holds no readable PNG, JPEG or WebP image{listed(unreadable)}")
+        raise _no_picture(held, unreadable)
     names, labels, class_names = layout(held, [header.name for header in headers])
     taken = set(names)
     headers = [header for header in headers if header.name in taken]
@@ -105,7 +105,7 @@ class _Pictures:
             list(pool.map(store, range(len(self.names))))
         self._report([name for name, good in zip(self.names, kept, strict=True) if not good])
         if not kept.any():
-            raise ValueError(f"folder: {self.held.root} holds no readable PNG, JPEG or WebP image")
+            raise _no_picture(self.held, ())
         return (images, self.labels) if kept.all() else (images[kept], self.labels[kept])
 
     def _report(self, more: Sequence[str]) -> None:
@@ -132,6 +132,24 @@ class _Pictures:
             self.bad.add(candidate)
             self._report([self.names[candidate]])
         raise ValueError(f"folder: {self.held.root} holds no readable image any more")
+
+
+def check(path: str | os.PathLike[str]) -> None:
+    """Refuses a folder or .zip without a readable picture; looks no further than the first.
+
+    Raises:
+        FileNotFoundError: when there is no such folder.
+        ValueError: when it is another file, or holds no readable picture.
+    """
+    held = place(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        if not any(_header(held, name, oriented=False) for name in held.names):
+            raise _no_picture(held, held.names)
+
+
+def _no_picture(held: Place, unreadable: Sequence[str]) -> ValueError:
+    return ValueError(f"folder: {held.root} holds no readable PNG, JPEG or WebP image{listed(unreadable)}")
 
 
 def _scan(held: Place, *, oriented: bool) -> tuple[list[_Header], list[str]]:

@@ -53,6 +53,8 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
         return _from_module(code.load_module(module), module, name, name if name != "recipe" else module.rpartition(".")[2])
     if path.is_dir():
         raise FileNotFoundError(f"recipe: {path} is a folder but not a run: it has no recipe.json{record.runs_near(path)}")
+    if len(path.parts) > 1:
+        raise record.no_run(path)
     meant = did_you_mean(text, NAMES)
     raise FieldError("recipe", repr(text), f"{', '.join(NAMES)}; nor a file my.py, nor a run{meant}", link=" is not one of ")
 

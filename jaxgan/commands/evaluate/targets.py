@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxgan import data
 from jaxgan.commands.evaluate import coverage, smoothness
+from jaxgan.data import folder
 from jaxgan.evaluation import settings
 from jaxgan.evaluation.features import NAMES as FEATURES
 from jaxgan.evaluation.metric import Metric
@@ -87,6 +88,8 @@ def target_of(path: Path, asked: Asked) -> Target:
     if path.is_file() and path.suffix not in (".npz", ".zip"):
         raise FieldError("run", f"{path} is a file", "it must be a run, a folder or .zip of images, or an .npz")
     if asked.data is None:
+        if path.suffix != ".npz":
+            folder.check(path)
         told = "compare with --data NAME, such as cifar10, or with a folder of real images, --data folder:DIR"
         raise FieldError("data", None, f"{path} is no run, so the real images are not known: {told}")
     if of_run := [each for each in asked.metrics if each in OF_RUNS]:
