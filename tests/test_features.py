@@ -68,6 +68,36 @@ def test_it_learns_the_digits_that_it_is_judged_by(digits):
     assert digits.accuracy > 0.92
 
 
+def test_a_residual_network_learns_and_is_kept_without_its_normalisations(tmp_path, monkeypatch):
+    of_residual = {
+        "widths": (16, 16, 32, 32),
+        "features": 32,
+        "network": "residual",
+        "optimizer": "muon",
+        "learning_rate": 0.03,
+    }
+    monkeypatch.setitem(module.TRAININGS, "digits", DIGITS._replace(**of_residual))
+    trained = features.classifier("digits", seed=1, cache_dir=tmp_path)
+    assert trained.accuracy > 0.92
+    assert {name for name in trained.params if name.endswith("_norm")} == set()
+    assert trained.features(jnp.zeros((2, 8, 8, 1))).shape == (2, 32)
+    kept = features.classifier("digits", seed=1, cache_dir=tmp_path)
+    assert kept.checksum == trained.checksum
+    assert equal(kept.params, trained.params)
+
+
+def test_folding_normalisations_leaves_the_function_as_it_is():
+    of = training.Residual((4, 6, 8, 8), 10, normed=True)
+    keys = iter(jax.random.split(jax.random.key(2), 40))
+    images = jax.random.uniform(next(keys), (3, 8, 8, 2), minval=-1.0)
+    variables = jax.tree.map(lambda leaf: leaf + jax.random.uniform(next(keys), leaf.shape), of.init(next(keys), images))
+    params = training.folded(variables["params"], variables["batch_stats"])
+    for expected, found in zip(
+        of.apply(variables, images), of.clone(normed=False).apply({"params": params}, images), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(caplog):
     short, dataset = DIGITS._replace(epochs=2, batch_size=300), data.load("digits")
     with caplog.at_level(logging.INFO, "jaxgan"):

@@ -18,7 +18,7 @@ from jaxgan.core.units import to_user
 from jaxgan.evaluation import verdict
 from jaxgan.evaluation.trend import trend
 from jaxgan.recipes import Adam, Recipe, preset
-from jaxgan.training import monitor, runs, written
+from jaxgan.training import monitor, records, runs, written
 from jaxgan.training.dataset import open_data
 from jaxgan.training.endings import Stopped
 from jaxgan.training.experiment import build
@@ -251,6 +251,16 @@ def test_training_tells_stops_and_keeps_the_best(tiny_recipe: Recipe, tmp_path: 
     again = train(later, run.path, change=True)
     assert runs.best_step(again) in (best, 52)
     assert runs.read(again.path).recipe == later  # recorded, though nothing that a step computes has changed
+
+
+def test_training_stops_where_converged_comes_twice_in_a_row(tiny_recipe: Recipe) -> None:
+    recipe = dataclasses.replace(tiny_recipe, stop_on="converged,collapse")
+    words = [None, "converged", "still improving", "converged", "converged", "mode collapse", "discriminator wins"]
+    rows = [{"verdict": word} for word in words]
+    stops = [records.is_final(words[i], [*rows[: i + 1]], recipe) for i in range(len(words))]
+    assert stops == [False, False, False, False, True, True, False]
+    assert not records.is_final("converged", [{"verdict": "2 converged"}, {"d_loss": 0.7}], recipe)
+    assert records.is_final("converged", [{"verdict": "2 converged"}, {"d_loss": 0.7}, {"verdict": "2 converged"}], recipe)
 
 
 def test_best_of_a_run_that_keeps_none(tiny_run: Path) -> None:

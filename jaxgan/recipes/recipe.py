@@ -19,13 +19,13 @@ Images = Annotated[int, Within(1, 10**12)]
 EVAL_EVERY = 200_000  # images shown
 # Figures that are looked at in any case, by which one state may be better than another.
 LOOKED_AT = ("reach", "nearest_real", "overlap", "modes", "high_quality", "reverse_kl")
-# What `stop_on` may name, and the verdict it means.
 # Columns of a row of metrics that are not a metric's.
 COLUMNS = (
     "step", "images", "seconds", "verdict", "evidence", "definitions", "real", "members", "standard_error", "d_loss", "g_loss",
     "d_real", "d_fake", "real_logits", "fake_logits", "real_sign", "penalty", "path_length", "augment_strength",
     "d_grad_norm", "g_grad_norm", "diversity", "duplicates", "overfitting", *LOOKED_AT,
 )  # fmt: skip
+# What `stop_on` may name, and the verdict it means.
 STOP_WORDS = {
     "collapse": "mode collapse",
     "diverged": "diverged",

@@ -123,7 +123,7 @@ def _written(
     if event.sample and healthy.any():
         records.draw(diary, seen)
     asked = _call(event, before, diary, failed) if healthy.any() else False
-    ending = (asked or word in recipes.stop_words(recipe)) and event.step < recipe.steps
+    ending = (asked or records.is_final(word, rows, recipe)) and event.step < recipe.steps
     best = best_of(rows, recipe, there)
     good = ending and (asked or word == "converged")
     return Decision(not healthy.any(), ending, good, -1 if best is None else best, bool(failed))

@@ -1,7 +1,7 @@
 """Records of a training: rows of metrics with their verdict, the best step, pictures."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -72,6 +72,20 @@ def judge(row: dict[str, Any], diary: Diary) -> str | None:
     row["members"] |= {"verdict": words, "evidence": [list(found.evidence) for found in each]}
     row["verdict"] = ", ".join(f"{words.count(word)} {word}" for word in verdict.WORDS if word in words) or None
     return words[0] if len(set(words)) == 1 else None
+
+
+def is_final(word: str | None, rows: Sequence[dict[str, Any]], recipe: Recipe) -> bool:
+    """Tells whether training stops at a verdict; at `converged` where it came twice in a row, since once may be chance.
+
+    Args:
+        word: the verdict of the last row; None where there is none.
+        rows: of metrics so far.
+        recipe: whose `stop_on` names the verdicts to stop at.
+    """
+    if word not in recipes.stop_words(recipe):
+        return False
+    told = [row.get("verdict") for row in rows if "verdict" in row]
+    return word != "converged" or (len(told) > 1 and told[-1] == told[-2])
 
 
 def is_due(step: int, last: int, recipe: Recipe) -> bool:

@@ -1,4 +1,4 @@
-"""A small convolutional classifier and its training."""
+"""Two small convolutional classifiers and their training."""
 
 import logging
 import time
@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from optax import contrib
 
 from jaxgan.core.types import Dataset, Images, Key, Labels, PyTree
-from jaxgan.nets.layers import Conv, Dense, leaky_relu, variance_scaled
+from jaxgan.nets.layers import BatchNorm, Conv, Dense, leaky_relu, variance_scaled
 from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
@@ -24,17 +25,19 @@ class Training(NamedTuple):
     data: str  # as `data.load` names it
     shape: tuple[int, int, int]  # of an image, (H, W, C)
     classes: int
-    widths: tuple[int, ...]  # channels of each convolution; each halves the image
-    features: int  # of the hidden layer that serves as features
+    widths: tuple[int, ...]  # channels of each convolution, or each stage; each halves the image
+    features: int  # of the layer that serves as features
     epochs: int
     batch_size: int = 128
-    learning_rate: float = 3e-3  # AdamW's peak, after a rise over the first fifth and before a cosine to 0
+    learning_rate: float = 3e-3  # the peak, after a rise over the first fifth and before a cosine to 0
     weight_decay: float = 1e-2
     smoothing: float = 0.1  # of the labels: share of the probability spread over all classes
     shift: int = 2  # pixels that an image is moved at most, along each axis
     mirror: bool = False  # turn half of the images left to right
     train_split: str = "train"
     test_split: str = "test"
+    network: str = "convolutional"  # or residual, see `Residual`
+    optimizer: str = "adamw"  # or muon
 
 
 class Convolutional(nn.Module):
@@ -53,18 +56,91 @@ class Convolutional(nn.Module):
         return Dense(self.classes, kernel_init=variance_scaled(1.0), name="logits")(features), features
 
 
-def network(training: Training) -> Convolutional:
-    """The network of a training, without parameters."""
+class Residual(nn.Module):
+    """Convolutions with batch normalisation, a residual pair among them: `[B, H, W, C]` to logits and features.
+
+    Four stages, each at half the side of the one before: a convolution of stride 2, one of stride 1, a pair that is added to
+    what it is given, a pair that is not. The features are the largest value of each channel over the last map. Once trained,
+    the normalisations lie in the convolutions' kernels and biases, see `folded`.
+
+    References:
+        He et al. 2016, Deep residual learning for image recognition; Ioffe and Szegedy 2015, Batch normalization.
+    """
+
+    widths: tuple[int, ...]  # of the four stages
+    classes: int
+    normed: bool = False  # as while training: batch normalisation and no biases
+
+    @nn.compact
+    def __call__(self, x: Images, *, train: bool = False) -> tuple[jax.Array, jax.Array]:
+        def layer(x: jax.Array, name: str, width: int, size: int = 3, stride: int = 1) -> jax.Array:
+            x = Conv(width, size, stride, 1, use_bias=not self.normed, name=name)(x)
+            return nn.silu(BatchNorm(name=f"{name}_norm")(x, train=train) if self.normed else x)
+
+        first, second, third, last = self.widths
+        x = layer(x, "first", first, 4, stride=2)
+        x = _halved(layer(x, "second", second))
+        x = layer(x, "third", third)
+        x = _halved(x + layer(layer(x, "pair_0", third), "pair_1", third))
+        x = layer(layer(x, "fourth", last), "fifth", last)
+        while x.shape[1] > 1:
+            x = _halved(x)
+        features = x[:, 0, 0]
+        return Dense(self.classes, kernel_init=variance_scaled(1.0), name="logits")(features), features
+
+
+def _halved(x: jax.Array) -> jax.Array:
+    """The largest of each four pixels.
+
+    By comparisons of pairs: the gradient of `max` looks for the elements that equal the largest and divides by their number,
+    and where a compiler computes the same value twice with other rounding, there are none.
+    """
+    batch, height, width, channels = x.shape
+    rows = x.reshape(batch, height // 2, 2, width, channels)
+    x = _larger(rows[:, :, 0], rows[:, :, 1])
+    columns = x.reshape(batch, height // 2, width // 2, 2, channels)
+    return _larger(columns[:, :, :, 0], columns[:, :, :, 1])
+
+
+def _larger(x: jax.Array, y: jax.Array) -> jax.Array:
+    return jnp.where(x > y, x, y)
+
+
+def folded(params: PyTree, stats: PyTree) -> PyTree:
+    """The parameters of a `Residual` network that has its batch normalisations in its kernels and biases.
+
+    Args:
+        params: of the network with `normed`.
+        stats: its running means and variances.
+
+    Returns:
+        The parameters of the network without.
+    """
+    kept = {name: value for name, value in params.items() if not name.endswith("_norm")}
+    for name, running in stats.items():
+        layer, norm = name.removesuffix("_norm"), params[name]
+        scale = norm["scale"] / jnp.sqrt(running["var"] + BatchNorm.epsilon)
+        kept[layer] = {
+            "kernel": kept[layer]["kernel"] * scale.reshape(1, 1, 1, -1),
+            "bias": norm["bias"] - running["mean"] * scale,
+        }
+    return kept
+
+
+def network(training: Training, *, normed: bool = False) -> nn.Module:
+    """The network of a training, without parameters; `normed` while it is trained, which changes residual ones only."""
+    if training.network == "residual":
+        return Residual(training.widths, training.classes, normed)
     return Convolutional(training.widths, training.features, training.classes)
 
 
 def initial(training: Training, key: Key) -> PyTree:
-    """The parameters that training starts from, plain nested dicts."""
+    """The parameters of a network that is not trained, plain nested dicts."""
     return network(training).init(key, jnp.zeros((1, *training.shape)))["params"]
 
 
 def train(training: Training, dataset: Dataset, *, name: str, seed: int) -> PyTree:
-    """Trains a classifier: AdamW on the cross-entropy with smoothed labels, images moved at random.
+    """Trains a classifier: AdamW or Muon on the cross-entropy with smoothed labels, images moved at random.
 
     Pixels are those a GAN sees, [-1, 1]. Everything random is a function of the seed and the step, so that on a CPU the
     same machine and versions give the same bits; an accelerator's convolutions may add in another order.
@@ -91,22 +167,24 @@ def train(training: Training, dataset: Dataset, *, name: str, seed: int) -> PyTr
     epoch = (dataset.size or 0) // training.batch_size  # steps
     optimizer = _optimizer(training, epoch * training.epochs)
     start_key, shift_key = jax.random.split(jax.random.key(seed))
-    params = initial(training, start_key)
+    module = network(training, normed=True)
+    variables = module.init(start_key, jnp.zeros((1, *training.shape)))
+    params, stats = variables["params"], variables.get("batch_stats", {})
     opt = optimizer.init(params)
-    step = jax.jit(_step(training, optimizer), donate_argnums=(0, 1))
+    step = jax.jit(_step(training, module, optimizer), donate_argnums=(0, 1, 2))
 
     started, losses = time.monotonic(), []
     for number in range(epoch * training.epochs):
         batch = draw(number)
         key = jax.random.fold_in(shift_key, number)
-        params, opt, loss = step(params, opt, key, batch["image"][0], batch["label"][0])
+        params, stats, opt, loss = step(params, stats, opt, key, batch["image"][0], batch["label"][0])
         losses.append(loss)
         if len(losses) == epoch:
             loss, losses = np.mean(losses), []
             seconds = time.monotonic() - started
             done = (number + 1) // epoch
             _log.info("classifier %s: epoch %d of %d, loss %.3f, %.0f s", name, done, training.epochs, loss, seconds)
-    return params
+    return folded(params, stats) if stats else params
 
 
 def shifted(key: Key, images: Images, shift: int) -> Images:
@@ -123,23 +201,42 @@ def shifted(key: Key, images: Images, shift: int) -> Images:
 
 def _optimizer(training: Training, steps: int) -> optax.GradientTransformation:
     rate = optax.warmup_cosine_decay_schedule(0.0, training.learning_rate, max(steps // 5, 1), max(steps, 2))
-    return optax.adamw(rate, weight_decay=training.weight_decay)
+    if training.optimizer == "adamw":
+        return optax.adamw(rate, weight_decay=training.weight_decay)
+
+    def of_matrices(params: PyTree) -> PyTree:  # kernels of convolutions; the rest is Adam's, with a tenth of the rate
+        matrix = contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
+        return jax.tree.map(lambda leaf: matrix if leaf.ndim == 4 else None, params)
+
+    return contrib.muon(
+        rate,
+        weight_decay=training.weight_decay,
+        adam_learning_rate=lambda count: 0.1 * rate(count),
+        muon_weight_dimension_numbers=of_matrices,
+    )
 
 
-def _step(training: Training, optimizer: optax.GradientTransformation) -> Callable:
-    module = network(training)
-
-    def mean_loss(params: PyTree, images: Images, labels: Labels) -> jax.Array:
-        logits, _ = module.apply({"params": params}, images)
+def _step(training: Training, module: nn.Module, optimizer: optax.GradientTransformation) -> Callable:
+    def mean_loss(params: PyTree, stats: PyTree, images: Images, labels: Labels) -> tuple[jax.Array, PyTree]:
+        if stats:
+            (logits, _), moved = module.apply(
+                {"params": params, "batch_stats": stats}, images, train=True, mutable=["batch_stats"]
+            )
+            stats = moved["batch_stats"]
+        else:
+            logits, _ = module.apply({"params": params}, images)
         targets = optax.smooth_labels(jax.nn.one_hot(labels, training.classes), training.smoothing)
-        return optax.softmax_cross_entropy(logits, targets).mean()
+        return optax.softmax_cross_entropy(logits, targets).mean(), stats
 
-    def step(params: PyTree, opt: PyTree, key: Key, images: Images, labels: Labels) -> tuple[PyTree, PyTree, jax.Array]:
+    def step(
+        params: PyTree, stats: PyTree, opt: PyTree, key: Key, images: Images, labels: Labels
+    ) -> tuple[PyTree, PyTree, PyTree, jax.Array]:
         if training.mirror:
             turned = jax.random.bernoulli(jax.random.fold_in(key, 1), shape=(len(images), 1, 1, 1))
             images = jnp.where(turned, images[:, :, ::-1], images)
-        loss, gradient = jax.value_and_grad(mean_loss)(params, shifted(key, images, training.shift), labels)
+        differentiated = jax.value_and_grad(mean_loss, has_aux=True)
+        (loss, stats), gradient = differentiated(params, stats, shifted(key, images, training.shift), labels)
         updates, opt = optimizer.update(gradient, opt, params)
-        return optax.apply_updates(params, updates), opt, loss
+        return optax.apply_updates(params, updates), stats, opt, loss
 
     return step
