@@ -12,6 +12,7 @@ import jaxgan
 from jaxgan import cli
 from jaxgan.commands.project import written
 from jaxgan.system import files
+from jaxgan.system.messages import FieldError
 from jaxgan.training.train import train
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -195,7 +196,14 @@ def test_runs_that_cannot_be_inverted(tiny_run: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_run, tmp_path / "bare", ignore=shutil.ignore_patterns("checkpoints"))
     with pytest.raises(FileNotFoundError, match="no checkpoint there"):
         jaxgan.project(tmp_path / "bare", np.zeros((1, 8, 8, 1)))
+    (tmp_path / "x.jaxgan").write_bytes(b"")
     with pytest.raises(ValueError, match=r"x\.jaxgan, but its programs have no derivatives"):
         jaxgan.project(tmp_path / "x.jaxgan", np.zeros((1, 8, 8, 1)))
     jaxgan.export(tiny_run, out=tmp_path / "g.safetensors")
     assert jaxgan.project(tmp_path / "g.safetensors", np.zeros((1, 8, 8, 1)), features="none", **FEW).how["step"] is None
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+def test_a_folder_where_nothing_can_be_made_is_refused_though_rights_allow_it() -> None:
+    with pytest.raises(FieldError, match=r"out: /proc/x, but /proc cannot be written to"):
+        written.checked("/proc/x")

@@ -131,6 +131,7 @@ def test_a_file_of_weights_gives_the_same_without_d(sampler: Sampler, tiny_run: 
 
 
 def test_files_of_one_generator_have_one_table(tmp_path: Path) -> None:
+    (tmp_path / "g.onnx").write_bytes(b"")
     told = r"run: g\.onnx, but it must be a run or a \.safetensors or \.jaxgan file; onnxruntime\.InferenceSession\('g\.onnx'\)"
     with pytest.raises(ValueError, match=told):
         jaxgan.load_sampler(tmp_path / "g.onnx")
@@ -179,3 +180,9 @@ def test_samples_compute_and_compare_as_an_array_does() -> None:
     assert np.asarray(samples, np.float32).dtype == np.float32
     with pytest.raises(AttributeError, match="nothing"):
         print(samples.nothing)
+
+
+def test_a_file_that_is_not_there_is_told_so_whatever_its_form(tmp_path: Path) -> None:
+    for name in ("g.onnx", "g.jaxgan", "g.safetensors"):
+        with pytest.raises(FileNotFoundError, match=rf"{name}: there is no such file"):
+            jaxgan.load_sampler(tmp_path / name)

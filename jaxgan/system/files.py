@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -238,7 +239,13 @@ def check_writable(field: str, place: Path) -> None:
         FieldError: when its folder cannot be written to.
     """
     folder = place if place.is_dir() else Path(os.path.realpath(place)).parent
-    if not os.access(folder, os.W_OK | os.X_OK):
+    allowed = os.access(folder, os.W_OK | os.X_OK)
+    try:
+        if allowed:
+            tempfile.TemporaryFile(dir=folder).close()  # not all that is allowed is possible: /proc, a full disk
+    except OSError:
+        allowed = False
+    if not allowed:
         raise FieldError(field, place, f"{folder if folder != place else 'it'} cannot be written to")
 
 

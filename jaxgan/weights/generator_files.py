@@ -46,12 +46,15 @@ def checked(
         trust_run_code: execute the code that a run carries.
 
     Raises:
+        FileNotFoundError: for a file of such a form that is not there.
         FieldError: for a form that cannot be used so, or an argument that is for runs.
     """
     form = form_of(path)
     if form is None:
         return None
     if not (form.derivatives if derivatives else form.samples):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file")
         raise _refused(path, derivatives)
     for name, given in (("member", member), ("best", best), ("trust_run_code", trust_run_code)):
         if given:
