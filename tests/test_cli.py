@@ -303,6 +303,10 @@ def test_a_run_goes_on_to_its_own_steps_and_says_what_comes_next(
     assert run(capsys, "train", *without, "--run", "run")[0] == 0
     assert "run: going on to its own 4 steps; --steps N for more" in caplog.text
     assert "is finished: 4 of 4 steps" in caplog.text
+    caplog.clear()
+    assert run(capsys, "train", "run", "--steps", 2)[0] == 0
+    assert "is finished: 4 steps, and 2 asked for" in caplog.text
+    assert json.loads(Path("run/recipe.json").read_text())["recipe"]["steps"] == 4
     assert run(capsys, "train", "run")[0] == 0  # by its own recipe
     assert run(capsys, "train", "run", "--steps", 6)[0] == 0
     assert checkpoint.saved_steps(Path("run/checkpoints").absolute())[-1] == 6

@@ -306,7 +306,10 @@ def _announce(run: Run, experiment: Experiment, step: int) -> None:
     recipe, device, count = run.recipe, jax.devices()[0], len(experiment.members)
     g, d = (number // count for number in parameters(experiment.abstract))
     if step >= recipe.steps:
-        tell(f"{run.path} is finished: {step:,} of {recipe.steps:,} steps")
+        done = (
+            f"{step:,} of {recipe.steps:,} steps" if step == recipe.steps else f"{step:,} steps, and {recipe.steps:,} asked for"
+        )
+        tell(f"{run.path} is finished: {done}")
         return
     tell(recorded.told(experiment))
     many = f"{count} GANs side by side, each with " if count > 1 else ""

@@ -12,6 +12,7 @@ from jaxgan.recipes import code, formats, record
 from jaxgan.system import arrays, environment, files, versions
 from jaxgan.training import metrics, recorded
 from jaxgan.training.callbacks import Writer
+from jaxgan.training.checkpoint import restoring
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.run import SHOWN, Run
 
@@ -78,9 +79,12 @@ def versions_now() -> dict[str, str]:
 def write_record(run: Run, content: dict[str, Any], *, anew: bool = False) -> None:
     """Writes recipe.json, and copies of the code that it names; a run that begins anew keeps no changes."""
     file = run.path / "recipe.json"
-    if not anew and file.is_file() and "changes" not in content:
-        before = record.read(run.path).changes
-        content |= {"changes": before} if before else {}
+    if not anew and file.is_file():
+        before = record.read(run.path)
+        if before.changes and "changes" not in content:
+            content |= {"changes": before.changes}
+        if max(restoring.saved_steps(run.checkpoints), default=0) > content["recipe"]["steps"]:
+            content["recipe"]["steps"] = before.recipe["steps"]  # fewer are asked for than there are: nothing is trained
     for key, origin in content["code"].items():
         if origin["path"] is not None:
             copy = run.path / "code" / code.file_name(key, origin["path"])
