@@ -1,4 +1,4 @@
-"""Fields of all networks: what is none of what a field may be is refused in one line that names it, before anything is made."""
+"""Fields of all networks: a value of the wrong kind is refused in one line that names the field, before anything is made."""
 
 import dataclasses
 
@@ -39,7 +39,7 @@ def test_wrong_kinds_are_refused_by_name(make):
         "mbstd_features",
         "channel_base",
         "bfloat16_levels",
-    )  # told in place of what does not suit them
+    )  # named where they no longer fit the changed field
     for field in fields(make):
         refused = [error for error in (error_of(make, field.name, value) for value in WRONG) if error is not None]
         assert len(refused) >= 10, f"{field.name}: {len(refused)} of {len(WRONG)} refused"

@@ -46,9 +46,9 @@ MISTAKES = [
     ("train --loss hing", "'hing' is not one of minimax,", "did you mean 'hinge'?"),
     ("train --steps abc", "--steps: 'abc'", "is not a whole number"),
     ("train --steps", "--steps: a value is missing", ""),
-    ("train --data.image-size 32x32", "--data.image-size: '32x32' is not a whole number", "write --data.image-size 32"),
+    ("train --data.image-size 32x32", "--data.image-size: '32x32' is not a whole number", "such as 32"),
     ("train --disc-steps two", "--disc-steps: 'two'", "is not a whole number"),
-    ("plan mnist --memory 80GB", "--memory: '80GB' is not a number", "write --memory 80"),
+    ("plan mnist --memory 80GB", "--memory: '80GB' is not a number", "such as 80"),
     ("train --lr 1e-3", "--lr: no such option", "--g-optimizer.learning-rate and --d-optimizer.learning-rate"),
     ("train --epochs 3", "--epochs: no such option", "training is counted in --steps"),
     ("train --out here", "--out: no such option", "the run directory is --run here"),
@@ -61,8 +61,8 @@ MISTAKES = [
     ("train --steps 8k --batch-size 2k", "batch_size: 2000", "digits/train holds 1797 images"),
     (f"train --data.measure {'9' * 900}", "--data.measure: '999", "9..999"),
     ("train --batch-size 2e3", "batch_size: 2000", "digits/train holds 1797 images"),
-    ("train --steps 1.5", "--steps: '1.5' is not a whole number", "write --steps 1"),
-    ("train --penalty.gamma 0,5", "--penalty.gamma: '0,5' is not a number", "write --penalty.gamma 0.5"),
+    ("train --steps 1.5", "--steps: '1.5' is not a whole number", "such as 1"),
+    ("train --penalty.gamma 0,5", "--penalty.gamma: '0,5' is not a number", "such as 0.5"),
     ("train runs/nothing", "run: runs/nothing is not a run", "there is no such folder"),
     ("train --data.conditional false", "--data.conditional: it takes no value", "--data.no-conditional"),
     ("train --data.conditional=false", "--data.conditional: it takes no value", "--data.no-conditional"),
@@ -72,7 +72,7 @@ MISTAKES = [
     ("train --penalty r1", "--penalty: no such option", "--penalty.name r1"),
     ("train --generator r3gan --discriminator r3gan", "generator.widths, generator.groups: none", "discriminator.groups: none"),
     ("evaluate TINY --metrics FID", "metrics: 'FID'", "did you mean 'fid'?"),
-    ("evaluate occupied", "occupied holds no readable PNG, JPEG or WebP image", "thesis.tex"),
+    ("evaluate occupied", "occupied is no run, and holds no readable PNG, JPEG or WebP image", "thesis.tex"),
     ("export TINY --out d.pth", "d.pth ends in '.pth'", "weights that PyTorch and JAX read"),
     ("help trian", "trian: no such command", "did you mean 'train'?"),
     ("train --steps 0", "steps: 0", "from 1 to"),
@@ -305,7 +305,7 @@ def test_a_run_goes_on_to_its_own_steps_and_says_what_comes_next(
     assert "is finished: 4 of 4 steps" in caplog.text
     caplog.clear()
     assert run(capsys, "train", "run", "--steps", 2)[0] == 0
-    assert "is finished: 4 steps, and 2 asked for" in caplog.text
+    assert "is finished: 4 steps, more than the 2 asked for" in caplog.text
     assert json.loads(Path("run/recipe.json").read_text())["recipe"]["steps"] == 4
     assert run(capsys, "train", "run")[0] == 0  # by its own recipe
     assert run(capsys, "train", "run", "--steps", 6)[0] == 0

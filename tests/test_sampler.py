@@ -182,7 +182,7 @@ def test_samples_compute_and_compare_as_an_array_does() -> None:
         print(samples.nothing)
 
 
-def test_a_file_that_is_not_there_is_told_so_whatever_its_form(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_whatever_its_form(tmp_path: Path) -> None:
     for name in ("g.onnx", "g.jaxgan", "g.safetensors"):
         with pytest.raises(FileNotFoundError, match=rf"{name}: there is no such file"):
             jaxgan.load_sampler(tmp_path / name)

@@ -243,8 +243,9 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
             if metavar not in _NUMBERS:
                 return f"{name}: {given!r} is not allowed; it is {f'{name} {metavar}'.strip()}"
             kind, form = _NUMBERS[metavar]
-            number = re.match(form, given.replace(",", "."))
-            return f"{name}: {given!r} is not {kind}{f'; write {name} {number[0]}' if number else ''}"
+            thousands = re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", given)
+            number = re.match(form, given.replace(",", "" if thousands else "."))
+            return f"{name}: {given!r} is not {kind}{f', such as {number[0]}' if number else ''}"
     return f"{type(event).__name__}: the options do not fit"
 
 

@@ -138,8 +138,8 @@ def check(path: str | os.PathLike[str]) -> None:
     """Refuses a folder or .zip without a readable picture; looks no further than the first.
 
     Raises:
-        FileNotFoundError: when there is no such folder.
-        ValueError: when it is another file, or holds no readable picture.
+        FileNotFoundError: when nothing is there.
+        ValueError: when it is a file of another kind, a damaged .zip, or holds no readable picture.
     """
     held = place(path)
     with warnings.catch_warnings():

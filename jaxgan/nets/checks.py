@@ -1,4 +1,4 @@
-"""A network's fields, checked where the network is made; NumPy's numbers and lists are kept as Python's and tuples."""
+"""A network's fields, checked where the network is made; NumPy's numbers become Python's, and lists become tuples."""
 
 import dataclasses
 import math
@@ -16,7 +16,7 @@ def check_counts(
     """Refuses a field that is no whole number, or lies outside its bounds.
 
     Args:
-        network: a module; a whole number of NumPy's becomes Python's, whose products do not overflow.
+        network: a module; NumPy's whole numbers become Python's `int`, since products of NumPy's may overflow.
         bounds: of each field the least value, or the least and the greatest.
         optional: fields that may be None, and what that means.
 
@@ -63,11 +63,11 @@ def check_lists(network: Any, *names: str, or_one: Collection[str] = ()) -> None
 def check_numbers(
     network: Any, bounds: Mapping[str, tuple[float, float]], *, optional: Mapping[str, str] | None = None
 ) -> None:
-    """Refuses a field that is no finite number, or lies outside its bounds, of which an infinite one stands for none.
+    """Refuses a field that is no finite number, or lies outside its bounds.
 
     Args:
-        network: a module.
-        bounds: of each field the least and the greatest value; a least value with no greatest one must be exceeded.
+        network: a module; NumPy's numbers become Python's.
+        bounds: of each field `(least, most)`, both included; where `most` is infinite, any number above `least`.
         optional: fields that may be None, and what that means.
 
     Raises:
@@ -79,7 +79,7 @@ def check_numbers(
             continue
         or_none = "" if meaning is None else f", or None for {meaning}"
         if not isinstance(value, float | int | np.floating | np.integer) or isinstance(value, bool) or not math.isfinite(value):
-            raise FieldError(name, repr(value), f"it must be a number{or_none}")
+            raise FieldError(name, repr(value), f"it must be a finite number{or_none}")
         if value > most or value < least or (value == least and math.isinf(most)):
             allowed = f"above {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
             raise FieldError(name, value, f"it must be {allowed}{or_none}")

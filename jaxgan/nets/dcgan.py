@@ -181,5 +181,5 @@ def _check(module: Generator | Discriminator) -> None:
     bounds: dict[str, int | tuple[int, int]] = {
         "image_size": 1, "channels": (1, most), "width": 1, "blocks": 0, "dense": 0, "classes": 0
     }  # fmt: skip
-    check_counts(module, bounds, optional={"dense": "what suits the side"})
+    check_counts(module, bounds, optional={"dense": "2 at 8 pixels, else 0"})
     check_flags(module)

@@ -209,8 +209,8 @@ def _check(module: Generator | Discriminator) -> None:
         if min(values) < 1:
             raise FieldError(name, values, "each must be at least 1")
     if not is_whole(module.bfloat16_levels) or not 0 <= module.bfloat16_levels < stages:
-        allowed = f"from 0 to {stages - 1}: not the stage of 4x4"
-        raise FieldError("bfloat16_levels", module.bfloat16_levels, f"it must be {allowed}")
+        allowed = f"a whole number from 0 to {stages - 1}: not the stage of 4x4"
+        raise FieldError("bfloat16_levels", repr(module.bfloat16_levels), f"it must be {allowed}")
     least = {"expansion": 1, "channels": 1, "classes": 0, "embedding": 1, "bfloat16_levels": 0}
     check_counts(module, least, optional={"embedding": "the width at 4x4"} if isinstance(module, Discriminator) else None)
     for width, groups in zip(module.widths, module.groups, strict=True):

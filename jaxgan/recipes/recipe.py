@@ -148,7 +148,7 @@ class Recipe:
     eval_n: Annotated[int | None, Within(2, 10_000_000)] = None
     """Images measured each time; by default 10,000 or as many as there are real ones."""
     stop_on: str = ""
-    """Verdicts to stop at, with commas between: collapse, diverged, discriminator, overfitting, converged."""
+    """Verdicts to stop at, with commas between: collapse, diverged, discriminator, overfitting, converged (twice in a row)."""
     on_nan: Literal["stop", "rollback"] = "stop"
     """Response to a loss or gradient that is not finite: stop, or go back to the last good checkpoint and on from there with
     smaller learning rates and another seed."""

@@ -242,7 +242,7 @@ def check_writable(field: str, place: Path) -> None:
     allowed = os.access(folder, os.W_OK | os.X_OK)
     try:
         if allowed:
-            tempfile.TemporaryFile(dir=folder).close()  # not all that is allowed is possible: /proc, a full disk
+            tempfile.TemporaryFile(dir=folder).close()  # not all that is allowed is possible, as in /proc
     except OSError:
         allowed = False
     if not allowed:

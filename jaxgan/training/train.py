@@ -307,7 +307,9 @@ def _announce(run: Run, experiment: Experiment, step: int) -> None:
     g, d = (number // count for number in parameters(experiment.abstract))
     if step >= recipe.steps:
         done = (
-            f"{step:,} of {recipe.steps:,} steps" if step == recipe.steps else f"{step:,} steps, and {recipe.steps:,} asked for"
+            f"{step:,} of {recipe.steps:,} steps"
+            if step == recipe.steps
+            else f"{step:,} steps, more than the {recipe.steps:,} asked for"
         )
         tell(f"{run.path} is finished: {done}")
         return

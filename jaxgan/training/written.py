@@ -77,7 +77,10 @@ def versions_now() -> dict[str, str]:
 
 
 def write_record(run: Run, content: dict[str, Any], *, anew: bool = False) -> None:
-    """Writes recipe.json, and copies of the code that it names; a run that begins anew keeps no changes."""
+    """Writes recipe.json, and copies of the code that it names; a run that begins anew keeps no changes.
+
+    Where fewer steps are asked for than the run has, the recorded number stays.
+    """
     file = run.path / "recipe.json"
     if not anew and file.is_file():
         before = record.read(run.path)

@@ -46,7 +46,7 @@ def checked(
         trust_run_code: execute the code that a run carries.
 
     Raises:
-        FileNotFoundError: for a file of such a form that is not there.
+        FileNotFoundError: when the form cannot be used so and there is no such file.
         FieldError: for a form that cannot be used so, or an argument that is for runs.
     """
     form = form_of(path)

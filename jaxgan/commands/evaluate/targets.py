@@ -89,7 +89,7 @@ def target_of(path: Path, asked: Asked) -> Target:
         raise FieldError("run", f"{path} is a file", "it must be a run, a folder or .zip of images, or an .npz")
     if asked.data is None:
         if path.suffix != ".npz":
-            folder.check(path)
+            _check_pictures(path)
         told = "compare with --data NAME, such as cifar10, or with a folder of real images, --data folder:DIR"
         raise FieldError("data", None, f"{path} is no run, so the real images are not known: {told}")
     if of_run := [each for each in asked.metrics if each in OF_RUNS]:
@@ -105,6 +105,15 @@ def target_of(path: Path, asked: Asked) -> Target:
     _check_labels(metrics, len(names), path.name)
     wanted = Data(asked.data, asked.split or "train", image_size=asked.image_size)
     return Target(path, None, None, images, (labels, names), metrics, _features(asked.features), wanted)
+
+
+def _check_pictures(path: Path) -> None:
+    """Refuses what is neither a run nor a folder or .zip with a picture."""
+    try:
+        folder.check(path)
+    except ValueError as error:
+        told = str(error).removeprefix(f"folder: {path} ")
+        raise FieldError("run", path, f"is no run, and {told}", link=" ") from error
 
 
 def sized(error: FieldError) -> FieldError:

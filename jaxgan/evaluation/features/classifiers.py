@@ -216,7 +216,7 @@ def _kept(path: Path, name: str, seed: int, training: Training) -> tuple[cache.K
 
 
 def _identity(name: str, seed: int, training: Training) -> dict[str, Any]:
-    # Left out where they are the usual ones, so that classifiers kept from before there were others are known.
+    # The default network and optimizer are left out, so that classifiers kept before these fields existed are still found.
     usual = {key: Training._field_defaults[key] for key in ("network", "optimizer")}
     settings = {key: value for key, value in training._asdict().items() if (key, value) not in usual.items()}
     return files.parse_json(json.dumps({"name": name, "seed": seed, "training": settings}))

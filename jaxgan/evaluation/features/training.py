@@ -25,8 +25,8 @@ class Training(NamedTuple):
     data: str  # as `data.load` names it
     shape: tuple[int, int, int]  # of an image, (H, W, C)
     classes: int
-    widths: tuple[int, ...]  # channels of each convolution, or each stage; each halves the image
-    features: int  # of the layer that serves as features
+    widths: tuple[int, ...]  # channels of each convolution, which halves the image; of a residual network, of its four stages
+    features: int  # length of the features; of a residual network equal to widths[-1]
     epochs: int
     batch_size: int = 128
     learning_rate: float = 3e-3  # the peak, after a rise over the first fifth and before a cosine to 0
@@ -57,11 +57,12 @@ class Convolutional(nn.Module):
 
 
 class Residual(nn.Module):
-    """Convolutions with batch normalisation, a residual pair among them: `[B, H, W, C]` to logits and features.
+    """Convolutions with batch normalisation, a residual block among them: `[B, H, W, C]` to logits and features.
 
-    Four stages, each at half the side of the one before: a convolution of stride 2, one of stride 1, a pair that is added to
-    what it is given, a pair that is not. The features are the largest value of each channel over the last map. Once trained,
-    the normalisations lie in the convolutions' kernels and biases, see `folded`.
+    The maps of the four stages have sides H/2, H/2, H/4 and H/8: a convolution of stride 2; one of stride 1; one and a residual
+    block of two; two more. Max pooling follows each of the last three; the last one is global, and gives the features
+    `[B, widths[-1]]`. H = W is a power of two, at least 8. After training the normalisations are folded into the kernels and
+    biases, see `folded`.
 
     References:
         He et al. 2016, Deep residual learning for image recognition; Ioffe and Szegedy 2015, Batch normalization.
@@ -69,7 +70,7 @@ class Residual(nn.Module):
 
     widths: tuple[int, ...]  # of the four stages
     classes: int
-    normed: bool = False  # as while training: batch normalisation and no biases
+    normed: bool = False  # as in training: batch normalisation and no biases
 
     @nn.compact
     def __call__(self, x: Images, *, train: bool = False) -> tuple[jax.Array, jax.Array]:
@@ -90,10 +91,10 @@ class Residual(nn.Module):
 
 
 def _halved(x: jax.Array) -> jax.Array:
-    """The largest of each four pixels.
+    """Max pooling over 2x2 pixels, `[B, H, W, C]` to `[B, H / 2, W / 2, C]`.
 
-    By comparisons of pairs: the gradient of `max` looks for the elements that equal the largest and divides by their number,
-    and where a compiler computes the same value twice with other rounding, there are none.
+    It compares pairs, since the gradient of `max` divides by the number of elements that equal the largest: where a compiler
+    computes a value twice with different rounding, that number can be 0 and the gradient NaN.
     """
     batch, height, width, channels = x.shape
     rows = x.reshape(batch, height // 2, 2, width, channels)
@@ -107,14 +108,16 @@ def _larger(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def folded(params: PyTree, stats: PyTree) -> PyTree:
-    """The parameters of a `Residual` network that has its batch normalisations in its kernels and biases.
+    """The parameters of a `Residual` network with its batch normalisations folded into kernels and biases.
+
+    `kernel' = a kernel`, `bias' = bias - a mean`, where `a = scale / sqrt(var + epsilon)`.
 
     Args:
         params: of the network with `normed`.
-        stats: its running means and variances.
+        stats: running means and variances of its batch normalisations.
 
     Returns:
-        The parameters of the network without.
+        The parameters of the same network with `normed=False`.
     """
     kept = {name: value for name, value in params.items() if not name.endswith("_norm")}
     for name, running in stats.items():
@@ -156,6 +159,10 @@ def train(training: Training, dataset: Dataset, *, name: str, seed: int) -> PyTr
 
     Raises:
         ValueError: when the data have other shapes or classes than the network, or too few images for one batch.
+
+    References:
+        Loshchilov and Hutter 2019, Decoupled weight decay regularization; Jordan et al. 2024, Muon: an optimizer for hidden
+        layers in neural networks.
     """
     if dataset.shape != training.shape or len(dataset.class_names) != training.classes:
         raise FieldError(
@@ -204,7 +211,7 @@ def _optimizer(training: Training, steps: int) -> optax.GradientTransformation:
     if training.optimizer == "adamw":
         return optax.adamw(rate, weight_decay=training.weight_decay)
 
-    def of_matrices(params: PyTree) -> PyTree:  # kernels of convolutions; the rest is Adam's, with a tenth of the rate
+    def of_matrices(params: PyTree) -> PyTree:  # kernels of convolutions; the rest is Adam's, whose usual rate is a tenth
         matrix = contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
         return jax.tree.map(lambda leaf: matrix if leaf.ndim == 4 else None, params)
 
