@@ -62,6 +62,8 @@ MISTAKES = [
     (f"train --data.measure {'9' * 900}", "--data.measure: '999", "9..999"),
     ("train --batch-size 2e3", "batch_size: 2000", "digits/train holds 1797 images"),
     ("train --steps 1.5", "--steps: '1.5' is not a whole number", "such as 1"),
+    ("train --steps 1,000,000", "--steps: '1,000,000' is not a whole number", "such as 1000000"),
+    ("train --steps 2e4x", "--steps: '2e4x' is not a whole number", ""),
     ("train --penalty.gamma 0,5", "--penalty.gamma: '0,5' is not a number", "such as 0.5"),
     ("train runs/nothing", "run: runs/nothing is not a run", "there is no such folder"),
     ("train --data.conditional false", "--data.conditional: it takes no value", "--data.no-conditional"),

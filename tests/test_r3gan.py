@@ -529,8 +529,8 @@ def test_other_networks_tensors_are_refused(tensors):
         ({"channels": 0}, "channels: 0, but it must be at least 1"),
         ({"classes": -1}, "classes: -1, but it must be 0 \\(unconditional\\) or more"),
         ({"embedding": 0}, "embedding: 0, but it must be at least 1"),
-        ({"bfloat16_levels": 2}, "bfloat16_levels: 2, but it must be from 0 to 1: not the stage of 4x4"),
-        ({"bfloat16_levels": -1}, "bfloat16_levels: -1, but it must be from 0 to 1"),
+        ({"bfloat16_levels": 2}, "bfloat16_levels: 2, but it must be a whole number from 0 to 1: not the stage of 4x4"),
+        ({"bfloat16_levels": -1}, "bfloat16_levels: -1, but it must be a whole number from 0 to 1"),
     ],
 )
 def test_fields_are_checked(make_module, fields, message):

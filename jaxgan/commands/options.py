@@ -210,7 +210,18 @@ _MEANT = {
 }
 
 
-_NUMBERS = {"INT": ("a whole number", r"\d+"), "FLOAT": ("a number", r"\d+(\.\d+)?")}  # by metavar, and how one begins
+_NUMBERS = {"INT": "a whole number", "FLOAT": "a number"}  # by metavar
+
+
+def _meant_number(given: str, *, whole: bool) -> str:
+    """Returns `, such as 80` for a number with a unit, a decimal comma or commas between thousands; empty for others."""
+    if re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", given):
+        return f", such as {given.replace(',', '')}"
+    found = re.fullmatch(r"(?!0x)(\d{1,15}(?:[.,]\d{1,15})?)\s*(?:x\d+|[A-Za-df-wyz][A-Za-z]*)?", given)
+    if found is None:
+        return ""
+    number = found[1].replace(",", ".")
+    return f", such as {number.partition('.')[0] if whole else number}"
 
 
 def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) -> str:
@@ -242,10 +253,7 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
             metavar = argument.lowered.metavar or ""
             if metavar not in _NUMBERS:
                 return f"{name}: {given!r} is not allowed; it is {f'{name} {metavar}'.strip()}"
-            kind, form = _NUMBERS[metavar]
-            thousands = re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", given)
-            number = re.match(form, given.replace(",", "" if thousands else "."))
-            return f"{name}: {given!r} is not {kind}{f', such as {number[0]}' if number else ''}"
+            return f"{name}: {given!r} is not {_NUMBERS[metavar]}{_meant_number(given, whole=metavar == 'INT')}"
     return f"{type(event).__name__}: the options do not fit"
 
 

@@ -1,5 +1,6 @@
 """A folder of pictures: PNG, JPEG and WebP of any mode and size."""
 
+import itertools
 import logging
 import os
 import warnings
@@ -13,12 +14,14 @@ from PIL import Image
 
 from jaxgan.data import facts, fit
 from jaxgan.data.layout import LABELS, layout, listed
-from jaxgan.data.places import Place, place
+from jaxgan.data.places import Place, place, walk
 from jaxgan.data.source import Arrays, Source
+from jaxgan.system import files
 from jaxgan.system import images as pictures
 from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
+_MANY = 1_000  # files
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 exchange height and width
 _WHITES = (255, 1023, 4095, 16383, 65535)  # of 8, 10, 12, 14 and 16 bits
 
@@ -135,12 +138,15 @@ class _Pictures:
 
 
 def check(path: str | os.PathLike[str]) -> None:
-    """Refuses a folder or .zip without a readable picture; looks no further than the first.
+    """Refuses a folder or .zip of fewer than 1,000 files without a readable picture; looks no further than the first.
 
     Raises:
         FileNotFoundError: when nothing is there.
         ValueError: when it is a file of another kind, a damaged .zip, or holds no readable picture.
     """
+    root = files.home_expanded(path)
+    if root.is_dir() and len(list(itertools.islice(walk(root), _MANY))) == _MANY:  # to list all of a disk takes minutes
+        return
     held = place(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -9,6 +9,8 @@ import numpy as np
 
 from jaxgan.system.messages import FieldError
 
+_LARGEST = 1e300  # an integer beyond a float's range is refused as infinity is
+
 
 def check_counts(
     network: Any, bounds: Mapping[str, int | tuple[int, int]], *, optional: Mapping[str, str] | None = None
@@ -78,7 +80,11 @@ def check_numbers(
         if value is None and meaning is not None:
             continue
         or_none = "" if meaning is None else f", or None for {meaning}"
-        if not isinstance(value, float | int | np.floating | np.integer) or isinstance(value, bool) or not math.isfinite(value):
+        if (
+            not isinstance(value, float | int | np.floating | np.integer)
+            or isinstance(value, bool)
+            or not -_LARGEST < value < _LARGEST
+        ):
             raise FieldError(name, repr(value), f"it must be a finite number{or_none}")
         if value > most or value < least or (value == least and math.isinf(most)):
             allowed = f"above {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"

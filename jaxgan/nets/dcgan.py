@@ -176,7 +176,7 @@ def _init(norm: str, *, gain: float, overlap: float = 1.0) -> Initializer:
 
 def _check(module: Generator | Discriminator) -> None:
     if not is_whole(module.image_size) or module.image_size not in PLANS:
-        raise FieldError("image_size", module.image_size, f"dcgan makes images of side {', '.join(map(str, PLANS))}")
+        raise FieldError("image_size", repr(module.image_size), f"dcgan makes images of side {', '.join(map(str, PLANS))}")
     most = 4 if isinstance(module, Generator) else 256  # a packed D sees several images as one
     bounds: dict[str, int | tuple[int, int]] = {
         "image_size": 1, "channels": (1, most), "width": 1, "blocks": 0, "dense": 0, "classes": 0

@@ -54,6 +54,11 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
     if path.is_dir():
         raise FileNotFoundError(f"recipe: {path} is a folder but not a run: it has no recipe.json{record.runs_near(path)}")
     if len(path.parts) > 1:
+        file = text.partition(":")[0] + ".py"
+        if Path(file).is_file():
+            raise FieldError(
+                "recipe", repr(text), f"; did you mean {text.replace(file[:-3], file, 1)}?", link=" is no file and no run"
+            )
         raise record.no_run(path)
     meant = did_you_mean(text, NAMES)
     raise FieldError("recipe", repr(text), f"{', '.join(NAMES)}; nor a file my.py, nor a run{meant}", link=" is not one of ")

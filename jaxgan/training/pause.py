@@ -69,14 +69,14 @@ def pause(
         hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss))
         _raise(failed, event.step)
     if decided.good:
-        converged = bool(rows) and rows[-1].get("verdict") == "converged"
+        converged = bool(rows) and str(rows[-1].get("verdict")).endswith("converged")  # of several: 2 converged
         log.info("stopped at step %d and saved: %s", event.step, "converged" if converged else "a callback asked to")
         return True
     hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss))
     if event.stop:
         raise Interrupted(event.stop, event.step)
     raise Stopped(
-        f"stopped at step {event.step} and saved: {rows[-1].get('verdict')}; {'; '.join(rows[-1].get('evidence', ()))}"
+        "; ".join([f"stopped at step {event.step} and saved: {rows[-1].get('verdict')}", *rows[-1].get("evidence", ())])
     )
 
 
