@@ -66,3 +66,8 @@ def test_numpys_numbers_and_lists_make_the_same_module(make):
         assert one == other
         assert hash(one) == hash(other)
         assert type(getattr(one, field.name)) is type(getattr(other, field.name)), field.name
+
+
+def test_integers_beyond_floats_are_refused():
+    for value in (10**400, -(10**400)):
+        assert error_of(stylegan2.Generator, "conv_clamp", value).field == "conv_clamp"

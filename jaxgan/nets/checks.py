@@ -9,8 +9,6 @@ import numpy as np
 
 from jaxgan.system.messages import FieldError
 
-_LARGEST = 1e300  # an integer beyond a float's range is refused as infinity is
-
 
 def check_counts(
     network: Any, bounds: Mapping[str, int | tuple[int, int]], *, optional: Mapping[str, str] | None = None
@@ -80,11 +78,7 @@ def check_numbers(
         if value is None and meaning is not None:
             continue
         or_none = "" if meaning is None else f", or None for {meaning}"
-        if (
-            not isinstance(value, float | int | np.floating | np.integer)
-            or isinstance(value, bool)
-            or not -_LARGEST < value < _LARGEST
-        ):
+        if not _is_finite(value):
             raise FieldError(name, repr(value), f"it must be a finite number{or_none}")
         if value > most or value < least or (value == least and math.isinf(most)):
             allowed = f"above {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
@@ -109,6 +103,15 @@ def check_flags(network: Any) -> None:
 def is_whole(value: Any) -> bool:
     """Returns whether a value is a whole number; True and False are none."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    """Returns whether a value is a finite number; True and False are none."""
+    try:
+        number = isinstance(value, float | int | np.floating | np.integer) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    except OverflowError:  # an integer beyond a float's range
+        return False
 
 
 def _keep(network: Any, name: str, value: Any) -> None:
