@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,8 @@ def check_counts(
     Raises:
         FieldError: naming the field.
     """
-    for name, bound in bounds.items():
-        value, meaning = getattr(network, name), (optional or {}).get(name)
-        if value is None and meaning is not None:
-            continue
-        or_none = "" if meaning is None else f", or None for {meaning}"
+    for name, value, or_none in _given(network, bounds, optional):
+        bound = bounds[name]
         if not is_whole(value):
             raise FieldError(name, repr(value), f"it must be a whole number{or_none}")
         least, most = bound if isinstance(bound, tuple) else (bound, None)
@@ -73,11 +70,8 @@ def check_numbers(
     Raises:
         FieldError: naming the field.
     """
-    for name, (least, most) in bounds.items():
-        value, meaning = getattr(network, name), (optional or {}).get(name)
-        if value is None and meaning is not None:
-            continue
-        or_none = "" if meaning is None else f", or None for {meaning}"
+    for name, value, or_none in _given(network, bounds, optional):
+        least, most = bounds[name]
         if not _is_finite(value):
             raise FieldError(name, repr(value), f"it must be a finite number{or_none}")
         if value > most or value < least or (value == least and math.isinf(most)):
@@ -103,6 +97,14 @@ def check_flags(network: Any) -> None:
 def is_whole(value: Any) -> bool:
     """Returns whether a value is a whole number; True and False are none."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _given(network: Any, names: Iterable[str], optional: Mapping[str, str] | None) -> Iterator[tuple[str, Any, str]]:
+    """Yields each field but those that may be None and are: its name, its value, and what None would mean, in words."""
+    for name in names:
+        value, meaning = getattr(network, name), (optional or {}).get(name)
+        if value is not None or meaning is None:
+            yield name, value, "" if meaning is None else f", or None for {meaning}"
 
 
 def _is_finite(value: Any) -> bool:

@@ -306,12 +306,8 @@ def _announce(run: Run, experiment: Experiment, step: int) -> None:
     recipe, device, count = run.recipe, jax.devices()[0], len(experiment.members)
     g, d = (number // count for number in parameters(experiment.abstract))
     if step >= recipe.steps:
-        done = (
-            f"{step:,} of {recipe.steps:,} steps"
-            if step == recipe.steps
-            else f"{step:,} steps, more than the {recipe.steps:,} asked for"
-        )
-        tell(f"{run.path} is finished: {done}")
+        more = f"{step:,} steps, more than the {recipe.steps:,} asked for"
+        tell(f"{run.path} is finished: {more if step > recipe.steps else f'{step:,} of {recipe.steps:,} steps'}")
         return
     tell(recorded.told(experiment))
     many = f"{count} GANs side by side, each with " if count > 1 else ""
