@@ -142,7 +142,8 @@ def check(path: str | os.PathLike[str]) -> None:
 
     Raises:
         FileNotFoundError: when nothing is there.
-        ValueError: when it is a file of another kind, a damaged .zip, or holds no readable picture.
+        FieldError: when it holds no readable picture.
+        ValueError: when it is a file of another kind, or a damaged .zip.
     """
     root = files.home_expanded(path)
     if root.is_dir() and len(list(itertools.islice(walk(root), _MANY))) == _MANY:  # to list all of a disk takes minutes
@@ -154,8 +155,8 @@ def check(path: str | os.PathLike[str]) -> None:
             raise _no_picture(held, held.names)
 
 
-def _no_picture(held: Place, unreadable: Sequence[str]) -> ValueError:
-    return ValueError(f"folder: {held.root} holds no readable PNG, JPEG or WebP image{listed(unreadable)}")
+def _no_picture(held: Place, unreadable: Sequence[str]) -> FieldError:
+    return FieldError("folder", held.root, f"holds no readable PNG, JPEG or WebP image{listed(unreadable)}", link=" ")
 
 
 def _scan(held: Place, *, oriented: bool) -> tuple[list[_Header], list[str]]:

@@ -111,9 +111,8 @@ def _check_pictures(path: Path) -> None:
     """Refuses what is neither a run nor a folder or .zip with a picture."""
     try:
         folder.check(path)
-    except ValueError as error:
-        told = str(error).removeprefix(f"folder: {path} ")
-        raise FieldError("run", path, f"is no run, and {told}", link=" ") from error
+    except FieldError as error:
+        raise FieldError("run", path, f"is no run, and {error.allowed}", link=" ") from error
 
 
 def sized(error: FieldError) -> FieldError:
