@@ -19,7 +19,7 @@ from jaxgan.commands import options
 from jaxgan.recipes import NAMES, Recipe, UserCodeError, check, members, preset, record, sources
 from jaxgan.recipes.formats import type_name
 from jaxgan.recipes.presets import about
-from jaxgan.system import messages
+from jaxgan.system import files, messages
 from jaxgan.system.messages import FieldError, did_you_mean
 
 
@@ -56,7 +56,7 @@ def _reporting(arguments: of.Train, run: Path) -> Iterator[None]:
 
     A report that cannot be written costs one line; the end of the training stands, and its exit status with it.
     """
-    from jaxgan.system import files, hosts
+    from jaxgan.system import hosts
     from jaxgan.training.endings import Diverged, Stopped
 
     def report_() -> None:
@@ -333,7 +333,7 @@ def _with_steps_of_its_run(found: sources.Found, words: list[str]) -> Recipe:
     """
     given = {word.partition("=")[0] for word in words}
     path = options.value_of(words, "--run") or found.run or Path("runs", found.name)
-    folder = Path(path).expanduser()
+    folder = files.home_expanded(path, "run")
     if given & {"--steps", "--overwrite"} or not record.is_run(folder):
         return found.recipe
     steps, recipe = record.read(folder).recipe.get("steps"), found.recipe
@@ -412,8 +412,6 @@ def _allowed(arguments: Any) -> Any:
 
 def _json_file(out: Path | None) -> Path | None:
     """Refuses before the work what could not be written after it."""
-    from jaxgan.system import files
-
     if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
         raise FieldError("out", out, "it must be a file in a folder that exists")
     if out is not None:
@@ -422,8 +420,6 @@ def _json_file(out: Path | None) -> Path | None:
 
 
 def _write_json(content: dict[str, Any], out: Path | None) -> Path | None:
-    from jaxgan.system import files
-
     if out is not None:
         files.write_json(out.absolute(), content)
     return out
@@ -431,8 +427,6 @@ def _write_json(content: dict[str, Any], out: Path | None) -> Path | None:
 
 def _use_compile_cache() -> None:
     import jax
-
-    from jaxgan.system import files
 
     # One that cannot be written costs JAX a warning for each program.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")

@@ -13,7 +13,10 @@ MODULES = [
     for of in (dcgan, mlp, pix2pix, r3gan, resnet, sngan, stylegan2)
     for each in ("Generator", "Discriminator")
 ]
-WRONG = (1.5, True, "8", None, (), [], (1.5,), (2, "3"), {}, float("nan"), float("inf"), -1, -1.0, np.bool_(True), object(), 2j)
+WRONG = (
+    1.5, True, "8", None, (), [], (1.5,), (2, "3"), {}, float("nan"), float("inf"), -1, -1.0, np.bool_(True), object(), 2j,
+    np.zeros((3, 40)), (np.ones((2, 40)),), 10**5000, (10**5000,), 2**63, (2**63,), "a\nb", b"x" * 10**6,
+)  # fmt: skip
 every_module = pytest.mark.parametrize(
     "make", MODULES, ids=lambda make: f"{make.__module__.rpartition('.')[2]}-{make.__name__}"
 )
@@ -43,7 +46,8 @@ def test_wrong_kinds_are_refused_by_name(make):
     for field in fields(make):
         refused = [error for error in (error_of(make, field.name, value) for value in WRONG) if error is not None]
         assert len(refused) >= 10, f"{field.name}: {len(refused)} of {len(WRONG)} refused"
-        assert not [error for error in refused if "\n" in str(error) or error.field not in (field.name, *others)]
+        told = [error for error in refused if "\n" in str(error) or len(str(error)) > 400]
+        assert not told + [error for error in refused if error.field not in (field.name, *others)]
 
 
 @every_module

@@ -39,6 +39,8 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cli, "_use_compile_cache", lambda: None)
 
 
+LONG = "a" * 300  # longer than the name of a file can be
+
 MISTAKES = [
     ("trian", "trian: no such command", "did you mean 'train'?"),
     ("train digitz", "'digitz' is not one of digits,", "did you mean 'digits'?"),
@@ -61,8 +63,21 @@ MISTAKES = [
     ("train --steps 8k --batch-size 2k", "batch_size: 2000", "digits/train holds 1797 images"),
     (f"train --data.measure {'9' * 900}", "--data.measure: '999", "9..999"),
     ("train --batch-size 2e3", "batch_size: 2000", "digits/train holds 1797 images"),
-    ("train --steps 1.5", "--steps: '1.5' is not a whole number", "such as 1"),
+    ("train --steps 1.5", "--steps: '1.5' is not a whole number", ""),
     ("train --steps 1,000,000", "--steps: '1,000,000' is not a whole number", "such as 1000000"),
+    ("train --steps 1,000k", "--steps: '1,000k' is not a whole number", "such as 1000000"),
+    ("train --ema-half-life 0,500", "--ema-half-life: '0,500' is not a number", "such as 0.5"),
+    (f"train {LONG}", "recipe: 'aaa", "cannot be that long"),
+    (f"train s/{LONG[:253]}", "run: s/aaa", "there is no such folder"),
+    (f"train --run {LONG}", "run: 'aaa", "cannot be that long"),
+    (f"train --init-from {LONG}", "init_from: 'aaa", "cannot be that long"),
+    (f"evaluate {LONG}", "run: 'aaa", "cannot be that long"),
+    (f"sample TINY --out {LONG}.png", "out: 'aaa", "cannot be that long"),
+    (f"export {LONG} --out x.jaxgan", "run: 'aaa", "cannot be that long"),
+    ("train mine", "recipe: 'mine' is no recipe, no file and no run", "did you mean mine.py?"),
+    ("train ./mine:other", "no file and no run", "did you mean ./mine.py?"),
+    ("evaluate mine.py", "mine.py is no folder", "a run, a folder or .zip of images, or an .npz"),
+    ("evaluate TINY nowhere --metrics fid", "nowhere is not a run", ""),
     ("train --steps 2e4x", "--steps: '2e4x' is not a whole number", ""),
     ("train --penalty.gamma 0,5", "--penalty.gamma: '0,5' is not a number", "such as 0.5"),
     ("train runs/nothing", "run: runs/nothing is not a run", "there is no such folder"),
@@ -149,6 +164,7 @@ def test_mistakes(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_run: Path, words: str, names: str, allows: str
 ) -> None:
     (tmp_path / "afile").write_text("mine")
+    (tmp_path / "mine.py").write_text("recipe = None")
     (tmp_path / "occupied").mkdir()
     (tmp_path / "occupied" / "thesis.tex").write_text("mine")
     before = sorted((path, path.stat().st_mtime_ns) for root in (tmp_path, tiny_run) for path in root.rglob("*"))

@@ -6,6 +6,7 @@ import io
 import itertools
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -211,17 +212,20 @@ _MEANT = {
 
 
 _NUMBERS = {"INT": "a whole number", "FLOAT": "a number"}  # by metavar
+_TIMES = {"k": 1_000, "K": 1_000, "M": 1_000_000}
+_WORDS = ("steps", "images", "samples", "pixels", "px", "seeds", "frames", "fps", r"x\d+", "GB", "GiB")  # that follow a number
 
 
 def _meant_number(given: str, *, whole: bool) -> str:
-    """Returns `, such as 80` for a number with a unit, a decimal comma or commas between thousands; empty for others."""
-    if re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", given):
-        return f", such as {given.replace(',', '')}"
-    found = re.fullmatch(r"(?!0x)(\d{1,15}(?:[.,]\d{1,15})?)\s*(?:x\d+|[A-Za-df-wyz][A-Za-z]*)?", given)
-    if found is None:
+    """Returns `, such as 1000` for `1,000`, `1k` or `1000 steps`, and 0.5 for `0,5`; empty where the number is not certain."""
+    units = "|".join([*_TIMES, *_WORDS])
+    found = re.fullmatch(rf"([1-9]\d{{0,2}}(?:[ ,']\d{{3}}){{1,4}}|0|[1-9]\d{{0,14}})(?:[.,](\d{{1,15}}))?\s?({units})?", given)
+    if found is None or given.startswith("0x") or (whole and found[2] and found[3] not in _TIMES):
         return ""
-    number = found[1].replace(",", ".")
-    return f", such as {number.partition('.')[0] if whole else number}"
+    number = Decimal(f"{re.sub('[^0-9]', '', found[1])}.{found[2] or 0}") * _TIMES.get(found[3], 1)
+    if number != int(number):
+        return "" if whole else f", such as {number.normalize():f}"
+    return f", such as {int(number)}"
 
 
 def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) -> str:

@@ -105,7 +105,7 @@ def read_conditions(path: str | Path) -> Any:
         FileNotFoundError: when there is no such file.
         FieldError: when it is damaged, or holds no conditions.
     """
-    place = files.home_expanded(path)
+    place = files.home_expanded(path, "conditions")
     try:
         return as_arrays(of_names(npz(place)[0]))
     except files.Missing as error:
@@ -133,7 +133,7 @@ def check_seed(name: str, seed: int) -> None:
 
 
 def check_out(out: str | Path, suffixes: tuple[str, ...]) -> Path:
-    out = files.home_expanded(out).absolute()
+    out = files.home_expanded(out, "out").absolute()
     if out.suffix not in suffixes:
         raise ValueError(
             f"out: {out.name} ends in {out.suffix!r}, but it must be one of {', '.join(s or 'a folder' for s in suffixes)}"

@@ -40,7 +40,7 @@ def load_sampler(
         ValueError: in one line, when it is damaged, has a newer format or a form that onnxruntime runs, or when an argument is
             for another form.
     """
-    path = files.home_expanded(path)
+    path = files.home_expanded(path, "run")
     form = generator_files.checked(path, member=member, best=best, trust_run_code=trust_run_code)
     if form is None:
         from jaxgan.recipes.record import Allowed

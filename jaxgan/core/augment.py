@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxgan.core.types import Augment, Images, Key
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.system.messages import FieldError, not_one_of, shown
 
 
 def brightness(images: Images, u: jax.Array) -> Images:
@@ -125,7 +125,7 @@ def diff_augment(policy: str = "color,translation,cutout") -> Augment:
         if name not in _PARTS:
             raise not_one_of("policy", name, _PARTS)
     if len(set(names)) < len(names):
-        raise FieldError("policy", repr(policy), "each part may be named once")
+        raise FieldError("policy", shown(policy), "each part may be named once")
 
     def augment(key: Key, images: Images, strength: jax.Array | float) -> Images:
         if images.ndim != 4:
@@ -133,7 +133,7 @@ def diff_augment(policy: str = "color,translation,cutout") -> Augment:
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise FieldError("images", images.dtype, "augmentations need floating point in [-1, 1]")
         if isinstance(strength, int | float) and not 0.0 <= strength <= 1.0:
-            raise FieldError("strength", repr(strength), "it is a probability and must be in [0, 1]")
+            raise FieldError("strength", shown(strength), "it is a probability and must be in [0, 1]")
         for i, name in enumerate(names):
             draw, gate = jax.random.split(jax.random.fold_in(key, i))
             # Drawn from [0, 1): never below 0, always below 1. A draw that changes nothing would do so only up to rounding.

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.core import types as t
-from jaxgan.system.messages import FieldError, kind_of
+from jaxgan.system.messages import FieldError, kind_of, shown
 
 
 @contextlib.contextmanager
@@ -136,7 +136,7 @@ def check_key(key: t.Key) -> None:
     """
     dtype = getattr(key, "dtype", None)
     if dtype is None or not (jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) or dtype == jnp.uint32):
-        raise FieldError("key", repr(key)[:40], "it must be a key of random numbers: jax.random.key(0)")
+        raise FieldError("key", shown(key), "it must be a key of random numbers: jax.random.key(0)")
 
 
 def check_state(state: Any) -> None:

@@ -13,7 +13,7 @@ from jax import lax
 
 from jaxgan.core import fits
 from jaxgan.core import types as t
-from jaxgan.system.messages import FieldError, kind_of
+from jaxgan.system.messages import FieldError, kind_of, shown
 
 
 class Game(NamedTuple):
@@ -78,7 +78,7 @@ def checked(game: Game) -> Game:
     _check_at_least(1, int, latent_dim=game.latent_dim, disc_steps=game.disc_steps, accumulate=game.accumulate)
     _check_at_least(1, int, penalty_interval=game.penalty_interval, g_penalty_interval=game.g_penalty_interval)
     if not isinstance(game.counted_from, tuple) or len(game.counted_from) != 2:
-        raise FieldError("counted_from", repr(game.counted_from), "it must be (step, images)")
+        raise FieldError("counted_from", shown(game.counted_from), "it must be (step, images)")
     step, images = game.counted_from
     _check_at_least(0, int, **{"counted_from[0]": step, "counted_from[1]": images})
     _check_at_least(0, float, gamma=0.0 if game.gamma is None else game.gamma, ema_half_life=game.ema_half_life)
@@ -111,7 +111,7 @@ def _check_functions(game: Game) -> None:
         if part is not None and not callable(part):
             raise FieldError(name, kind_of(part), f"it must be a function, such as {example}")
     if type(game.share_z) is not bool:
-        raise FieldError("share_z", repr(game.share_z), "it must be True or False")
+        raise FieldError("share_z", shown(game.share_z), "it must be True or False")
 
 
 # Names that a step reports besides those of its terms.
@@ -131,9 +131,9 @@ def _check_terms(terms: Any) -> None:
             raise FieldError("terms", kind, "each must be a jaxgan.Term of a function (fake, batch, key) -> [B]")
         name = term.label
         if not isinstance(name, str) or not name.isidentifier():
-            raise FieldError("terms", repr(name), "a term needs a name of letters, digits and _: Term(.., name='..')")
+            raise FieldError("terms", shown(name), "a term needs a name of letters, digits and _: Term(.., name='..')")
         if {name, f"{name}_weight"} & taken:
-            raise FieldError("terms", repr(name), "something of that name is told already; give the term name='..'")
+            raise FieldError("terms", shown(name), "something of that name is told already; give the term name='..'")
         taken |= {name, f"{name}_weight"}
         _check_at_least(0, float, **{f"terms.{name}.weight": term.weight})
         _check_at_least(0, int, **{f"terms.{name}.starts": term.starts})
@@ -389,4 +389,4 @@ def _check_at_least(least: int, kind: type[int] | type[float], **values: Any) ->
         if kind is float and (callable(value) or (isinstance(value, jax.Array) and not value.shape)):
             continue  # a schedule, or traced in a sweep: its value is not known here
         if not isinstance(value, (int, kind)) or isinstance(value, bool) or not least <= value < math.inf:
-            raise FieldError(name, repr(value), f"it must be a finite {kind.__name__}, at least {least}")
+            raise FieldError(name, shown(value), f"it must be a finite {kind.__name__}, at least {least}")

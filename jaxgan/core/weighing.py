@@ -12,7 +12,7 @@ from jaxgan.core import fits
 from jaxgan.core import types as t
 from jaxgan.core.play import Draw, Game, at
 from jaxgan.core.term import Term
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 _LEAST, _MOST = 1e-6, 1e4  # of the reference implementation of VQGAN
 
@@ -96,7 +96,7 @@ def last_layer(generator: t.Network, params: t.PyTree, term: Term) -> tuple[str,
             known = _at(params, path[:i])
             if not isinstance(known, dict) or path[i] not in known:
                 held = ", ".join(known) if isinstance(known, dict) else "no further names"
-                raise FieldError(f"terms.{term.label}.layer", repr(term.layer), f"G's parameters there are {held}")
+                raise FieldError(f"terms.{term.label}.layer", shown(term.layer), f"G's parameters there are {held}")
         return path
     made: list[t.PyTree] = []
 

@@ -12,7 +12,7 @@ from jaxgan.data.conditions import with_condition, without_condition
 from jaxgan.data.measure import checked_form
 from jaxgan.data.source import Source
 from jaxgan.system.files import home_expanded
-from jaxgan.system.messages import FieldError, did_you_mean
+from jaxgan.system.messages import FieldError, did_you_mean, shown
 
 __all__ = [
     "NAMES",
@@ -280,7 +280,7 @@ def _open(
         all_of = tfds.source("digits", split="train", image_size=image_size, channels=channels, way=way, **whole)
         return halves.source(all_of.everything(), all_of.class_names, split)
     elif name not in _SHORTHANDS and not (kind == "tfds" and rest):
-        raise FieldError("name", repr(name), f"{', '.join(NAMES)}{_nearest(name)}", link=" is not one of ")
+        raise FieldError("name", shown(name), f"{', '.join(NAMES)}{_nearest(name)}", link=" is not one of ")
     plain, fitted = name.removeprefix("tfds:"), dict[str, Any](image_size=image_size, channels=channels, way=way)
     found = tfds.source(plain, split=split, data_dir=data_dir, cache_dir=cache_dir, **fitted)
     return found._replace(name=name)
@@ -288,7 +288,7 @@ def _open(
 
 def _only_train(name: str, split: str) -> None:
     if split != "train":
-        raise FieldError("split", repr(split), f"{name} has train only")
+        raise FieldError("split", shown(split), f"{name} has train only")
 
 
 def _nearest(name: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageOps
 
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 _GREY = ("1", "L", "LA", "La", "I")
 WAYS = ("crop", "letterbox", "squeeze")
@@ -31,7 +31,7 @@ def check(image_size: int | None, channels: int | None, way: str = "crop") -> No
     if channels is not None and channels not in _MODES:
         raise FieldError("channels", channels, "it must be 1, 3 or 4")
     if way not in WAYS:
-        raise FieldError("fit", repr(way), ", ".join(WAYS), link=" is not one of ")
+        raise FieldError("fit", shown(way), ", ".join(WAYS), link=" is not one of ")
 
 
 def picture(image: Image.Image, image_size: int | None, channels: int, *, way: str = "crop", white: int = 65_535) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxgan.data.source import Arrays, Source
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 _TRAIN = 1_400  # other people wrote the digits after these
 SPLITS = ("train", "test")
@@ -16,7 +16,7 @@ def check(split: str) -> None:
         FieldError: naming the splits that exist.
     """
     if split not in SPLITS:
-        raise FieldError("split", repr(split), f"halves has {', '.join(SPLITS)}")
+        raise FieldError("split", shown(split), f"halves has {', '.join(SPLITS)}")
 
 
 def source(digits: Arrays, class_names: tuple[str, ...], split: str) -> Source:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxgan.core.units import BYTES, Units
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 MEASURES = ("auto", "minmax", "percentiles", "none")
 _FAR = 10.0  # from the networks' range of [-1, 1]
@@ -33,17 +33,17 @@ def checked_form(dimensions: Any = None, value_range: Any = (), measure: str = "
     if dimensions is not None and (type(dimensions) is not int or not 0 <= dimensions <= 3):
         raise FieldError("dimensions", dimensions, "it must be 0 (vectors), 1 (signals), 2 (pictures, fields) or 3 (volumes)")
     if measure not in MEASURES:
-        raise FieldError("measure", repr(measure), ", ".join(MEASURES), link=" is not one of ")
+        raise FieldError("measure", shown(measure), ", ".join(MEASURES), link=" is not one of ")
     try:
         ends = tuple(float(each) for each in np.asarray(() if value_range is None else value_range).reshape(-1))
     except (TypeError, ValueError):
-        raise FieldError("value_range", repr(value_range), "it must be LOW HIGH, or such a pair for each channel") from None
+        raise FieldError("value_range", shown(value_range), "it must be LOW HIGH, or such a pair for each channel") from None
     if len(ends) % 2 or not np.isfinite(ends).all() or any(low >= high for low, high in _pairs(ends)):
         raise FieldError("value_range", _words(ends), "it must be LOW HIGH, or such a pair for each channel, LOW below HIGH")
     if ends and measure != "auto":
         raise FieldError("measure", measure, "value_range is given, so that nothing is measured")
     if not isinstance(unit, str) or len(unit) > _LONGEST or not unit.isprintable():
-        raise FieldError("unit", repr(unit), f"it must be a word or two, at most {_LONGEST} letters, such as K or m/s")
+        raise FieldError("unit", shown(unit), f"it must be a word or two, at most {_LONGEST} letters, such as K or m/s")
     return Form(dimensions, ends, measure, unit)
 
 

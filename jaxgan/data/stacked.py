@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxgan.data.source import Arrays, Source
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 _SIZES = {"train": 128_000, "test": 26_000}
 _CHUNK = 512  # images stacked at a time
@@ -50,7 +50,7 @@ def sizes(split: str) -> int:
         ValueError: when there is no such split.
     """
     if split not in _SIZES:
-        raise FieldError("split", repr(split), f"stacked_mnist has {', '.join(_SIZES)}")
+        raise FieldError("split", shown(split), f"stacked_mnist has {', '.join(_SIZES)}")
     return _SIZES[split]
 
 

@@ -14,7 +14,7 @@ from jaxgan.data import cache, facts, fit
 from jaxgan.data.source import Arrays, Source
 from jaxgan.system import files
 from jaxgan.system import images as pictures
-from jaxgan.system.messages import FieldError, did_you_mean
+from jaxgan.system.messages import FieldError, did_you_mean, shown
 
 _log = logging.getLogger("jaxgan")
 _CHUNK = 1024  # images decoded at a time
@@ -164,9 +164,9 @@ def _split_size(name: str, info: Any, split: str) -> int:
     try:
         size = int(info.splits[split].num_examples)
     except Exception:  # KeyError, ValueError and AssertionError, each with its own long text
-        raise FieldError("split", repr(split), f"tfds:{name} has {', '.join(info.splits)}") from None
+        raise FieldError("split", shown(split), f"tfds:{name} has {', '.join(info.splits)}") from None
     if size == 0:
-        raise FieldError("split", repr(split), f"that of tfds:{name} holds no images")
+        raise FieldError("split", shown(split), f"that of tfds:{name} holds no images")
     return size
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from jaxgan.evaluation.metrics.moments import Moments
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.system.messages import FieldError, not_one_of, shown
 
 Better = Literal["lower", "higher", "as real"]
 Level = Literal["samples", "features", "statistics"]
@@ -88,18 +88,18 @@ class Metric:
             FieldError: with the field, its value and what is allowed.
         """
         if not callable(self.function):
-            raise FieldError("function", repr(self.function), "it must be a function of real and generated samples")
+            raise FieldError("function", shown(self.function), "it must be a function of real and generated samples")
         for name, value, allowed in (("better", self.better, get_args(Better)), ("of", self.of, get_args(Level))):
             if value not in allowed:
                 raise not_one_of(name, value, allowed)
         for name, number, least in (("keep", self.keep, 0), ("least", self.least, 1)):
             if number < least:
                 raise FieldError(name, number, f"it must be at least {least}")
-        shown = {name: Shown(*each) for name, each in self.figures.items()}
-        for name, (_, better) in shown.items():
+        figures = {name: Shown(*each) for name, each in self.figures.items()}
+        for name, (_, better) in figures.items():
             if better not in get_args(Better):
                 raise not_one_of(f"figures.{name}", better, get_args(Better))
-        object.__setattr__(self, "figures", shown)
+        object.__setattr__(self, "figures", figures)
 
     @property
     def shown(self) -> Mapping[str, Shown]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxgan.system import arrays, files
-from jaxgan.system.messages import FieldError, did_you_mean
+from jaxgan.system.messages import FieldError, did_you_mean, shown
 from jaxgan.weights import generator_files
 
 FOLDER = "directions"
@@ -53,7 +53,7 @@ def check_name(name: str) -> str:
         FieldError: when it cannot.
     """
     if not _NAME.fullmatch(name):
-        raise FieldError("name", repr(name), "it must be of letters, digits, . + - and _")
+        raise FieldError("name", shown(name), "it must be of letters, digits, . + - and _")
     return name
 
 

@@ -46,7 +46,7 @@ def read(
         FileNotFoundError: when there is no such run, checkpoint or file.
         FieldError: when it is damaged, or a `.jaxgan` or `.onnx` file, whose programs have no derivatives.
     """
-    path = files.home_expanded(path).absolute()
+    path = files.home_expanded(path, "run").absolute()
     allowed = Allowed(None if code is None else Path(code), trust_run_code)
     if generator_files.checked(path, derivatives=True, member=member, best=best, trust_run_code=trust_run_code) is None:
         run = runs.read(path, allowed)

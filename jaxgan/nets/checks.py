@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, not_one_of, shown
+
+_MOST = 2**24  # of any count: channels, classes, sides
 
 
 def check_counts(
@@ -26,12 +28,13 @@ def check_counts(
     for name, value, or_none in _given(network, bounds, optional):
         bound = bounds[name]
         if not is_whole(value):
-            raise FieldError(name, repr(value), f"it must be a whole number{or_none}")
+            raise FieldError(name, shown(value), f"it must be a whole number{or_none}")
         least, most = bound if isinstance(bound, tuple) else (bound, None)
         if value < least or (most is not None and value > most):
             from_zero = "0 (unconditional) or more" if name == "classes" else "0 or more"
             allowed = f"from {least} to {most}" if most is not None else f"at least {least}" if least else from_zero
             raise FieldError(name, value, f"it must be {allowed}{or_none}")
+        _bounded(name, [value], value)
         _keep(network, name, int(value))
 
 
@@ -49,11 +52,13 @@ def check_lists(network: Any, *names: str, or_one: Collection[str] = ()) -> None
     for name in names:
         value = getattr(network, name)
         if name in or_one and is_whole(value):
+            _bounded(name, [value], value)
             _keep(network, name, int(value))
             continue
         if not isinstance(value, tuple | list) or not all(map(is_whole, value)):
             one = "a whole number, or " if name in or_one else ""
-            raise FieldError(name, repr(value), f"it must be {one}a tuple of whole numbers")
+            raise FieldError(name, shown(value), f"it must be {one}a tuple of whole numbers")
+        _bounded(name, value, value)
         _keep(network, name, tuple(map(int, value)))
 
 
@@ -73,7 +78,7 @@ def check_numbers(
     for name, value, or_none in _given(network, bounds, optional):
         least, most = bounds[name]
         if not _is_finite(value):
-            raise FieldError(name, repr(value), f"it must be a finite number{or_none}")
+            raise FieldError(name, shown(value), f"it must be a finite number{or_none}")
         if value > most or value < least or (value == least and math.isinf(most)):
             allowed = f"above {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
             raise FieldError(name, value, f"it must be {allowed}{or_none}")
@@ -90,8 +95,25 @@ def check_flags(network: Any) -> None:
         value = getattr(network, field.name)
         if field.type is bool:
             if not isinstance(value, bool | np.bool_):
-                raise FieldError(field.name, repr(value), "it must be True or False")
+                raise FieldError(field.name, shown(value), "it must be True or False")
             _keep(network, field.name, bool(value))
+
+
+def check_word(network: Any, name: str, allowed: Iterable[str], *, notes: Mapping[str, str] | None = None) -> None:
+    """Refuses a field that is none of some words.
+
+    Args:
+        network: a module.
+        name: of the field.
+        allowed: the words.
+        notes: what to tell about words that other networks take.
+
+    Raises:
+        FieldError: naming the field.
+    """
+    value, allowed = getattr(network, name), tuple(allowed)
+    if not isinstance(value, str) or value not in allowed:
+        raise not_one_of(name, value, allowed, note=(notes or {}).get(value, "") if isinstance(value, str) else "")
 
 
 def is_whole(value: Any) -> bool:
@@ -105,6 +127,12 @@ def _given(network: Any, names: Iterable[str], optional: Mapping[str, str] | Non
         value, meaning = getattr(network, name), (optional or {}).get(name)
         if value is not None or meaning is None:
             yield name, value, "" if meaning is None else f", or None for {meaning}"
+
+
+def _bounded(name: str, numbers: Iterable[int], value: Any) -> None:
+    """Refuses counts that no network can have: so many layers or weights would fill any memory before anything is said."""
+    if max(numbers, default=0) > _MOST:
+        raise FieldError(name, value, f"it must be at most {_MOST:,}")
 
 
 def _is_finite(value: Any) -> bool:

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.nets.checks import check_counts, check_flags, is_whole
+from jaxgan.nets.checks import check_counts, check_flags, check_word, is_whole
 from jaxgan.nets.layers import (
     BatchNorm,
     Conv,
@@ -27,7 +27,7 @@ from jaxgan.nets.layers import (
     variance_scaled,
 )
 from jaxgan.nets.resnet import Block
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.system.messages import FieldError, shown
 
 
 class Plan(NamedTuple):
@@ -63,9 +63,7 @@ class Generator(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self)
-        if self.norm not in ("batch", "none"):
-            only = " (spectral normalisation is for the discriminator)" if self.norm == "spectral" else ""
-            raise FieldError("norm", repr(self.norm), f"batch, none{only}", link=" is not one of ")
+        check_word(self, "norm", ("batch", "none"), notes={"spectral": " (spectral normalisation is for the discriminator)"})
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
@@ -121,8 +119,7 @@ class Discriminator(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self)
-        if self.norm not in ("batch", "none", "spectral"):
-            raise not_one_of("norm", self.norm, ("batch", "none", "spectral"))
+        check_word(self, "norm", ("batch", "none", "spectral"))
         if self.norm == "spectral" and self.blocks:  # unnormalised, they would undo the bound on D's slope
             raise FieldError("blocks", self.blocks, "it must be 0 with norm spectral: residual blocks are not normalised")
 
@@ -176,7 +173,7 @@ def _init(norm: str, *, gain: float, overlap: float = 1.0) -> Initializer:
 
 def _check(module: Generator | Discriminator) -> None:
     if not is_whole(module.image_size) or module.image_size not in PLANS:
-        raise FieldError("image_size", repr(module.image_size), f"dcgan makes images of side {', '.join(map(str, PLANS))}")
+        raise FieldError("image_size", shown(module.image_size), f"dcgan makes images of side {', '.join(map(str, PLANS))}")
     most = 4 if isinstance(module, Generator) else 256  # a packed D sees several images as one
     bounds: dict[str, int | tuple[int, int]] = {
         "image_size": 1, "channels": (1, most), "width": 1, "blocks": 0, "dense": 0, "classes": 0

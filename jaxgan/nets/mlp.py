@@ -9,9 +9,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.nets.checks import check_counts, check_flags, check_lists
+from jaxgan.nets.checks import check_counts, check_flags, check_lists, check_word
 from jaxgan.nets.layers import BatchNorm, Dense, full_precision, leaky_relu, matched, recomputed, variance_scaled
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.system.messages import FieldError, shown
 
 
 class Generator(nn.Module):
@@ -33,9 +33,7 @@ class Generator(nn.Module):
         check_lists(self, "output_shape")
         if not self.output_shape or min(self.output_shape) < 1:
             raise FieldError("output_shape", self.output_shape, "it must hold one or more sizes of at least 1")
-        if self.norm not in ("batch", "none"):
-            only = " (spectral normalisation is for the discriminator)" if self.norm == "spectral" else ""
-            raise FieldError("norm", repr(self.norm), f"batch, none{only}", link=" is not one of ")
+        check_word(self, "norm", ("batch", "none"), notes={"spectral": " (spectral normalisation is for the discriminator)"})
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
@@ -77,8 +75,7 @@ class Discriminator(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self)
-        if self.norm not in ("batch", "none", "spectral"):
-            raise not_one_of("norm", self.norm, ("batch", "none", "spectral"))
+        check_word(self, "norm", ("batch", "none", "spectral"))
         check_counts(self, {"maxout": 1})
 
     @nn.compact
@@ -113,7 +110,7 @@ def _check(module: Generator | Discriminator) -> None:
     check_counts(module, {"classes": 0})
     check_flags(module)
     if not callable(module.activation):
-        raise FieldError("activation", repr(module.activation), "it must be a function of an array")
+        raise FieldError("activation", shown(module.activation), "it must be a function of an array")
 
 
 # Lin et al. 2018, PacGAN, the networks of the 2D ring and grid; z is two-dimensional, standard normal.

@@ -25,7 +25,7 @@ class Generator(nn.Module):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, {"channels": 1, "width": 1, "levels": 0})
+        check_counts(self, {"channels": 1, "width": 1, "levels": (0, 16)})
 
     @nn.compact
     def __call__(self, z: jax.Array, condition: jax.Array) -> jax.Array:
@@ -58,7 +58,7 @@ class Discriminator(nn.Module):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, {"width": 1, "levels": 0})
+        check_counts(self, {"width": 1, "levels": (0, 16)})
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ from jaxgan.core.resample import downsample, low_pass, upsample
 from jaxgan.nets.checks import check_counts, check_flags, check_lists, is_whole
 from jaxgan.nets.convolutions import full_precision, grouped_conv, pointwise
 from jaxgan.nets.layers import in_full, leaky_relu, matched, recomputed
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 FILTER = low_pass((1, 3, 3, 1))
 
@@ -210,7 +210,7 @@ def _check(module: Generator | Discriminator) -> None:
             raise FieldError(name, values, "each must be at least 1")
     if not is_whole(module.bfloat16_levels) or not 0 <= module.bfloat16_levels < stages:
         allowed = f"a whole number from 0 to {stages - 1}: not the stage of 4x4"
-        raise FieldError("bfloat16_levels", repr(module.bfloat16_levels), f"it must be {allowed}")
+        raise FieldError("bfloat16_levels", shown(module.bfloat16_levels), f"it must be {allowed}")
     least = {"expansion": 1, "channels": 1, "classes": 0, "embedding": 1, "bfloat16_levels": 0}
     check_counts(module, least, optional={"embedding": "the width at 4x4"} if isinstance(module, Discriminator) else None)
     for width, groups in zip(module.widths, module.groups, strict=True):

@@ -12,11 +12,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.nets.checks import check_counts, check_flags, check_lists
+from jaxgan.nets.checks import check_counts, check_flags, check_lists, check_word
 from jaxgan.nets.convolutions import conv_same, full_precision
 from jaxgan.nets.layers import doubled, halved, in_full, leaky_relu, matched, recomputed, variance_scaled
 from jaxgan.nets.r3gan import Linear
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.system.messages import FieldError
 
 Sides = tuple[int, ...]
 LEAST = 5  # longer sides are halved by default
@@ -212,8 +212,7 @@ class Discriminator(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self)
-        if self.pool not in POOLS:
-            raise not_one_of("pool", self.pool, POOLS)
+        check_word(self, "pool", POOLS)
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
@@ -320,5 +319,4 @@ def _check(module: Generator | Discriminator) -> None:
         raise FieldError("shape", module.shape, "it must be (T, C), (H, W, C) or (D, H, W, C)")
     least = {"width": 1, "max_width": 1, "blocks": 1, "expansion": 1, "patch": 1, "coarsest": 1, "classes": 0, "embedding": 1}
     check_counts(module, least)
-    if module.norm not in NORMS:
-        raise not_one_of("norm", module.norm, NORMS)
+    check_word(module, "norm", NORMS)

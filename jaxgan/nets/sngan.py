@@ -22,7 +22,7 @@ from jaxgan.nets.layers import (
     recomputed,
     upsample_bilinear,
 )
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 G_BLOCKS = 3  # each doubles the side, 4 to 32
 D_HALVES = (True, True, False, False)  # which of D's blocks halve the side, 32 to 8
@@ -154,7 +154,7 @@ def _labels(module: Generator | Discriminator, labels: jax.Array | None) -> jax.
 
 def _check(module: Generator | Discriminator) -> None:
     if not is_whole(module.image_size) or module.image_size != 32:
-        raise FieldError("image_size", repr(module.image_size), "sngan makes images of side 32 only")
+        raise FieldError("image_size", shown(module.image_size), "sngan makes images of side 32 only")
     most = 4 if isinstance(module, Generator) else 256  # a packed D sees several images as one
     check_flags(module)
     check_counts(module, {"image_size": 1, "channels": (1, most), "width": 1, "classes": 0})

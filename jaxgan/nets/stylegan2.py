@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxgan.nets import sides
-from jaxgan.nets.checks import check_counts, check_flags, check_numbers, is_whole
+from jaxgan.nets.checks import check_counts, check_flags, check_numbers, check_word, is_whole
 from jaxgan.nets.layers import recomputed
 from jaxgan.nets.stylegan2_layers import (
     DiscriminatorBlock,
@@ -23,7 +23,7 @@ from jaxgan.nets.stylegan2_layers import (
     Noise,
     SynthesisBlock,
 )
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.system.messages import FieldError, not_one_of, shown
 
 ARCHITECTURES = ("skip", "resnet", "orig")
 W_AVERAGE_DECAY = 0.995  # a batch
@@ -246,7 +246,7 @@ def _check(module: Generator | Discriminator) -> None:
     check_flags(module)
     size = module.image_size
     if not is_whole(size):
-        raise FieldError("image_size", repr(size), "it must be a whole number")
+        raise FieldError("image_size", shown(size), "it must be a whole number")
     if size < 8 or size & (size - 1):
         raise FieldError("image_size", size, f"stylegan2 makes images of side {sides.near(int(size), least=8)}")
     least = {
@@ -259,8 +259,7 @@ def _check(module: Generator | Discriminator) -> None:
         "bfloat16_levels": 0,
     }
     check_counts(module, least)
-    if module.architecture not in ARCHITECTURES:
-        raise not_one_of("architecture", module.architecture, ARCHITECTURES)
+    check_word(module, "architecture", ARCHITECTURES)
     if module.channel_base < size:
         raise FieldError("channel_base", module.channel_base, f"it must be at least image_size, {size}")
     check_numbers(module, {"conv_clamp": (0.0, math.inf)}, optional={"conv_clamp": "no bound"})

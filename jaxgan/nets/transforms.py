@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.core.types import Images, Key, Labels, Latents, Network, PyTree
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 
 def at_precision(network: Network, dtype: Any) -> Network:
@@ -33,7 +33,7 @@ def at_precision(network: Network, dtype: Any) -> Network:
     if dtype == jnp.float32:
         return network
     if dtype != jnp.bfloat16:
-        raise FieldError("dtype", repr(dtype), "it must be float32 or bfloat16")
+        raise FieldError("dtype", shown(dtype), "it must be float32 or bfloat16")
     if network.map is not None:
         raise FieldError("network", "it has a mapping", "styles are not to be rounded; take its module's bfloat16_levels")
 
@@ -119,7 +119,7 @@ def pack(network: Network, m: int) -> Network:
         Lin et al. 2018, PacGAN: The power of two samples in generative adversarial networks, section 3.
     """
     if not isinstance(m, int) or isinstance(m, bool) or m < 1:
-        raise FieldError("m", repr(m), "it must be an integer of at least 1")
+        raise FieldError("m", shown(m), "it must be an integer of at least 1")
     if m == 1:
         return network
 

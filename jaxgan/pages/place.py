@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxgan.core import latents
-from jaxgan.system.messages import FieldError, no_such_field
+from jaxgan.system.messages import FieldError, no_such_field, shown
 from jaxgan.weights.portable import About, Sampler, Samples
 
 NAMES = ("seeds", "x", "y", "n", "label", "psi", "d", "z")
@@ -115,7 +115,7 @@ def _latents(text: str, dim: int) -> NDArray[np.float32]:
     try:
         content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError) as error:
-        raise FieldError("z", repr(text[:20]), "it must be base64 of float32 numbers") from error
+        raise FieldError("z", shown(text), "it must be base64 of float32 numbers") from error
     if len(content) != 4 * dim:
         raise FieldError("z", f"{len(content)} bytes", f"latents here are {dim} float32 numbers")
     found = np.frombuffer(content, "<f4").astype(np.float32)
@@ -127,7 +127,7 @@ def _latents(text: str, dim: int) -> NDArray[np.float32]:
 def _seeds(text: str) -> tuple[int, ...]:
     parts = text.split(",")
     if len(parts) > 4:
-        raise FieldError("seeds", repr(text[:40]), "they are one to four")
+        raise FieldError("seeds", shown(text), "they are one to four")
     found = [_whole("seeds", part, 0, 2**32 - 1) for part in parts]
     return tuple(found + [(found[0] + i) % 2**32 for i in range(len(found), 4)])
 
@@ -142,14 +142,14 @@ def _move(text: str, directions: Mapping[str, NDArray[np.float32]]) -> tuple[str
     name, _, factor = text.rpartition(":")
     if name not in directions:
         raise FieldError(
-            "d", repr(text[:80]), f"it must be NAME:FACTOR with one of {', '.join(directions) or 'none, there are none'}"
+            "d", shown(text), f"it must be NAME:FACTOR with one of {', '.join(directions) or 'none, there are none'}"
         )
     return name, _number("d", factor, -_FARTHEST, _FARTHEST)
 
 
 def _whole(name: str, text: str, least: int, most: int) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 12 or not least <= int(text) <= most:
-        raise FieldError(name, repr(text[:40]), f"it must be a whole number from {least} to {most:,}")
+        raise FieldError(name, shown(text), f"it must be a whole number from {least} to {most:,}")
     return int(text)
 
 
@@ -160,5 +160,5 @@ def _number(name: str, text: str, least: float, most: float) -> float:
         found = math.nan
     if not least <= found <= most or not math.isfinite(found):
         ends = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
-        raise FieldError(name, repr(text[:40]), f"it must be a number {ends}")
+        raise FieldError(name, shown(text), f"it must be a number {ends}")
     return found

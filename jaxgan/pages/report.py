@@ -74,7 +74,7 @@ def write(
 
 
 def _checked(out: str | Path) -> Path:
-    path = files.home_expanded(out).absolute()
+    path = files.home_expanded(out, "out").absolute()
     if path.is_dir():
         raise FieldError("out", path, "that is a folder; it must be an .html file")
     if path.suffix.lower() != ".html":

@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxgan.pages import guard
 from jaxgan.system import files
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 _TRIED = 100  # ports after one that is in use
 
@@ -38,7 +38,7 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (OSError, UnicodeError) as error:
-        raise FieldError("host", repr(host), f"it cannot be listened at: {files.told(error)}") from error
+        raise FieldError("host", shown(host), f"it cannot be listened at: {files.told(error)}") from error
     try:
         return _listening(family, kind, number, address)
     except PermissionError as error:
@@ -46,7 +46,7 @@ def bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         free = _next_free(family, kind, number, address)
         if free is None:
-            raise FieldError("host", repr(host), f"it cannot be listened at: {files.told(error)}") from error
+            raise FieldError("host", shown(host), f"it cannot be listened at: {files.told(error)}") from error
         raise FieldError("port", port, f"it is in use; {free} is free: --port {free}") from error
 
 

@@ -25,7 +25,7 @@ def checked(out: str | Path, wish: Wish) -> Path:
     Raises:
         FieldError, FileNotFoundError: when it is no place for this form, or an option does not belong to it.
     """
-    out = files.home_expanded(out).absolute()
+    out = files.home_expanded(out, "out").absolute()
     if wish.form not in FORMS:
         raise not_one_of("form", wish.form, FORMS)
     _check_options(out, wish)

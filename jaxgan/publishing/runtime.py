@@ -43,7 +43,7 @@ def of(folder: Path | None) -> Runtime:
 
 
 def _unpacked(folder: Path) -> Runtime:
-    folder = files.home_expanded(folder)
+    folder = files.home_expanded(folder, "runtime")
     try:
         about = files.read_json(folder / "package.json")
         if not isinstance(about, dict) or about.get("name") != PACKAGE:

@@ -8,7 +8,7 @@ from jaxgan.core.term import Term
 from jaxgan.recipes import code, fields
 from jaxgan.recipes.recipe import COLUMNS, LOOKED_AT, PARTS, Recipe, figures, members, metric_name, stop_words, term_name
 from jaxgan.recipes.table import LOSSES, METRICS, PENALTIES, TERMS, unknown
-from jaxgan.system.messages import FieldError, kind_of
+from jaxgan.system.messages import FieldError, kind_of, shown
 
 _PARAMS = "__dataclass_params__"
 _MOST_WEIGHT, _MOST_IMAGES = 1e9, 2**31 - 1  # of a term
@@ -87,7 +87,7 @@ def _check_annotated(name: str, kind: type) -> None:
             if type(value) in (bool, int, float, str) and not attribute.startswith("_") and attribute not in annotated:
                 written = f"{attribute}: {type(value).__name__} = {value!r}"
                 told = f"without a type it is no field of {base.__name__}; write {written}, or ClassVar for a constant"
-                raise FieldError(f"{name}.{attribute}", repr(value), told)
+                raise FieldError(f"{name}.{attribute}", shown(value), told)
 
 
 def _check_names(recipe: Recipe) -> None:
@@ -95,7 +95,7 @@ def _check_names(recipe: Recipe) -> None:
         if isinstance(value, str) and value not in names and not code.is_reference(value):
             raise unknown(field, value, names)
     if not isinstance(recipe.loss, str) and not (hasattr(recipe.loss, "d") and hasattr(recipe.loss, "g")):
-        raise FieldError("loss", repr(recipe.loss), "it must be a name or a jaxgan.Loss(d=.., g=..)")
+        raise FieldError("loss", shown(recipe.loss), "it must be a name or a jaxgan.Loss(d=.., g=..)")
     if not isinstance(recipe.penalty.name, str) and not callable(recipe.penalty.name):
         raise FieldError(
             "penalty.name", kind_of(recipe.penalty.name), "it must be a name or a function (critic, real, fake, key)"
@@ -126,26 +126,26 @@ def _check_terms(recipe: Recipe) -> None:
             raise FieldError("terms", kind_of(function), allowed)
         name = term_name(term)
         if name in names:
-            raise FieldError("terms", repr(name), "a term of that name is there already; give one of them name='..'")
+            raise FieldError("terms", shown(name), "a term of that name is there already; give one of them name='..'")
         names |= {name, f"{name}_weight"}
         if {name, f"{name}_weight"} & taken:
-            raise FieldError("terms", repr(name), "a row of metrics has a figure of that name; give the term name='..'")
+            raise FieldError("terms", shown(name), "a row of metrics has a figure of that name; give the term name='..'")
         if isinstance(term, Term):
             _check_term(term, name)
 
 
 def _check_term(term: Term, name: str) -> None:
     if not isinstance(name, str) or not name.isidentifier():
-        raise FieldError("terms", repr(name), "a term needs a name of letters, digits and _: Term(.., name='..')")
+        raise FieldError("terms", shown(name), "a term needs a name of letters, digits and _: Term(.., name='..')")
     weight, number = term.weight, isinstance(term.weight, (int, float)) and not isinstance(term.weight, bool)
     if not callable(weight) and not (number and 0 <= weight <= _MOST_WEIGHT):
         told = f"it must be from 0 to {_MOST_WEIGHT:,}, or a schedule in images shown"
-        raise FieldError(f"terms.{name}.weight", repr(weight), told)
+        raise FieldError(f"terms.{name}.weight", shown(weight), told)
     if type(term.starts) is not int or not 0 <= term.starts <= _MOST_IMAGES:
-        raise FieldError(f"terms.{name}.starts", repr(term.starts), f"it must be an integer from 0 to {_MOST_IMAGES:,}")
+        raise FieldError(f"terms.{name}.starts", shown(term.starts), f"it must be an integer from 0 to {_MOST_IMAGES:,}")
     for field, kind in (("balanced", bool), ("layer", str), ("name", str)):
         if type(getattr(term, field)) is not kind:
-            raise FieldError(f"terms.{name}.{field}", repr(getattr(term, field)), f"it must be of type {kind.__name__}")
+            raise FieldError(f"terms.{name}.{field}", shown(getattr(term, field)), f"it must be of type {kind.__name__}")
 
 
 def _check_metric(metric: Any) -> None:
@@ -158,7 +158,7 @@ def _check_metric(metric: Any) -> None:
     taken = {*COLUMNS, *METRICS, *(figure for row in METRICS.values() for figure in row.figures)}
     for name in (metric_name(metric), *getattr(metric, "figures", ())):
         if name in taken:
-            raise FieldError("eval_metrics", repr(name), "the library has a figure of that name; give yours name='..'")
+            raise FieldError("eval_metrics", shown(name), "the library has a figure of that name; give yours name='..'")
 
 
 def _check_together(recipe: Recipe) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from jaxgan.recipes import imports
 from jaxgan.system import files
-from jaxgan.system.messages import FieldError, did_you_mean
+from jaxgan.system.messages import FieldError, did_you_mean, shown
 
 _PATTERN = re.compile(r"(?:[^:]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _OPEN = ("folder", "npz", "tfds", "ada", "inception", "dinov2")  # names of the library that have a colon
@@ -97,7 +97,7 @@ def load_module(name: str) -> ModuleType:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise FieldError("recipe", repr(name), "there is no such module, and no file of that name", link=": ") from error
+            raise FieldError("recipe", shown(name), "there is no such module, and no file of that name", link=": ") from error
         raise UserCodeError(name, error) from error
     except KeyboardInterrupt:
         raise
@@ -121,7 +121,7 @@ def named(text: str, field_: str) -> Any:
     """
     where, _, name = text.rpartition(":")
     if not where or not name:
-        raise FieldError(field_, repr(text), "it must be file.py:NAME or module:NAME")
+        raise FieldError(field_, shown(text), "it must be file.py:NAME or module:NAME")
     try:
         module = load_file(where) if where.endswith(".py") else load_module(where)
     except FieldError as error:

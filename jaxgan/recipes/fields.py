@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal
 
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.system.messages import FieldError, not_one_of, shown
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _check_value(path: str, value: Any, annotation: Any) -> None:
         _check_union(path, value, annotation, within)
     elif origin is tuple:
         if not isinstance(value, tuple):
-            raise FieldError(path, repr(value), "it must be a tuple")
+            raise FieldError(path, shown(value), "it must be a tuple")
         items = typing.get_args(annotation)
         for i, item in enumerate(value):
             each = items[0] if items[-1] is Ellipsis else items[min(i, len(items) - 1)]
@@ -97,15 +97,8 @@ def _check_union(path: str, value: Any, annotation: Any, within: Within | None) 
 def _check_plain(path: str, value: Any, annotation: type, within: Within | None) -> None:
     kinds = (int, float) if annotation is float else (annotation,)
     if type(value) not in kinds:  # a bool is an int to isinstance
-        raise FieldError(path, repr(value), f"it must be of type {annotation.__name__}")
+        raise FieldError(path, shown(value), f"it must be of type {annotation.__name__}")
     if within is not None and not within.least <= value <= within.most:  # NaN is in no range
-        raise FieldError(path, _short(value), f"it must be from {within.least:,} to {within.most:,}")
+        raise FieldError(path, value, f"it must be from {within.least:,} to {within.most:,}")
     if isinstance(value, float) and not math.isfinite(value):
         raise FieldError(path, value, "it must be finite")
-
-
-def _short(value: float) -> str:
-    """Returns a number as text; one of hundreds of digits is cut."""
-    if isinstance(value, int) and abs(value) >= 10**30:
-        return f"an integer of {value.bit_length():,} bits"
-    return str(value)

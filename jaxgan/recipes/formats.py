@@ -18,7 +18,7 @@ from jaxgan.recipes import code, fields
 from jaxgan.recipes.checks import check
 from jaxgan.recipes.recipe import PARTS, Penalty, Recipe, short_names
 from jaxgan.recipes.table import LOSSES, NETWORKS, OPTIMIZERS, PENALTIES, TERMS, at
-from jaxgan.system.messages import FieldError, no_such_field, not_one_of
+from jaxgan.system.messages import FieldError, no_such_field, not_one_of, shown
 
 FORMAT = 2
 # Fields that may differ when a run goes on: none of them changes what a step computes.
@@ -155,7 +155,7 @@ def from_dict(content: Any, *, version: int = FORMAT, resolve: code.Resolve | No
     if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
         raise FieldError("format", version, f"this version of jaxgan reads 1 to {FORMAT}; a newer one wrote it")
     if not isinstance(content, dict):
-        raise FieldError("recipe", repr(content), "it must be a set of fields")
+        raise FieldError("recipe", shown(content), "it must be a set of fields")
     if version == 1:
         content = _from_first(content)
     resolve = resolve or _refused
@@ -196,7 +196,7 @@ def _decoded_term(value: Any, resolve: code.Resolve) -> Any:
         return _decoded(value, "terms", resolve)
     inner = _fields(Term, value, "terms.", resolve)
     if "function" not in inner:
-        raise FieldError("terms", repr(value), "it must name its function")
+        raise FieldError("terms", shown(value), "it must name its function")
     if code.is_reference(inner["function"]):
         inner["function"] = resolve(inner["function"], "terms.function")
     return Term(**inner)
@@ -206,7 +206,7 @@ def _decoded_part(name: str, value: Any, resolve: code.Resolve) -> Any:
     if isinstance(value, str):
         return resolve(value, name) if code.is_reference(value) else value
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        raise FieldError(name, repr(value), "it must be a set of fields with a type")
+        raise FieldError(name, shown(value), "it must be a set of fields with a type")
     kind = _kind(name, value["type"], resolve)
     return kind(**_fields(kind, {key: each for key, each in value.items() if key != "type"}, f"{name}.", resolve))
 
@@ -236,7 +236,7 @@ def _dataclass(kind: Any, reference: str, name: str) -> Any:
 
 def _fields(kind: type, content: Any, prefix: str, resolve: code.Resolve) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise FieldError(prefix.rstrip("."), repr(content), "it must be a set of fields")
+        raise FieldError(prefix.rstrip("."), shown(content), "it must be a set of fields")
     known = fields.annotations(kind)
     for name in content:
         if name not in known:
@@ -325,7 +325,7 @@ def _from_first(content: dict[str, Any]) -> dict[str, Any]:
     for player, own in _FIRST_OF.items():
         union = content.get(player, {})
         if not isinstance(union, dict):
-            raise FieldError(player, repr(union), "it must be a set of fields")
+            raise FieldError(player, shown(union), "it must be a set of fields")
         network = union.get("network", "dcgan")
         if network not in own:
             raise not_one_of(f"{player}.network", network, own)

@@ -11,7 +11,7 @@ from jaxgan.recipes.code import Origin
 from jaxgan.recipes.loader import Loader
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.system import environment, files
-from jaxgan.system.messages import FieldError, nearest_word
+from jaxgan.system.messages import FieldError, nearest_word, shown
 
 FILE = "recipe.json"
 _MOST = 2**27  # numbers in a sample
@@ -76,7 +76,7 @@ def read(path: str | Path) -> Record:
         FileNotFoundError: when there is no run.
         FieldError: when it is damaged, or of a newer format.
     """
-    path = files.home_expanded(path).absolute()
+    path = files.home_expanded(path, "run").absolute()
     file = path / FILE
     if not file.is_file():
         raise no_run(path)
@@ -116,13 +116,13 @@ def shape_of(sample: Any, classes: Any) -> tuple[tuple[int, ...], int]:
     """
     sides = tuple(_count("data.shape", side, 2**31) for side in sample)
     if not sides or not 0 < math.prod(sides) <= _MOST:
-        raise FieldError("data.shape", repr(sides)[:80], f"a sample is (H, W, C) or (F,), of 1 to {_MOST:,} numbers")
+        raise FieldError("data.shape", shown(sides), f"a sample is (H, W, C) or (F,), of 1 to {_MOST:,} numbers")
     return sides, _count("data.classes", classes, 2**20 + 1)
 
 
 def _count(field: str, number: Any, end: int) -> int:
     if type(number) is not int or not 0 <= number < end:
-        raise FieldError(field, repr(number)[:40], f"it must hold whole numbers from 0 to {end - 1:,}")
+        raise FieldError(field, shown(number), f"it must hold whole numbers from 0 to {end - 1:,}")
     return number
 
 
@@ -133,11 +133,11 @@ def code_of(content: Any) -> dict[str, Origin]:
         FieldError: when they are of another form.
     """
     if not isinstance(content, dict) or not all(isinstance(each, dict) for each in content.values()):
-        raise FieldError("code", repr(content)[:40], "it must name files, each with path and sha256")
+        raise FieldError("code", shown(content), "it must name files, each with path and sha256")
     found = {key: Origin(each.get("path"), each.get("sha256")) for key, each in content.items()}
     for key, origin in found.items():
         if not all(each is None or isinstance(each, str) for each in origin):
-            raise FieldError(f"code.{key}", repr(origin)[:40], "its path and sha256 must be texts")
+            raise FieldError(f"code.{key}", shown(origin), "its path and sha256 must be texts")
     return found
 
 
@@ -152,7 +152,7 @@ def canonical(recipe: Any, version: Any) -> dict[str, Any]:
     if version != formats.FORMAT or not list(formats.references(recipe)):
         return formats.to_dict(formats.from_dict(recipe, version=version))
     if not isinstance(recipe, dict):
-        raise FieldError("recipe", repr(recipe), "it must be a set of fields")
+        raise FieldError("recipe", shown(recipe), "it must be a set of fields")
     default = formats.to_dict(Recipe())
     data, usual = recipe.get("data"), default["data"]
     if isinstance(data, dict) and data.get("type") == usual["type"]:

@@ -10,7 +10,7 @@ from jaxgan.recipes.checks import check_parts
 from jaxgan.recipes.presets import NAMES, preset
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.system import files
-from jaxgan.system.messages import FieldError, did_you_mean
+from jaxgan.system.messages import FieldError, did_you_mean, shown
 
 
 class Found(NamedTuple):
@@ -45,7 +45,7 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
     place, _, name = text.partition(":") if text.endswith(".py") or ".py:" in text else (text, "", "")
     if place.endswith(".py"):
         return _from_module(code.load_file(place), Path(place).name, name or "recipe", Path(place).stem)
-    path = files.home_expanded(text)
+    path = files.home_expanded(text, "recipe")
     if record.is_run(path):
         return _from_run(path, allowed or record.Allowed())
     if code.is_reference(text):
@@ -53,15 +53,13 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
         return _from_module(code.load_module(module), module, name, name if name != "recipe" else module.rpartition(".")[2])
     if path.is_dir():
         raise FileNotFoundError(f"recipe: {path} is a folder but not a run: it has no recipe.json{record.runs_near(path)}")
+    stem = text.partition(":")[0]
+    if stem and os.path.isfile(os.path.expanduser(f"{stem}.py")):  # Path.is_file would raise where .py makes a name too long
+        raise FieldError("recipe", shown(text), f"; did you mean {stem}.py?", link=" is no recipe, no file and no run")
     if len(path.parts) > 1:
-        file = text.partition(":")[0] + ".py"
-        if Path(file).is_file():
-            raise FieldError(
-                "recipe", repr(text), f"; did you mean {text.replace(file[:-3], file, 1)}?", link=" is no file and no run"
-            )
         raise record.no_run(path)
     meant = did_you_mean(text, NAMES)
-    raise FieldError("recipe", repr(text), f"{', '.join(NAMES)}; nor a file my.py, nor a run{meant}", link=" is not one of ")
+    raise FieldError("recipe", shown(text), f"{', '.join(NAMES)}; nor a file my.py, nor a run{meant}", link=" is not one of ")
 
 
 def _from_module(module: ModuleType, file: str, name: str, called: str) -> Found:

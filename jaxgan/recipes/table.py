@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from jaxgan.system.messages import FieldError, did_you_mean
+from jaxgan.system.messages import FieldError, did_you_mean, shown
 
 
 class Pair(NamedTuple):
@@ -130,7 +130,7 @@ def unknown(field: str, name: Any, names: Iterable[str]) -> FieldError:
         told = f"; it is called {meant}" if " " in meant else f"; did you mean {meant!r}?"
     else:
         told = did_you_mean(str(name), names)
-    return FieldError(field, repr(name), f"{', '.join(names)}{told}", link=" is not one of ")
+    return FieldError(field, shown(name), f"{', '.join(names)}{told}", link=" is not one of ")
 
 
 def find(names: Mapping[str, str], field: str, name: str) -> Any:

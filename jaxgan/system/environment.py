@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 _log = logging.getLogger("jaxgan")
 # On which the pictures of a seed depend, and with which every run is made: {setting: (name in recipe.json, value)}.
@@ -87,8 +87,8 @@ def check(content: Any) -> None:
         FieldError: with the setting.
     """
     if not isinstance(content, dict):
-        raise FieldError("environment", repr(content)[:40], "it must be a set of settings")
+        raise FieldError("environment", shown(content), "it must be a set of settings")
     for name, value in FIXED.values():
         if content.get(name, value) != value:
             allowed = f"this version of jaxgan draws and computes with {value} only"
-            raise FieldError(f"environment.{name}", repr(content[name])[:40], allowed)
+            raise FieldError(f"environment.{name}", shown(content[name]), allowed)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from jaxgan.system import debris
-from jaxgan.system.messages import FieldError, kind_of
+from jaxgan.system.messages import FieldError, kind_of, shown
 
 _log = logging.getLogger("jaxgan")
 _JSON_MOST = 2**26  # bytes of a JSON file
@@ -79,15 +79,27 @@ def cache_folder(chosen: str | os.PathLike[str] | None = None) -> Path:
     return home_expanded(folder)
 
 
-def home_expanded(path: str | os.PathLike[str]) -> Path:
+def home_expanded(path: str | os.PathLike[str], field: str = "path") -> Path:
     """Returns a path with `~` replaced by the home folder, or as it is where there is none.
 
+    Args:
+        path: as the user gave it.
+        field: what it is the path of, for messages.
+
     Raises:
-        FieldError: when the value is no path.
+        FieldError: when the value is no path, or one that no file can have.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise FieldError("path", kind_of(path), "it must be a str or a pathlib.Path")
-    return Path(os.path.expanduser(path))
+        raise FieldError(field, kind_of(path), "it must be a str or a pathlib.Path")
+    expanded = Path(os.path.expanduser(path))
+    try:
+        os.lstat(expanded)
+    except ValueError:  # a null byte within
+        raise FieldError(field, shown(os.fspath(path)), "no file can have such a name") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise FieldError(field, shown(os.fspath(path)), "names of files cannot be that long") from None
+    return expanded
 
 
 def without_cache(folder: Path, error: BaseException | str) -> None:

@@ -6,8 +6,11 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TextIO
+
+_LONGEST = 160  # letters of a value in a message
+_UNREADABLE = 10**30  # integers from here on are told by their length
 
 
 class FieldError(ValueError):
@@ -22,7 +25,7 @@ class FieldError(ValueError):
             allowed: what it may be, or why it cannot be this.
             link: what stands between the two.
         """
-        super().__init__(f"{field}: {value}{link}{allowed}")
+        super().__init__(f"{field}: {value if isinstance(value, str) else shown(value, str)}{link}{allowed}")
         self.field, self.value, self.allowed, self.link = field, value, allowed, link
 
     def renamed(self, field: str) -> "FieldError":
@@ -34,10 +37,34 @@ class FieldError(ValueError):
         return self.renamed(f"{prefix}.{self.field}")
 
 
-def not_one_of(field: str, value: Any, allowed: Iterable[str]) -> FieldError:
-    """Returns the error of a name that is unknown: `FIELD: 'VALUE' is not one of A, B; did you mean 'A'?`."""
+def shown(value: Any, text: Callable[[Any], str] = repr) -> str:
+    """Returns a value as a message shows it: on one line, and cut where it is long.
+
+    Args:
+        value: anything that a user may have given.
+        text: what makes a text of it.
+    """
+    if isinstance(value, int) and abs(value) >= _UNREADABLE:
+        return f"an integer of {value.bit_length():,} bits"
+    try:
+        line = " ".join(text(value).splitlines())
+    except Exception:  # a user's own class may raise anything, and Python does for a tuple that holds such an integer
+        return kind_of(value)
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}.."
+
+
+def not_one_of(field: str, value: Any, allowed: Iterable[str], *, note: str = "") -> FieldError:
+    """Returns the error of a name that is unknown: `FIELD: 'VALUE' is not one of A, B; did you mean 'A'?`.
+
+    Args:
+        field: its path.
+        value: what it was given.
+        allowed: the names there are.
+        note: to add after them, in place of the name that was probably meant.
+    """
     allowed = list(allowed)
-    return FieldError(field, repr(value), f"{', '.join(allowed)}{did_you_mean(str(value), allowed)}", link=" is not one of ")
+    meant = did_you_mean(value, allowed) if isinstance(value, str) and not note else ""
+    return FieldError(field, shown(value), f"{', '.join(allowed)}{note}{meant}", link=" is not one of ")
 
 
 def no_such_field(path: str, known: Iterable[str]) -> FieldError:

@@ -13,7 +13,7 @@ from jaxgan.core.types import GAN, Adaptive, Augment, Loss, Network, Schedule
 from jaxgan.nets.transforms import stages
 from jaxgan.recipes import Recipe, Schedules, code
 from jaxgan.system import devices
-from jaxgan.system.messages import FieldError, kind_of_samples
+from jaxgan.system.messages import FieldError, kind_of_samples, shown
 from jaxgan.training.dataset import Shape
 from jaxgan.training.values import called, latent_of, penalty_of, terms_of, value_of
 
@@ -108,7 +108,7 @@ def _augment(recipe: Recipe, shape: Shape) -> Augment | None:
         return None
     if len(shape.sample) != 3:
         told = f"the data are {kind_of_samples(shape.sample)}; it is for images"
-        raise FieldError("augment", repr(recipe.augment), told)
+        raise FieldError("augment", shown(recipe.augment), told)
     kind, _, pipe = recipe.augment.partition(":")
     try:
         return ada.ada(pipe) if kind == "ada" else diff_augment(recipe.augment)

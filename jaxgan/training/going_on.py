@@ -33,7 +33,7 @@ def counted_from(path: str | Path, recipe: Recipe) -> tuple[int, int]:
 
     They stay the same where a step shows as many images as before; otherwise counting starts anew at the latest checkpoint.
     """
-    path = files.home_expanded(path).absolute()
+    path = files.home_expanded(path, "run").absolute()
     if not record.is_run(path):
         return 0, 0
     old = record.read(path)

@@ -37,7 +37,8 @@ def find(source: str, experiment: Experiment) -> Found:
         FieldError: when it is neither, or none of its tensors has the name and shape of one here.
         FileNotFoundError: when it is not there.
     """
-    found, words = _from_run(Path(source)) if record.is_run(files.home_expanded(source)) else _from_file(Path(source))
+    place = files.home_expanded(source, "init_from")
+    found, words = _from_run(place) if record.is_run(place) else _from_file(place)
     here = experiment.abstract
     counts = []
     for player, there, wanted in (("G", found.average, here.ema), ("D", found.d, Weights(here.d.params, here.d.stats))):
@@ -67,7 +68,7 @@ def apply(found: Found, state: GANState) -> GANState:
 
 
 def _from_run(path: Path) -> tuple[Found, str]:
-    run = runs.read(files.home_expanded(path))
+    run = runs.read(path)
     experiment = run.experiment()
     if experiment.several:
         raise FieldError("init_from", path, "it holds several GANs; export one, and begin from its file")
@@ -79,10 +80,10 @@ def _from_run(path: Path) -> tuple[Found, str]:
 
 def _from_file(path: Path) -> tuple[Found, str]:
     if path.suffix != ".safetensors":
-        if not files.home_expanded(path).exists():
+        if not path.exists():
             raise FileNotFoundError(f"init_from: {path} does not exist")
         raise FieldError("init_from", path, "it must be a run or a .safetensors file")
-    loaded = tensors.load(files.home_expanded(path))
+    loaded = tensors.load(path)
     average = _named(loaded.generator)
     return Found(average, average, {} if loaded.discriminator is None else _named(loaded.discriminator)), str(path)
 

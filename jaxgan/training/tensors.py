@@ -21,7 +21,7 @@ from jaxgan.recipes.code import origins
 from jaxgan.recipes.formats import references
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import arrays, files, versions
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 from jaxgan.training.dataset import Shape
 from jaxgan.training.experiment import Experiment, build
 from jaxgan.training.sampler import Generator, generator_of
@@ -152,7 +152,7 @@ def _read(
         raise ValueError(f"{path}: it is no file of weights that jaxgan wrote, or damaged") from error
     try:
         if written not in ("1", FORMAT):
-            raise FieldError("format", repr(written), f"this version of jaxgan reads '1' to {FORMAT!r}")
+            raise FieldError("format", shown(written), f"this version of jaxgan reads '1' to {FORMAT!r}")
         shape = Shape(*record.shape_of(sample, classes), condition)
         loader = Loader(code, None, None if allowed is None else allowed.folder)
         recipe = recipes.from_dict(fields, version=int(written), resolve=loader.value)

@@ -19,7 +19,7 @@ from jaxgan.recipes import Recipe, sources
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import environment, files, hosts
-from jaxgan.system.messages import FieldError, did_you_mean, tell
+from jaxgan.system.messages import FieldError, did_you_mean, shown, tell
 from jaxgan.training import (
     bar,
     endings,
@@ -99,7 +99,7 @@ def train(
     flags = {"overwrite": overwrite, "change": change, "accept_code": accept_code, "strict": strict, "tensorboard": tensorboard}
     for name, flag in (flags | {"trust_run_code": trust_run_code}).items():
         if type(flag) is not bool:
-            raise FieldError(name, repr(flag)[:40], "it must be True or False")
+            raise FieldError(name, shown(flag), "it must be True or False")
     if not isinstance(recipe, Recipe):
         found = sources.find(recipe, Allowed(None if code is None else Path(code), trust_run_code, accept_code))
         recipe, writers, callbacks = found.recipe, (*found.writers, *writers), (*found.callbacks, *callbacks)
@@ -108,15 +108,16 @@ def train(
     if path is None:
         raise FieldError("run", None, "a recipe given as a value needs the folder of its run")
     if not isinstance(path, (str, os.PathLike)):
-        raise FieldError("run", repr(path)[:40], "it must be the path of a folder")
-    recipe = recipe if overwrite or change else rollback.replayed(Path(path).expanduser(), recipe)
+        raise FieldError("run", shown(path), "it must be the path of a folder")
+    path = files.home_expanded(path, "run")
+    recipe = recipe if overwrite or change else rollback.replayed(path, recipe)
     _check_hooks(writers, callbacks)
     wish, target, hooks = going_on.Wish(overwrite, change, accept_code), path, (writers, callbacks)
     while True:
         try:
             return _trained(recipe, target, dataset, wish, tensorboard, strict, *hooks)
         except Diverged as error:
-            made = rollback.count(Path(target).expanduser())
+            made = rollback.count(target)
             if recipe.on_nan == "stop" or made >= recipe.rollbacks:
                 raise
             log.warning("%s; rollback %d of %d", error, made + 1, recipe.rollbacks)

@@ -12,7 +12,7 @@ from jaxgan.core.terms import l1, l2
 from jaxgan.core.types import Augment, Key, Loss, Network, Term
 from jaxgan.nets.nested import words
 from jaxgan.recipes import Recipe
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 from jaxgan.training.dataset import Shape, given_of
 from jaxgan.training.values import called, is_ours, latent_of, terms_of
 
@@ -69,7 +69,7 @@ def _check_term(term: Term, g: Network, d: Network, sample: jax.ShapeDtypeStruct
 
     if term.function in (l1, l2) and "condition" not in given:
         told = "the data have no condition, so it would pull each sample towards an unrelated real one"
-        raise FieldError("terms", repr(term.label), told)
+        raise FieldError("terms", shown(term.label), told)
     values = called(f"terms.{term.label}", lambda: jax.eval_shape(use, sample, given))
     fits.check_term(term.label, values, sample)
     if term.balanced:

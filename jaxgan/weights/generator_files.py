@@ -29,7 +29,7 @@ def form_of(path: Path) -> Form | None:
 
 def beside(path: str | Path, name: str) -> Path:
     """Returns the path of a file made from a generator: `RUN/NAME` in a run, `STEM-NAME` beside a file."""
-    path = files.home_expanded(path)
+    path = files.home_expanded(path, "run")
     return path / name if form_of(path) is None else path.with_name(f"{path.stem}-{name}")
 
 

@@ -15,7 +15,18 @@ from jaxgan import recipes
 from jaxgan.commands.evaluate import coverage, smoothness
 from jaxgan.commands.evaluate.given import fitted, labelled
 from jaxgan.commands.evaluate.made import Made
-from jaxgan.commands.evaluate.targets import OF_RUNS, Asked, Target, check, compares, file_for, modes_n, sized, target_of
+from jaxgan.commands.evaluate.targets import (
+    OF_RUNS,
+    Asked,
+    Target,
+    check,
+    check_path,
+    compares,
+    file_for,
+    modes_n,
+    sized,
+    target_of,
+)
 from jaxgan.core import conditions
 from jaxgan.core.types import Dataset
 from jaxgan.data import as_dataset
@@ -115,7 +126,10 @@ def compare(
     check(asked)
     if not paths:
         raise FieldError("RUN", "missing", f"one or more are required{record.runs_near(Path())}")
-    targets = [target_of(files.home_expanded(path).absolute(), asked) for path in paths]
+    places = [files.home_expanded(path, "run").absolute() for path in paths]
+    for place in places:
+        check_path(place)
+    targets = [target_of(place, asked) for place in places]
     out = file_for(out, targets)
     for target in targets:
         if "modes" in target.metrics:

@@ -15,7 +15,7 @@ from jaxgan.evaluation.features import NAMES as FEATURES
 from jaxgan.evaluation.metric import Metric
 from jaxgan.evaluation.metrics.named import NAMES, find
 from jaxgan.recipes import Data, code
-from jaxgan.recipes.record import Allowed, no_run
+from jaxgan.recipes.record import Allowed, is_run, no_run
 from jaxgan.recipes.table import unknown
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError
@@ -75,29 +75,41 @@ def check(asked: Asked) -> None:
         raise FieldError("n", asked.n, "it must be at least 2")
 
 
-def target_of(path: Path, asked: Asked) -> Target:
-    """Returns the target at a path, its options checked before anything is computed.
+def check_path(path: Path) -> None:
+    """Refuses what is neither a run, nor a folder or .zip with a picture, nor an .npz.
 
     Raises:
-        ValueError, FileNotFoundError: when it is nothing that can be measured, or an option does not suit it.
+        FieldError, FileNotFoundError: with the path and the reason.
     """
-    if (path / "recipe.json").is_file():
-        return _target_of_run(path, asked)
-    if not path.exists() or (path.is_dir() and (path / "checkpoints").exists()):
+    if is_run(path) or _is_npz(path):
+        return
+    if not path.exists() or (path / "checkpoints").exists():
         raise no_run(path)
-    if path.is_file() and path.suffix not in (".npz", ".zip"):
-        raise FieldError("run", f"{path} is a file", "it must be a run, a folder or .zip of images, or an .npz")
+    if not path.is_dir() and path.suffix.lower() != ".zip":
+        raise FieldError("run", f"{path} is no folder", "it must be a run, a folder or .zip of images, or an .npz")
+    try:
+        folder.check(path)
+    except FieldError as error:
+        raise FieldError("run", path, f"is no run, and {error.allowed}", link=" ") from error
+
+
+def target_of(path: Path, asked: Asked) -> Target:
+    """Returns the target at a path that can be measured, its options checked before anything is computed.
+
+    Raises:
+        ValueError, FileNotFoundError: when an option does not suit it.
+    """
+    if is_run(path):
+        return _target_of_run(path, asked)
     if asked.data is None:
-        if path.suffix != ".npz":
-            _check_pictures(path)
         told = "compare with --data NAME, such as cifar10, or with a folder of real images, --data folder:DIR"
         raise FieldError("data", None, f"{path} is no run, so the real images are not known: {told}")
     if of_run := [each for each in asked.metrics if each in OF_RUNS]:
         raise FieldError("metrics", of_run[0], f"{path} is no run")
     try:
         images, labels, names = data.arrays(
-            f"npz:{path}" if path.suffix == ".npz" else f"folder:{path}",
-            image_size=None if path.suffix == ".npz" else asked.image_size,
+            f"npz:{path}" if _is_npz(path) else f"folder:{path}",
+            image_size=None if _is_npz(path) else asked.image_size,
         )
     except FieldError as error:
         raise sized(error) from error
@@ -107,12 +119,8 @@ def target_of(path: Path, asked: Asked) -> Target:
     return Target(path, None, None, images, (labels, names), metrics, _features(asked.features), wanted)
 
 
-def _check_pictures(path: Path) -> None:
-    """Refuses what is neither a run nor a folder or .zip with a picture."""
-    try:
-        folder.check(path)
-    except FieldError as error:
-        raise FieldError("run", path, f"is no run, and {error.allowed}", link=" ") from error
+def _is_npz(path: Path) -> bool:
+    return path.suffix == ".npz" and path.is_file()
 
 
 def sized(error: FieldError) -> FieldError:
@@ -207,7 +215,7 @@ def file_for(out: str | Path | None, targets: Sequence[Target]) -> Path:
         FieldError: when it cannot be written.
     """
     if out is not None:
-        out = files.home_expanded(out).absolute()
+        out = files.home_expanded(out, "out").absolute()
     elif len(targets) > 1:
         out = Path("evaluation.json").absolute()
     elif targets[0].run is not None:

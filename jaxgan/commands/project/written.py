@@ -107,7 +107,7 @@ def checked(out: str | Path) -> Path:
     Raises:
         FieldError, FileNotFoundError: when it cannot be one, or holds what `project` did not write.
     """
-    folder = files.home_expanded(out).absolute()
+    folder = files.home_expanded(out, "out").absolute()
     there = os.path.lexists(folder)  # a link that leads nowhere is there too
     if not folder.is_dir() and (there or _OF_A_FILE.fullmatch(folder.suffix)):
         raise FieldError("out", out, "it must be a folder")

@@ -11,7 +11,7 @@ from jaxgan.core.ada.colours import filtered, in_box, recoloured
 from jaxgan.core.ada.geometry import moved
 from jaxgan.core.ada.operations import COLORS, GEOMETRY, OPERATIONS, PIPES, Draws, Pipe, multiplier_of
 from jaxgan.core.types import Augment, Images, Key
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.system.messages import FieldError, not_one_of, shown
 
 
 def ada(pipe: str | Pipe = "bgc") -> Augment:
@@ -39,7 +39,7 @@ def ada(pipe: str | Pipe = "bgc") -> Augment:
     chosen = PIPES[pipe] if isinstance(pipe, str) else pipe
     for name, multiplier in chosen._asdict().items():
         if not 0.0 <= multiplier < math.inf:
-            raise FieldError(f"pipe.{name}", repr(multiplier), "a multiplier of a probability must be finite and at least 0")
+            raise FieldError(f"pipe.{name}", shown(multiplier), "a multiplier of a probability must be finite and at least 0")
 
     def augment(key: Key, images: Images, strength: jax.Array | float) -> Images:
         if images.ndim != 4:
@@ -47,7 +47,7 @@ def ada(pipe: str | Pipe = "bgc") -> Augment:
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise FieldError("images", images.dtype, "augmentations need floating point in [-1, 1]")
         if isinstance(strength, int | float) and not 0.0 <= strength <= 1.0:
-            raise FieldError("strength", repr(strength), "it is a probability and must be in [0, 1]")
+            raise FieldError("strength", shown(strength), "it is a probability and must be in [0, 1]")
         return apply(chosen, draw(key, chosen, images.shape, _precise(images)), images, strength)
 
     return augment

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.core.types import Adaptive
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 
 def adapt(
@@ -48,9 +48,9 @@ def adaptive(target: float = 0.6, length: int = 500_000) -> Adaptive:
         ValueError: when a number is out of range.
     """
     if not -1.0 < target < 1.0:
-        raise FieldError("target", repr(target), "a mean of signs to keep to must lie between -1 and 1")
+        raise FieldError("target", shown(target), "a mean of signs to keep to must lie between -1 and 1")
     if not length >= 1:
-        raise FieldError("length", repr(length), "it is a number of images and must be at least 1")
+        raise FieldError("length", shown(length), "it is a number of images and must be at least 1")
 
     def update(strength: jax.Array, sign_mean: jax.Array, images: int) -> jax.Array:
         return adapt(strength, sign_mean, images=images, target=target, length=length)

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxgan.data.generated import fields, signals, table, volumes
 from jaxgan.data.source import Source
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 SPLITS = ("train", "test")
 _SETS: dict[str, Callable[[str], np.ndarray]] = {
@@ -43,7 +43,7 @@ def source(name: str, split: str) -> Source:
     from jaxgan.data.array import of_arrays  # it loads Pillow
 
     if split not in SPLITS:
-        raise FieldError("split", repr(split), f"{name} has {', '.join(SPLITS)}")
+        raise FieldError("split", shown(split), f"{name} has {', '.join(SPLITS)}")
     found = _drawn(name, split)
     made = of_arrays(name, found, np.zeros(len(found), np.int32), (), _ORIGINS[name])
     return made._replace(split=split, unit=_UNITS[name], columns=table.COLUMNS if name == "table" else ())

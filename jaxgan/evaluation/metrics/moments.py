@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxgan.evaluation.metrics.checks import checked
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 Covariance = Literal["sample", "population"]
 
@@ -118,7 +118,7 @@ def covariance(m: Moments, *, kind: Covariance = "sample") -> np.ndarray:
         ValueError: when there are fewer than 2 samples or the kind is none of the two.
     """
     if kind not in ("sample", "population"):
-        raise FieldError("kind", repr(kind), "it must be 'sample' or 'population'")
+        raise FieldError("kind", shown(kind), "it must be 'sample' or 'population'")
     if m.n < 2:
         raise FieldError("m", f"moments of {m.n} sample", "a covariance needs at least 2")
     return m.scatter / (m.n - 1 if kind == "sample" else m.n)

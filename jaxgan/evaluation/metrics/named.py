@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from jaxgan.evaluation.metric import Metric
 from jaxgan.recipes.table import METRICS, at
-from jaxgan.system.messages import FieldError, not_one_of
+from jaxgan.system.messages import FieldError, not_one_of, shown
 
 NAMES = tuple(METRICS)
 
@@ -22,7 +22,7 @@ def find(asked: str | Metric) -> Metric:
         own = getattr(asked.function, "__name__", "metric")
         return asked.named("metric" if own == "<lambda>" else own)
     if not isinstance(asked, str):
-        raise FieldError("metrics", repr(asked), "each must be a name or a jaxgan.Metric")
+        raise FieldError("metrics", shown(asked), "each must be a name or a jaxgan.Metric")
     if asked not in METRICS:
         raise not_one_of("metrics", asked, NAMES)
     found: Metric = at(METRICS[asked].where)

@@ -12,7 +12,7 @@ from orbax.checkpoint import v1 as ocp
 
 from jaxgan.core.types import GANState, PyTree, Weights
 from jaxgan.system import files, hosts
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 from jaxgan.training.checkpoint.checksums import FORMAT, digest_of, kinds_of, table_of
 from jaxgan.training.checkpoint.errors import CheckpointError, line_of
 from jaxgan.training.checkpoint.quiet import quiet_orbax
@@ -172,7 +172,7 @@ def load(directory: Path, step: int, item: str, prefix: str, abstract: PyTree) -
     saved = _read(where, table)
     if newer:
         allowed = f"this version of jaxgan reads 1 to {FORMAT}; a newer one wrote {where}"
-        raise FieldError("format", repr(newer[0])[:40], allowed)
+        raise FieldError("format", shown(newer[0]), allowed)
     _check_same(where, {name: kind for name, (kind, _) in saved.items()}, kinds_of(abstract))
     tree = _read(where, lambda: ocp.load_checkpointables(path, {item: abstract})[item])
     found = table_of(tree)
