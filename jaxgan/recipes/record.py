@@ -60,7 +60,8 @@ def runs_near(path: Path) -> str:
     if meant is not None:
         return f"; did you mean {here[meant]}?"
     most = 5
-    return f"; there are {', '.join(list(here.values())[:most])}{' and others' if len(here) > most else ''}" if here else ""
+    named = f"{', '.join(list(here.values())[:most])}{' and others' if len(here) > most else ''}"
+    return f"; there {'is' if len(here) == 1 else 'are'} {named}" if here else ""
 
 
 def no_run(path: Path) -> FileNotFoundError:

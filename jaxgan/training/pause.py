@@ -26,7 +26,7 @@ class Decision(NamedTuple):
 
     diverged: int
     ending: int  # a verdict to stop on was reached
-    good: int  # that verdict is converged
+    good: int  # why that is a good end: 0 it is none, 1 the verdict is converged, 2 a callback asked to
     best: int  # step of the best state by `keep_best`; -1 while there is none
     failed: int  # a writer or callback of the user's raised
 
@@ -69,8 +69,7 @@ def pause(
         hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss))
         _raise(failed, event.step)
     if decided.good:
-        converged = bool(rows) and str(rows[-1].get("verdict")).endswith("converged")  # of several: 2 converged
-        log.info("stopped at step %d and saved: %s", event.step, "converged" if converged else "a callback asked to")
+        log.info("stopped at step %d and saved: %s", event.step, "converged" if decided.good == 1 else "a callback asked to")
         return True
     hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss))
     if event.stop:
@@ -125,7 +124,7 @@ def _written(
     asked = _call(event, before, diary, failed) if healthy.any() else False
     ending = (asked or records.is_final(word, rows, recipe)) and event.step < recipe.steps
     best = best_of(rows, recipe, there)
-    good = ending and (asked or word == "converged")
+    good = 0 if not ending else 2 if asked else int(word == "converged")
     return Decision(not healthy.any(), ending, good, -1 if best is None else best, bool(failed))
 
 
