@@ -96,6 +96,12 @@ def test_modes_of_stacked_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ({"batch": 0}, "batch: 0, but it must be at least 1"),
         ({"out": "e.txt"}, r"but it must be a \.json file"),
         ({"best": True}, "keeps no best checkpoint"),
+        ({"n": np.arange(3)}, r"n: array\(\[0, 1, 2\]\), but it must be a whole number"),
+        ({"seed": "x"}, "seed: 'x', but it must be a whole number"),
+        ({"batch": 1.5}, "batch: 1.5, but it must be a whole number"),
+        ({"truncation": "a"}, "truncation: 'a', but it must be a number"),
+        ({"data": 5}, "data: 5, but it must be the name of data"),
+        ({"metrics": "fid"}, "metrics: 'fid', but they must be a list or a tuple"),
     ],
 )
 def test_bad_input(ring: Path, options: dict, message: str) -> None:

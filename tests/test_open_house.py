@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -290,8 +291,37 @@ def test_callbacks_are_called_stop_and_may_raise(tmp_path: Path) -> None:
     assert int(jaxgan.load(tmp_path / "b")[1].step) == 3
     with pytest.raises(FieldError, match="needs every_steps=N or every_images=N"):
         jaxgan.Callback(note)
-    with pytest.raises(FieldError, match="callbacks: a function"):
-        jaxgan.train(recipe, tmp_path / "c", callbacks=[note])
+    assert jaxgan.Callback(note, every_steps=np.int64(3)) == jaxgan.Callback(note, every_steps=3)
+    for wrong in (True, 0, 1.5, -(10**5000)):
+        with pytest.raises(FieldError, match=r"callbacks\.every_images: .* whole number of at least 1"):
+            jaxgan.Callback(note, every_images=wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"callbacks": [print]}, "callbacks: a builtin"),
+        ({"callbacks": print}, "callbacks: a builtin_function_or_method, but they must be a list or a tuple"),
+        ({"writers": None}, "writers: nothing, but they must be a list or a tuple"),
+        ({"code": "nope"}, "code: nope, but there is no such folder or file"),
+        ({"path": ""}, "run: '', but it must name a file or folder"),
+        ({"path": "a\nb" * 200}, r"run: 'a\\nba.*, but names of files cannot be that long"),
+    ],
+)
+def test_arguments_of_train_are_checked_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FieldError, match=message) as caught:
+        jaxgan.train("digits", **given, overwrite=True)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_module_whose_getattr_raises_is_the_users_error(tmp_path: Path) -> None:
+    (tmp_path / "lazy.py").write_text("def __getattr__(name):\n    raise RuntimeError('not today')\n")
+    with pytest.raises(UserCodeError, match=r"lazy\.py: it raised RuntimeError: not today"):
+        jaxgan.train(str(tmp_path / "lazy.py"), tmp_path / "run")
 
 
 HEAD = (

@@ -213,19 +213,29 @@ _MEANT = {
 
 _NUMBERS = {"INT": "a whole number", "FLOAT": "a number"}  # by metavar
 _TIMES = {"k": 1_000, "K": 1_000, "M": 1_000_000}
-_WORDS = ("steps", "images", "samples", "pixels", "px", "seeds", "frames", "fps", r"x\d+", "GB", "GiB")  # that follow a number
+_UNITS = {"size": ["pixels", "px"], "memory": ["GB", "GiB"], "dpi": ["dpi"]}  # by the last word of the option
 
 
-def _meant_number(given: str, *, whole: bool) -> str:
-    """Returns `, such as 1000` for `1,000`, `1k` or `1000 steps`, and 0.5 for `0,5`; empty where the number is not certain."""
-    units = "|".join([*_TIMES, *_WORDS])
-    found = re.fullmatch(rf"([1-9]\d{{0,2}}(?:[ ,']\d{{3}}){{1,4}}|0|[1-9]\d{{0,14}})(?:[.,](\d{{1,15}}))?\s?({units})?", given)
-    if found is None or given.startswith("0x") or (whole and found[2] and found[3] not in _TIMES):
+def _meant_number(given: str, name: str, *, whole: bool) -> str:
+    """Returns `, such as 1000` for `1,000`, `1,000k` or `1000 steps`, 0.5 for `0,5`; empty where the number is not certain.
+
+    Args:
+        given: what is no number.
+        name: of the option; `steps` may follow a number of --steps.
+        whole: whether it takes whole numbers only.
+    """
+    last = re.split(r"[.-]", name)[-1]
+    units = "|".join([*_TIMES, last, *_UNITS.get(last, [])])
+    digits = r"(?P<whole>[1-9]\d{0,2}(?:[ ,']\d{3}){1,4}|0|[1-9]\d{0,14})"
+    found = re.fullmatch(rf"{digits}(?:[.,](?P<part>\d{{1,15}}))?(?:\s?(?P<unit>{units})|x(?P=whole))?", given)
+    if found is None or given.startswith("0x") or (whole and found["part"] and found["unit"] not in _TIMES):
         return ""
-    number = Decimal(f"{re.sub('[^0-9]', '', found[1])}.{found[2] or 0}") * _TIMES.get(found[3], 1)
-    if number != int(number):
-        return "" if whole else f", such as {number.normalize():f}"
-    return f", such as {int(number)}"
+    if not whole and re.fullmatch(r"[1-9]\d{0,2},\d{3}\D*", given):  # a decimal comma, or one between thousands
+        return ""
+    number = Decimal(f"{re.sub('[^0-9]', '', found['whole'])}.{found['part'] or 0}") * _TIMES.get(found["unit"], 1)
+    if number == 0 or (whole and number != int(number)):
+        return ""
+    return f", such as {int(number) if number == int(number) else format(number.normalize(), 'f')}"
 
 
 def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) -> str:
@@ -257,7 +267,7 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
             metavar = argument.lowered.metavar or ""
             if metavar not in _NUMBERS:
                 return f"{name}: {given!r} is not allowed; it is {f'{name} {metavar}'.strip()}"
-            return f"{name}: {given!r} is not {_NUMBERS[metavar]}{_meant_number(given, whole=metavar == 'INT')}"
+            return f"{name}: {given!r} is not {_NUMBERS[metavar]}{_meant_number(given, name, whole=metavar == 'INT')}"
     return f"{type(event).__name__}: the options do not fit"
 
 
@@ -268,7 +278,7 @@ def _unknown(word: str, words: list[str], known: list[str]) -> str:
     followed += [each.removesuffix(f"={word}") for each in words if each.endswith(f"={word}")]
     if not option.startswith("-"):
         switch = next((each for each in followed if each in known), None)
-        if switch is not None:
+        if switch is not None and all(each.startswith("-") for each in followed):  # else it is the second value of an option
             return f"{switch}: it takes no value, and {word!r} follows; write {switch} or {_negated(switch)}"
         return f"{word}: one word too many; the recipe or run comes first and alone, then options, which begin with --"
     if option in known:

@@ -43,6 +43,8 @@ def whole_number(text: str) -> int:
     digits, times = found[1], _TIMES[found[2].lower()]
     if digits.lstrip("+-").replace("_", "").isdigit():
         return int(digits) * times
+    if times == 1 and "e" not in digits.lower():  # 1.000 may stand for a thousand
+        raise ValueError(f"{text!r}")
     value = float(digits) * times
     if not value.is_integer() or abs(value) > _MOST:
         raise ValueError(f"{text!r}")

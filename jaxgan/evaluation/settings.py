@@ -79,6 +79,9 @@ def settings(real: Real, *, metrics: Sequence[str | Metric] = (), features: Aske
     least = max(metric.least for metric in asked)
     if size is None and n < least:
         raise FieldError("n", n, f"it must be at least {least}")
+    if size is not None and size < least:
+        needy = next(metric.name for metric in asked if metric.least == least)
+        raise FieldError("data", f"{real.name}/{real.split}", f"holds {size} {real.kind}, and {needy} needs {least}", link=" ")
     if size is not None and not least <= n <= size:
         raise FieldError("n", n, f"it must be from {least} to {size}, the {real.kind} that {real.name}/{real.split} holds")
     assert chosen is not None

@@ -61,7 +61,7 @@ def load_file(path: str | Path) -> ModuleType:
         FieldError: when it is not there, or is no Python file.
         UserCodeError: when it raises.
     """
-    place = files.home_expanded(path).resolve()
+    place = files.home_expanded(path, "recipe").resolve()
     if place in _executed:
         return _executed[place]
     if not place.is_file():

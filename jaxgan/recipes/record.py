@@ -11,7 +11,7 @@ from jaxgan.recipes.code import Origin
 from jaxgan.recipes.loader import Loader
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.system import environment, files
-from jaxgan.system.messages import FieldError, nearest_word, shown
+from jaxgan.system.messages import FieldError, nearest_word, one_line, shown
 
 FILE = "recipe.json"
 _MOST = 2**27  # numbers in a sample
@@ -67,7 +67,7 @@ def runs_near(path: Path) -> str:
 def no_run(path: Path) -> FileNotFoundError:
     """Returns the error of a path that is no run's, with the reason and the runs that may have been meant."""
     why = "it has no recipe.json" if path.is_dir() else "it is a file" if path.exists() else "there is no such folder"
-    return FileNotFoundError(f"run: {path} is not a run: {why}{runs_near(path)}")
+    return FileNotFoundError(one_line(f"run: {path} is not a run: {why}{runs_near(path)}"))
 
 
 def read(path: str | Path) -> Record:

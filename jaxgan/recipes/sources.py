@@ -10,7 +10,7 @@ from jaxgan.recipes.checks import check_parts
 from jaxgan.recipes.presets import NAMES, preset
 from jaxgan.recipes.recipe import Recipe
 from jaxgan.system import files
-from jaxgan.system.messages import FieldError, did_you_mean, shown
+from jaxgan.system.messages import FieldError, did_you_mean, kind_of, nearest_word, shown
 
 
 class Found(NamedTuple):
@@ -55,7 +55,9 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
         raise FileNotFoundError(f"recipe: {path} is a folder but not a run: it has no recipe.json{record.runs_near(path)}")
     stem = text.partition(":")[0]
     if stem and os.path.isfile(os.path.expanduser(f"{stem}.py")):  # Path.is_file would raise where .py makes a name too long
-        raise FieldError("recipe", shown(text), f"; did you mean {stem}.py?", link=" is no recipe, no file and no run")
+        near = nearest_word(text, NAMES)
+        meant = f"{stem}.py{text[len(stem) :]}{'' if near is None else f' or {near}'}"
+        raise FieldError("recipe", shown(text), f"; did you mean {meant}?", link=" is no recipe, no file and no run")
     if len(path.parts) > 1:
         raise record.no_run(path)
     meant = did_you_mean(text, NAMES)
@@ -63,23 +65,33 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
 
 
 def _from_module(module: ModuleType, file: str, name: str, called: str) -> Found:
-    if not hasattr(module, name):
+    recipe = _value_of(module, name, file)
+    if recipe is None:
         recipes = [key for key, value in vars(module).items() if isinstance(value, Recipe)]
         there = f"it defines {', '.join(recipes)}: name one, {file}:{recipes[0]}" if recipes else "recipe = jaxgan.Recipe(..)"
         raise FieldError("recipe", f"{file} defines no {name}", there, link="; ")
-    recipe = getattr(module, name)
     if not isinstance(recipe, Recipe):
-        raise FieldError("recipe", f"{name} of {file} is a {type(recipe).__name__}", "it must be a jaxgan.Recipe")
+        raise FieldError("recipe", f"{name} of {file} is {kind_of(recipe)}", "it must be a jaxgan.Recipe")
     check_parts(recipe)
     called = called if name == "recipe" else f"{called}-{name}" if called != name else name
     return Found(recipe, called, None, _tuple(module, "callbacks", file), _tuple(module, "writers", file))
 
 
 def _tuple(module: ModuleType, name: str, file: str) -> tuple[Any, ...]:
-    found = getattr(module, name, ())
-    if callable(found) or not isinstance(found, (tuple, list)):
-        raise FieldError(name, f"that of {file} is a {type(found).__name__}", "it must be a tuple")
+    found = _value_of(module, name, file)
+    if found is None:
+        return ()
+    if not isinstance(found, (tuple, list)):
+        raise FieldError(name, f"that of {file} is {kind_of(found)}", "it must be a tuple")
     return tuple(found)
+
+
+def _value_of(module: ModuleType, name: str, file: str) -> Any:
+    """Returns what a module defines, or None; a module may have a `__getattr__` of its own."""
+    try:
+        return getattr(module, name, None)
+    except Exception as error:
+        raise code.UserCodeError(file, error) from error
 
 
 def _from_run(path: Path, allowed: record.Allowed) -> Found:

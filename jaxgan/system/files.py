@@ -91,6 +91,8 @@ def home_expanded(path: str | os.PathLike[str], field: str = "path") -> Path:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise FieldError(field, kind_of(path), "it must be a str or a pathlib.Path")
+    if os.fspath(path) == "":  # pathlib would take it for the current folder
+        raise FieldError(field, "''", "it must name a file or folder")
     expanded = Path(os.path.expanduser(path))
     try:
         os.lstat(expanded)

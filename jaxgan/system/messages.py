@@ -25,7 +25,7 @@ class FieldError(ValueError):
             allowed: what it may be, or why it cannot be this.
             link: what stands between the two.
         """
-        super().__init__(f"{field}: {value if isinstance(value, str) else shown(value, str)}{link}{allowed}")
+        super().__init__(one_line(f"{field}: {value if isinstance(value, str) else shown(value, str)}{link}{allowed}"))
         self.field, self.value, self.allowed, self.link = field, value, allowed, link
 
     def renamed(self, field: str) -> "FieldError":
@@ -35,6 +35,11 @@ class FieldError(ValueError):
     def within(self, prefix: str) -> "FieldError":
         """Returns the same error about the field `PREFIX.FIELD`."""
         return self.renamed(f"{prefix}.{self.field}")
+
+
+def one_line(text: str) -> str:
+    """Returns a text with ends of lines and other control characters escaped; a terminal would obey them."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def shown(value: Any, text: Callable[[Any], str] = repr) -> str:
@@ -47,7 +52,7 @@ def shown(value: Any, text: Callable[[Any], str] = repr) -> str:
     if isinstance(value, int) and abs(value) >= _UNREADABLE:
         return f"an integer of {value.bit_length():,} bits"
     try:
-        line = " ".join(text(value).splitlines())
+        line = one_line(" ".join(text(value).splitlines()))
     except Exception:  # a user's own class may raise anything, and Python does for a tuple that holds such an integer
         return kind_of(value)
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}.."

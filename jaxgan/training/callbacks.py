@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from jaxgan.core.types import GAN, GANState
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 
 
 class Moment(NamedTuple):
@@ -60,10 +62,15 @@ class Callback:
         """
         if not callable(self.act):
             raise FieldError("callbacks", f"a {type(self.act).__name__}", "a callback needs a function (moment)")
-        given = [each for each in (self.every_steps, self.every_images) if each is not None]
-        if len(given) != 1 or not isinstance(given[0], int) or given[0] < 1:
-            name = getattr(self.act, "__name__", type(self.act).__name__)
-            raise FieldError("callbacks", f"{name} has {given or 'no interval'}", "it needs every_steps=N or every_images=N")
+        given = {name: value for name in ("every_steps", "every_images") if (value := getattr(self, name)) is not None}
+        called = getattr(self.act, "__name__", type(self.act).__name__)
+        if len(given) != 1:
+            has = "has both intervals" if given else "has no interval"
+            raise FieldError("callbacks", f"{called} {has}", "it needs every_steps=N or every_images=N")
+        ((name, value),) = given.items()
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise FieldError(f"callbacks.{name}", shown(value), "it must be a whole number of at least 1")
+        object.__setattr__(self, name, int(value))
 
     def next(self, step: int, images: Callable[[int], int]) -> int:
         """Returns the first step after `step` at which it is due.

@@ -122,9 +122,10 @@ def _written(
     if event.sample and healthy.any():
         records.draw(diary, seen)
     asked = _call(event, before, diary, failed) if healthy.any() else False
-    ending = (asked or records.is_final(word, rows, recipe)) and event.step < recipe.steps
+    final = records.is_final(word, rows, recipe)
+    ending = (asked or final) and event.step < recipe.steps
     best = best_of(rows, recipe, there)
-    good = 0 if not ending else 2 if asked else int(word == "converged")
+    good = 0 if not ending else int(word == "converged") if final else 2  # a verdict is told before a callback's wish
     return Decision(not healthy.any(), ending, good, -1 if best is None else best, bool(failed))
 
 

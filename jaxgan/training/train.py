@@ -19,7 +19,7 @@ from jaxgan.recipes import Recipe, sources
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import environment, files, hosts
-from jaxgan.system.messages import FieldError, did_you_mean, shown, tell
+from jaxgan.system.messages import FieldError, did_you_mean, kind_of, shown, tell
 from jaxgan.training import (
     bar,
     endings,
@@ -100,10 +100,15 @@ def train(
     for name, flag in (flags | {"trust_run_code": trust_run_code}).items():
         if type(flag) is not bool:
             raise FieldError(name, shown(flag), "it must be True or False")
+    for name, hooks in {"writers": writers, "callbacks": callbacks}.items():
+        if not isinstance(hooks, list | tuple):
+            raise FieldError(name, kind_of(hooks), "they must be a list or a tuple")
+    if code is not None and not files.home_expanded(code, "code").exists():
+        raise FieldError("code", code, "there is no such folder or file")
     if not isinstance(recipe, Recipe):
         found = sources.find(recipe, Allowed(None if code is None else Path(code), trust_run_code, accept_code))
         recipe, writers, callbacks = found.recipe, (*found.writers, *writers), (*found.callbacks, *callbacks)
-        path = path or found.run or Path("runs", found.name)
+        path = (found.run or Path("runs", found.name)) if path is None else path
     recipe = _with(recipe, fields)
     if path is None:
         raise FieldError("run", None, "a recipe given as a value needs the folder of its run")
@@ -252,8 +257,6 @@ def _prepared(
 
 def _check_hooks(writers: Sequence[Writer], callbacks: Sequence[Callback]) -> None:
     for name, given_, fine in (("writers", writers, callable), ("callbacks", callbacks, lambda x: isinstance(x, Callback))):
-        if not isinstance(given_, Sequence):
-            raise FieldError(name, f"a {type(given_).__name__}", "they must be a list or a tuple")
         for each in given_:
             if not fine(each):
                 allowed = "a writer is a function of a row" if name == "writers" else "it must be a jaxgan.Callback"

@@ -41,7 +41,7 @@ from jaxgan.recipes import Data, Recipe, record
 from jaxgan.recipes.code import source_sha256
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 from jaxgan.training import runs
 from jaxgan.training.generate import given_to, over_devices
 from jaxgan.training.monitor import real_samples
@@ -120,6 +120,8 @@ def compare(
     Raises:
         ValueError, FileNotFoundError: when an argument is not allowed; nothing is written then.
     """
+    if not isinstance(metrics, list | tuple):
+        raise FieldError("metrics", shown(metrics), "they must be a list or a tuple")
     allowed = Allowed(None if code is None else Path(code), trust_run_code)
     of_samples = (seed, batch, averaged, truncation, best, strict)
     asked = Asked(tuple(metrics), n, features, weights, data, split, image_size, *of_samples, allowed)

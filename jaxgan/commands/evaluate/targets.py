@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral, Real
 from pathlib import Path
+from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ from jaxgan.recipes import Data, code
 from jaxgan.recipes.record import Allowed, is_run, no_run
 from jaxgan.recipes.table import unknown
 from jaxgan.system import files
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, shown
 from jaxgan.training import runs
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.generate import truncating
@@ -67,6 +69,18 @@ def check(asked: Asked) -> None:
     Raises:
         FieldError: with the option, its value and what is allowed.
     """
+    for name, kind, word in (
+        ("n", Integral, "a whole number"),
+        ("image_size", Integral, "a whole number"),
+        ("seed", Integral, "a whole number"),
+        ("batch", Integral, "a whole number"),
+        ("truncation", Real, "a number"),
+        ("data", str, "the name of data"),
+        ("split", str, "the name of a split"),
+    ):
+        value = getattr(asked, name)
+        if (value is None and name in ("seed", "batch")) or not isinstance(value, (kind, NoneType)) or isinstance(value, bool):
+            raise FieldError(name, shown(value), f"it must be {word}")
     if not 0 <= asked.seed < 2**32:
         raise FieldError("seed", asked.seed, f"a seed is from 0 to {2**32 - 1}")
     if asked.batch < 1:
