@@ -1,12 +1,12 @@
-"""How many of Stacked-MNIST's 1,000 modes the recipe `stacked_mnist` finds: a row for each seed, and their curves.
+"""Counts the modes of Stacked-MNIST that the recipe `stacked_mnist` finds: a row, and on request a curve, for each seed.
 
     python tests/stacked_mnist_quality.py [--seeds 0 1 2] [--folder DIR] [--picture FILE]
 
 For each seed: `jaxgan train stacked_mnist --seed S` and `jaxgan evaluate`, 26,000 samples, PacGAN's protocol. With `--picture`,
 10,000 samples of each averaged generator are classified at some twenty moments as well, and a non-saturating GAN without a
-penalty is trained for 6,000 steps beside them. Time is of training alone, as the run's log has it. A run that is in the folder
-resumes, or is measured again. Exits with 1 when a mode is missed, or the reverse KL exceeds 0.06, on any seed. Needs MNIST:
-`jaxgan data prepare mnist`.
+penalty is trained for 6,000 steps beside them. Time is of training alone, as the run's log has it. An unfinished run in the
+folder is resumed, and a finished one is only measured again. Exits with 1 when, on any seed, a mode is missed or the reverse KL
+exceeds 0.06. Needs MNIST: `jaxgan data prepare mnist`.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def trained(run: Path, seed: int, steps: int, options: list[str]) -> float:
 
 
 def curve(run: Path, judge: features.Classifier) -> tuple[Curve, np.ndarray]:
-    """Returns what a run's generators draw, and the samples of the last."""
+    """Returns modes and reverse KL at each checkpoint of a run, and the samples of the last one."""
     found: Curve = []
     for step in saved_steps(run / "checkpoints"):
         seen = features.stacked_mnist_coverage(images := samples(run, step, LOOK), judge)

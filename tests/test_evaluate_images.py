@@ -189,9 +189,9 @@ def test_bad_images(tiny_run: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", images=np.zeros((9, 8, 8, 1), np.uint8))
     for name, options, message in (
         ("empty", {"data": "digits"}, "holds no readable PNG, JPEG or WebP image"),
-        ("few.npz", {}, "data: None, but .*few.npz is no run"),
+        ("few.npz", {}, "data: not given, but .*few.npz is no run"),
         ("few.npz", {"data": "digits"}, "n: 60, but it must be from 2 to 9, the images given"),
-        ("few.npz", {"data": "digits", "metrics": ("modes",)}, "metrics: modes, but .*few.npz is no run"),
+        ("few.npz", {"data": "digits", "metrics": ("modes",)}, "metrics: modes, but it needs a run, and .*few.npz is none"),
     ):
         with pytest.raises(ValueError, match=message):
             evaluate.evaluate(tmp_path / name, **(PIXELS | options))

@@ -89,7 +89,7 @@ def named(words: list[str]) -> Named:
 def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]) -> Any:
     """Returns the arguments of a verb that takes a recipe, whose fields are options as well.
 
-    A value of the user's stands as its reference while tyro parses, so that an option can put a name in its place.
+    While tyro parses, the reference of a user's own value stands for the value, so that an option can replace it by a name.
 
     Args:
         command: the verb.
@@ -137,7 +137,7 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
 
 
 def _by_reference(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
-    """Makes fields that hold functions or classes options that take a reference; tyro would call them to make a value."""
+    """Gives each field that holds a function or a class an option that takes a reference; tyro would call it for a value."""
     kind: Any = info.type_origin or info.type
     of_class = isinstance(kind, type) and (issubclass(kind, type) or _makes_callables(kind))
     if not of_class and kind is not Callable:
@@ -202,8 +202,8 @@ _MEANT = {
     "--batch": "it is --batch-size",
     "--out": "the run directory is --run {}",
     "--resume": "the same command again resumes the run where it stopped",
-    "--device": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose",
-    "--gpu": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose",
+    "--device": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose which it sees",
+    "--gpu": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose which it sees",
     "-n": "it is --n",
     "--penalty": "it is --penalty.name {}",
     "--gamma": "it is --penalty.gamma {}",
@@ -217,7 +217,7 @@ _UNITS = {"size": ["pixels", "px"], "memory": ["GB", "GiB"], "dpi": ["dpi"]}  # 
 
 
 def _meant_number(given: str, name: str, *, whole: bool) -> str:
-    """Returns `, such as 1000` for `1,000`, `1,000k` or `1000 steps`, 0.5 for `0,5`; empty where the number is not certain.
+    """Returns `; write 1000` for `1,000`, `1,000k` or `1000 steps`, 0.5 for `0,5`; empty where the number is not certain.
 
     Args:
         given: what is no number.
@@ -235,7 +235,7 @@ def _meant_number(given: str, name: str, *, whole: bool) -> str:
     number = Decimal(f"{re.sub('[^0-9]', '', found['whole'])}.{found['part'] or 0}") * _TIMES.get(found["unit"], 1)
     if number == 0 or (whole and number != int(number)):
         return ""
-    return f", such as {int(number) if number == int(number) else format(number.normalize(), 'f')}"
+    return f"; write {int(number) if number == int(number) else format(number.normalize(), 'f')}"
 
 
 def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) -> str:
@@ -266,7 +266,7 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
                 return f"{name}: {event.message}"
             metavar = argument.lowered.metavar or ""
             if metavar not in _NUMBERS:
-                return f"{name}: {given!r} is not allowed; it is {f'{name} {metavar}'.strip()}"
+                return f"{name}: {given!r} is not allowed; write {f'{name} {metavar}'.strip()}"
             return f"{name}: {given!r} is not {_NUMBERS[metavar]}{_meant_number(given, name, whole=metavar == 'INT')}"
     return f"{type(event).__name__}: the options do not fit"
 

@@ -194,8 +194,8 @@ def warnings(against: Evaluator) -> list[str]:
     title = biased[0].title.partition(",")[0]
     if floor.n < asked.n:
         found.append(
-            f"real: {floor.n:,} {kind} stand in for {asked.n:,}: of fewer {kind} a {title} is larger, "
-            "so that a generator may score below it"
+            f"real: {floor.n:,} {kind} stand in for {asked.n:,}; with fewer {kind} a {title} is larger, "
+            "so a generator may score below the floor"
         )
     advised = max(metric.samples_per_feature for metric in biased) * against.extractor.size
     if few < advised:

@@ -39,7 +39,9 @@ def check_counts(
 
 
 def check_lists(network: Any, *names: str, or_one: Collection[str] = ()) -> None:
-    """Refuses a field that is no sequence of whole numbers; how many and how large they may be is the network's own check.
+    """Refuses a field that is no sequence of whole numbers, or that holds a number above 2^24.
+
+    The network itself checks how many numbers there are, and how small they may be.
 
     Args:
         network: a module; a list becomes a tuple, so that the module can be hashed.
@@ -122,7 +124,7 @@ def is_whole(value: Any) -> bool:
 
 
 def _given(network: Any, names: Iterable[str], optional: Mapping[str, str] | None) -> Iterator[tuple[str, Any, str]]:
-    """Yields each field but those that may be None and are: its name, its value, and what None would mean, in words."""
+    """Yields name, value and the meaning of None in words, for each field; skips an optional field that is None."""
     for name in names:
         value, meaning = getattr(network, name), (optional or {}).get(name)
         if value is not None or meaning is None:

@@ -17,8 +17,8 @@ class Found(NamedTuple):
     """A recipe, with the callbacks and writers that its file defines."""
 
     recipe: Recipe
-    name: str  # of the recipe, by which a run is called where no other folder is named
-    run: Path | None = None  # that it was read from
+    name: str  # of the recipe; also the run's, unless another folder is named
+    run: Path | None = None  # the run that the recipe was read from
     callbacks: tuple[Any, ...] = ()
     writers: tuple[Any, ...] = ()
     changed: tuple[str, ...] = ()  # code of the run that has changed
@@ -29,7 +29,7 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
 
     Args:
         text: as it stands on the command line.
-        allowed: what a run's own code may do.
+        allowed: the user's permissions for a run's own code.
 
     Raises:
         FieldError: when it means nothing, with what was probably meant.
@@ -38,7 +38,7 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
     """
     if not isinstance(text, (str, os.PathLike)):
         kinds = "it must be a jaxgan.Recipe, a name, a file my.py or my.py:NAME, or the folder of a run"
-        raise FieldError("recipe", f"a {type(text).__name__}", kinds)
+        raise FieldError("recipe", kind_of(text), kinds)
     text = os.fspath(text)
     if text in NAMES:
         return Found(preset(text), text)
@@ -68,7 +68,9 @@ def _from_module(module: ModuleType, file: str, name: str, called: str) -> Found
     recipe = _value_of(module, name, file)
     if recipe is None:
         recipes = [key for key, value in vars(module).items() if isinstance(value, Recipe)]
-        there = f"it defines {', '.join(recipes)}: name one, {file}:{recipes[0]}" if recipes else "recipe = jaxgan.Recipe(..)"
+        there = (
+            f"it defines {', '.join(recipes)}: name one, {file}:{recipes[0]}" if recipes else f"add {name} = jaxgan.Recipe(..)"
+        )
         raise FieldError("recipe", f"{file} defines no {name}", there, link="; ")
     if not isinstance(recipe, Recipe):
         raise FieldError("recipe", f"{name} of {file} is {kind_of(recipe)}", "it must be a jaxgan.Recipe")
@@ -82,7 +84,7 @@ def _tuple(module: ModuleType, name: str, file: str) -> tuple[Any, ...]:
     if found is None:
         return ()
     if not isinstance(found, (tuple, list)):
-        raise FieldError(name, f"that of {file} is {kind_of(found)}", "it must be a tuple")
+        raise FieldError(name, f"{kind_of(found)} in {file}", "it must be a tuple or a list")
     return tuple(found)
 
 
@@ -96,7 +98,7 @@ def _value_of(module: ModuleType, name: str, file: str) -> Any:
 
 def _from_run(path: Path, allowed: record.Allowed) -> Found:
     recipe, loader = record.loaded(record.read(path), allowed)
-    # The file of the recipe is one of those that were loaded, if it has a part of its own.
+    # Where a recipe has parts of its own, its file is among those that were loaded.
     own = [(module, key) for key, module in loader.found.items() if any(isinstance(v, Recipe) for v in vars(module).values())]
     callbacks, writers = (
         tuple(each for module, key in own for each in _tuple(module, name, key)) for name in ("callbacks", "writers")

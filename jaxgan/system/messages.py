@@ -53,7 +53,7 @@ def shown(value: Any, text: Callable[[Any], str] = repr) -> str:
         return f"an integer of {value.bit_length():,} bits"
     try:
         line = one_line(" ".join(text(value).splitlines()))
-    except Exception:  # a user's own class may raise anything, and Python does for a tuple that holds such an integer
+    except Exception:  # a user's class may raise anything, and Python raises for a tuple that holds so large an integer
         return kind_of(value)
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}.."
 
@@ -115,8 +115,8 @@ def say(line: str) -> None:
 def tell(line: str) -> None:
     """Logs a line as information; where nobody has set up logging, as in a notebook or a script, prints it to stderr.
 
-    Other libraries give the root logger a handler of their own, which says nothing about the user's wish; a level of the logger
-    `jaxgan` does.
+    A handler alone does not count, since other libraries add one to the root logger: the level INFO must be enabled too. Any
+    level that is set on the logger `jaxgan` counts.
     """
     log = logging.getLogger("jaxgan")
     if log.level or (log.hasHandlers() and log.isEnabledFor(logging.INFO)):

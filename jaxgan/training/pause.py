@@ -39,7 +39,17 @@ def pause(
     progress: Bar,
     signals: hosts.Signals,
 ) -> bool:
-    """Does what is due since the last pause; returns True after a good end of training, and raises after any other."""
+    """Does what is due at a pause of the loop: the row, the picture, callbacks and the checkpoint.
+
+    Returns:
+        True where training ends well, converged or because a callback asked to stop; False where it goes on.
+
+    Raises:
+        Diverged: when a loss, a gradient or an array of the state is not finite.
+        Interrupted: when a signal came; the state is saved.
+        Stopped: when another verdict of `stop_on` was reached; the state is saved.
+        UserCodeError: when a callback or a writer raised; the state is saved. Other processes raise `hosts.Elsewhere`.
+    """
     recipe, rows = diary.run.recipe, diary.rows
     last = rows[-1]["step"] if rows else 0
     looked_at = event.sample or (
@@ -69,7 +79,8 @@ def pause(
         hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss))
         _raise(failed, event.step)
     if decided.good:
-        log.info("stopped at step %d and saved: %s", event.step, "converged" if decided.good == 1 else "a callback asked to")
+        why = "converged" if decided.good == 1 else "a callback asked to stop"
+        log.info("stopped at step %d and saved: %s", event.step, why)
         return True
     hosts.on_main_process(lambda: records.finish(diary.run, diary.experiment.loss))
     if event.stop:

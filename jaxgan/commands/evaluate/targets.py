@@ -57,10 +57,10 @@ class Target(NamedTuple):
     run: Run | None
     experiment: Experiment | None
     images: np.ndarray | None  # [N, ...] in the units of whoever made them
-    labels: tuple[np.ndarray, tuple[str, ...]] | None  # [N] of these, and the names of their classes
+    labels: tuple[np.ndarray, tuple[str, ...]] | None  # a label for each image, [N], and the names of the classes
     metrics: tuple[str | Metric, ...]
     features: settings.Asked
-    wanted: Any  # the real images, as a recipe has its data
+    wanted: Any  # the real images to compare with, in the form of a recipe's `data`
 
 
 def check(asked: Asked) -> None:
@@ -108,7 +108,7 @@ def check_path(path: Path) -> None:
 
 
 def target_of(path: Path, asked: Asked) -> Target:
-    """Returns the target at a path that can be measured, its options checked before anything is computed.
+    """Returns the run or the set of images at a path, with the options checked before anything is computed.
 
     Raises:
         ValueError, FileNotFoundError: when an option does not suit it.
@@ -117,9 +117,9 @@ def target_of(path: Path, asked: Asked) -> Target:
         return _target_of_run(path, asked)
     if asked.data is None:
         told = "compare with --data NAME, such as cifar10, or with a folder of real images, --data folder:DIR"
-        raise FieldError("data", None, f"{path} is no run, so the real images are not known: {told}")
+        raise FieldError("data", "not given", f"{path} is no run, so the real images are not known: {told}")
     if of_run := [each for each in asked.metrics if each in OF_RUNS]:
-        raise FieldError("metrics", of_run[0], f"{path} is no run")
+        raise FieldError("metrics", of_run[0], f"it needs a run, and {path} is none")
     try:
         images, labels, names = data.arrays(
             f"npz:{path}" if _is_npz(path) else f"folder:{path}",
@@ -138,7 +138,7 @@ def _is_npz(path: Path) -> bool:
 
 
 def sized(error: FieldError) -> FieldError:
-    """Returns an error about the size of images with the option of this command that gives one."""
+    """Returns an error about a missing image size, completed by the option that gives the size."""
     if error.field.rpartition(".")[2] != "image_size" or error.value is not None:
         return error
     return FieldError("image_size", error.value, f"{error.allowed} with --image-size")

@@ -59,10 +59,10 @@ class Convolutional(nn.Module):
 class Residual(nn.Module):
     """Convolutions with batch normalisation, a residual block among them: `[B, H, W, C]` to logits and features.
 
-    The maps of the four stages have sides H/2, H/2, H/4 and H/8: a convolution of stride 2; one of stride 1; one and a residual
-    block of two; two more. Max pooling follows each of the last three; the last one is global, and gives the features
-    `[B, widths[-1]]`. H = W is a power of two, at least 8. After training the normalisations are folded into the kernels and
-    biases, see `folded`.
+    The four stages have maps of side H/2, H/2, H/4 and H/8. The first is a convolution of stride 2, the second a convolution of
+    stride 1. The third is a convolution and a residual block of two, the fourth is two convolutions. Max pooling halves the map
+    after the second and the third stage. After the fourth, global max pooling gives the features `[B, widths[-1]]`. H = W is a
+    power of two, at least 8. After training the normalisations are folded into the kernels and biases, see `folded`.
 
     References:
         He et al. 2016, Deep residual learning for image recognition; Ioffe and Szegedy 2015, Batch normalization.
@@ -131,7 +131,7 @@ def folded(params: PyTree, stats: PyTree) -> PyTree:
 
 
 def network(training: Training, *, normed: bool = False) -> nn.Module:
-    """The network of a training, without parameters; `normed` while it is trained, which changes residual ones only."""
+    """The network of a training, without parameters; `normed` keeps batch normalisation, which only a residual network has."""
     if training.network == "residual":
         return Residual(training.widths, training.classes, normed)
     return Convolutional(training.widths, training.features, training.classes)
@@ -168,7 +168,7 @@ def train(training: Training, dataset: Dataset, *, name: str, seed: int) -> PyTr
         raise FieldError(
             name,
             f"{dataset.name} has images {dataset.shape} of {len(dataset.class_names)} classes",
-            f"the network takes {training.shape} and tells {training.classes}",
+            f"the network takes images {training.shape} of {training.classes} classes",
         )
     draw = dataset.batches(seed, training.batch_size)
     epoch = (dataset.size or 0) // training.batch_size  # steps
