@@ -78,7 +78,7 @@ def draw(curves: dict[str, Curve], images: dict[str, np.ndarray], path: Path) ->
     divergence.set(yscale="log", title=f"reverse KL of {LOOK:,} samples", xlabel="thousand images shown", ylabel="nats")
     modes.set(title=f"modes among {LOOK:,} samples", xlabel="thousand images shown", ylabel="modes found", ylim=(0, 1050))
     for axes in (modes, divergence):
-        axes.legend(fontsize=8, loc="best")
+        axes.legend(fontsize=8, loc="center right")
         axes.grid(alpha=0.25)
     for panel, (name, last) in zip(grids, images.items(), strict=True):
         panel.imshow(pictures.grid(last[:64], columns=8, scale=2))
