@@ -80,6 +80,9 @@ MISTAKES = [
     (f"export {LONG} --out x.jaxgan", "run: 'aaa", "cannot be that long"),
     ("train mine", "recipe: 'mine' is no recipe, no file and no run", "did you mean mine.py?"),
     ("train ./mine:other", "no file and no run", "did you mean ./mine.py:other?"),
+    ("evaluate afile.zip", "afile.zip is no run, and is damaged or no .zip", ""),
+    ("train occupied.py", "recipe: occupied.py, but it is a folder", ""),
+    ("train --data.name folder:some.npz", "some.npz is a file, but it must be a folder of images or a .zip of one", ""),
     ("evaluate mine.py", "mine.py is no folder", "a run, a folder or .zip of images, or an .npz"),
     ("evaluate TINY nowhere --metrics fid", "nowhere is not a run", ""),
     ("train --steps 2e4x", "--steps: '2e4x' is not a whole number", ""),
@@ -169,6 +172,9 @@ def test_mistakes(
 ) -> None:
     (tmp_path / "afile").write_text("mine")
     (tmp_path / "mine.py").write_text("recipe = None")
+    (tmp_path / "occupied.py").mkdir()
+    for name in ("afile.zip", "some.npz"):
+        (tmp_path / name).write_text("mine")
     (tmp_path / "occupied").mkdir()
     (tmp_path / "occupied" / "thesis.tex").write_text("mine")
     before = sorted((path, path.stat().st_mtime_ns) for root in (tmp_path, tiny_run) for path in root.rglob("*"))

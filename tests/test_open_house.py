@@ -302,6 +302,7 @@ def test_callbacks_are_called_stop_and_may_raise(tmp_path: Path) -> None:
     [
         ({"callbacks": [print]}, "callbacks: a builtin"),
         ({"callbacks": print}, "callbacks: a builtin_function_or_method, but they must be a list or a tuple"),
+        ({"writers": [jaxgan.Callback]}, "writers: a type, but a writer is a function of a row"),
         ({"writers": None}, "writers: nothing, but they must be a list or a tuple"),
         ({"code": "nope"}, "code: nope, but there is no such folder or file"),
         ({"path": ""}, "run: '', but it must name a file or folder"),

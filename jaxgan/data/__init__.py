@@ -253,7 +253,7 @@ def _open(
 
     fit.check(image_size, channels, way)
     kind, _, rest = name.partition(":")
-    if (kind == "npz" and rest) or name.endswith(".npz"):
+    if (kind == "npz" and rest) or (name.endswith(".npz") and kind not in ("folder", "tfds")):
         _only_train(name, split)
         return array.npz(name.removeprefix("npz:"), image_size, channels, dimensions, way)
     if name in generated.NAMES:

@@ -71,7 +71,9 @@ def as_samples(samples: Any, dimensions: int | None = None, field: str = "images
     if dimensions is None:
         _check_channels_last(array.shape, field)
         dimensions = {2: 0, 3: 2, 4: 2, 5: 3}.get(rank, -1)
-    if array.size == 0 or dimensions < 0 or rank not in (dimensions + 1, dimensions + 2) or rank < 2:
+    if array.size == 0:
+        raise FieldError(field, f"shape {array.shape}", "there must be one sample or more, each of one number or more")
+    if dimensions < 0 or rank not in (dimensions + 1, dimensions + 2) or rank < 2:
         told = "[N, F], [N, T, C], [N, H, W], [N, H, W, C] or [N, D, H, W, C], none of them 0"
         raise FieldError(field, f"shape {array.shape} of {max(dimensions, 0)} dimensions" if rank > 1 else
                          f"shape {array.shape}", f"it must be {told}")  # fmt: skip

@@ -65,7 +65,7 @@ def load_file(path: str | Path) -> ModuleType:
     if place in _executed:
         return _executed[place]
     if not place.is_file():
-        raise FieldError("recipe", path, "there is no such file")
+        raise FieldError("recipe", path, "it is a folder" if place.is_dir() else "there is no such file")
     stem = re.sub(r"\W", "_", place.stem)
     name = f"_jaxgan_{stem}_{files.sha256(str(place).encode())[:8]}"
     spec = importlib.util.spec_from_file_location(name, place)

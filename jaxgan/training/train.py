@@ -255,8 +255,12 @@ def _prepared(
     return experiment, loop.prepare(experiment), init
 
 
+def _is_function(value: Any) -> bool:
+    return callable(value) and not isinstance(value, type)
+
+
 def _check_hooks(writers: Sequence[Writer], callbacks: Sequence[Callback]) -> None:
-    for name, given_, fine in (("writers", writers, callable), ("callbacks", callbacks, lambda x: isinstance(x, Callback))):
+    for name, given_, fine in (("writers", writers, _is_function), ("callbacks", callbacks, lambda x: isinstance(x, Callback))):
         for each in given_:
             if not fine(each):
                 allowed = "a writer is a function of a row" if name == "writers" else "it must be a jaxgan.Callback"

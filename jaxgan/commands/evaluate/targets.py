@@ -104,7 +104,8 @@ def check_path(path: Path) -> None:
     try:
         folder.check(path)
     except FieldError as error:
-        raise FieldError("run", path, f"is no run, and {error.allowed}", link=" ") from error
+        why = error.allowed if error.link == " " else f"is damaged or no .zip: {error.allowed}"
+        raise FieldError("run", path, f"is no run, and {why}", link=" ") from error
 
 
 def target_of(path: Path, asked: Asked) -> Target:
