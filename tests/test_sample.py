@@ -86,5 +86,5 @@ def test_load_needs_a_run(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="is not a run"):
         jaxgan.load(tmp_path / "nowhere")
     for read in (jaxgan.load, jaxgan.load_sampler, jaxgan.sample, jaxgan.report):
-        with pytest.raises(ValueError, match=r"^path: an int, but it must be a str or a pathlib\.Path$"):
+        with pytest.raises(ValueError, match=r"^run: an int, but it must be a str or a pathlib\.Path$"):
             read(5)
