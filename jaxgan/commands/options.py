@@ -6,7 +6,6 @@ import io
 import itertools
 import re
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -212,30 +211,6 @@ _MEANT = {
 
 
 _NUMBERS = {"INT": "a whole number", "FLOAT": "a number"}  # by metavar
-_TIMES = {"k": 1_000, "K": 1_000, "M": 1_000_000}
-_UNITS = {"size": ["pixels", "px"], "memory": ["GB", "GiB"], "dpi": ["dpi"]}  # by the last word of the option
-
-
-def _meant_number(given: str, name: str, *, whole: bool) -> str:
-    """Returns `; write 1000` for `1,000`, `1,000k` or `1000 steps`, 0.5 for `0,5`; empty where the number is not certain.
-
-    Args:
-        given: what is no number.
-        name: of the option; `steps` may follow a number of --steps.
-        whole: whether it takes whole numbers only.
-    """
-    last = re.split(r"[.-]", name)[-1]
-    units = "|".join([*_TIMES, last, *_UNITS.get(last, [])])
-    digits = r"(?P<whole>[1-9]\d{0,2}(?:[ ,']\d{3}){1,4}|0|[1-9]\d{0,14})"
-    found = re.fullmatch(rf"{digits}(?:[.,](?P<part>\d{{1,15}}))?(?:\s?(?P<unit>{units})|x(?P=whole))?", given)
-    if found is None or given.startswith("0x") or (whole and found["part"] and found["unit"] not in _TIMES):
-        return ""
-    if not whole and re.fullmatch(r"[1-9]\d{0,2},\d{3}\D*", given):  # a decimal comma, or one between thousands
-        return ""
-    number = Decimal(f"{re.sub('[^0-9]', '', found['whole'])}.{found['part'] or 0}") * _TIMES.get(found["unit"], 1)
-    if number == 0 or (whole and number != int(number)):
-        return ""
-    return f"; write {int(number) if number == int(number) else format(number.normalize(), 'f')}"
 
 
 def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) -> str:
@@ -267,7 +242,7 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
             metavar = argument.lowered.metavar or ""
             if metavar not in _NUMBERS:
                 return f"{name}: {given!r} is not allowed; write {f'{name} {metavar}'.strip()}"
-            return f"{name}: {given!r} is not {_NUMBERS[metavar]}{_meant_number(given, name, whole=metavar == 'INT')}"
+            return f"{name}: {given!r} is not {_NUMBERS[metavar]}{values.meant(given, name, whole=metavar == 'INT')}"
     return f"{type(event).__name__}: the options do not fit"
 
 

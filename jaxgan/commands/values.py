@@ -4,6 +4,7 @@ import re
 import types
 import typing
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tyro.constructors import PrimitiveConstructorSpec, PrimitiveTypeInfo
 _WORDS = {int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}
 _NUMBER = re.compile(r"([+-]?[\d_]+(?:\.\d*)?(?:[eE][+-]?\d+)?)([kKmM]?)")
 _TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
+_UNITS = {"size": ["pixels", "px"], "memory": ["GB", "GiB"], "dpi": ["dpi"]}  # by the last word of the option
 _MOST = 1e40  # no field takes a whole number that is larger
 
 
@@ -49,6 +51,31 @@ def whole_number(text: str) -> int:
     if not value.is_integer() or abs(value) > _MOST:
         raise ValueError(f"{text!r}")
     return int(value)
+
+
+def meant(given: str, name: str, *, whole: bool) -> str:
+    """Returns `; write 1000` for `1,000`, `1,000k` or `1000 steps`, 0.5 for `0,5`; empty where the number is not certain.
+
+    Args:
+        given: what is no number.
+        name: of the option; `steps` may follow a number of --steps.
+        whole: whether it takes whole numbers only.
+    """
+    last = re.split(r"[.-]", name)[-1]
+    units = "|".join(["k", "m", last, *_UNITS.get(last, [])])
+    digits = r"(?P<whole>[1-9]\d{0,2}(?:[ ,']\d{3}){1,4}|0|[1-9]\d{0,14})(?:[.,](?P<part>\d{1,15}))?"
+    found = re.fullmatch(rf"(?i:{digits}(?:\s?(?P<unit>{units})|x(?P=whole))?)", given)
+    if found is None or given.startswith("0x"):
+        return ""
+    times = _TIMES.get((found["unit"] or "").lower(), 1)
+    if whole and found["part"] and times == 1:  # 2.9 may stand for 2, 3 or 2,900
+        return ""
+    if not whole and re.fullmatch(r"[1-9]\d{0,2},\d{3}\D*", given):  # a decimal comma, or one between thousands
+        return ""
+    number = Decimal(f"{re.sub('[^0-9]', '', found['whole'])}.{found['part'] or 0}") * times
+    if number == 0 or (whole and number != int(number)):
+        return ""
+    return f"; write {int(number) if number == int(number) else format(number.normalize(), 'f')}"
 
 
 def _reader(kind: Any) -> Callable[[str], Any]:

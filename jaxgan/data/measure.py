@@ -74,7 +74,7 @@ def as_samples(samples: Any, dimensions: int | None = None, field: str = "images
     if array.size == 0:
         raise FieldError(field, f"shape {array.shape}", "there must be one sample or more, each of one number or more")
     if dimensions < 0 or rank not in (dimensions + 1, dimensions + 2) or rank < 2:
-        told = "[N, F], [N, T, C], [N, H, W], [N, H, W, C] or [N, D, H, W, C], none of them 0"
+        told = "[N, F], [N, T, C], [N, H, W], [N, H, W, C] or [N, D, H, W, C]"
         raise FieldError(field, f"shape {array.shape} of {max(dimensions, 0)} dimensions" if rank > 1 else
                          f"shape {array.shape}", f"it must be {told}")  # fmt: skip
     check_finite(array, field)
