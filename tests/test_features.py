@@ -293,7 +293,7 @@ def test_names_and_seeds_are_checked_first():
 
 def test_a_network_for_other_images_is_refused():
     with pytest.raises(
-        ValueError, match=r"x: digits has images \(8, 8, 1\) of 10 classes, but the network takes \(28, 28, 1\)"
+        ValueError, match=r"x: digits has images \(8, 8, 1\) of 10 classes, but the network takes images \(28, 28, 1\)"
     ):
         training.train(module.TRAININGS["mnist"], data.load("digits"), name="x", seed=0)
 
