@@ -301,9 +301,9 @@ def test_callbacks_are_called_stop_and_may_raise(tmp_path: Path) -> None:
     ("given", "message"),
     [
         ({"callbacks": [print]}, "callbacks: a builtin"),
-        ({"callbacks": print}, "callbacks: a builtin_function_or_method, but they must be a list or a tuple"),
-        ({"writers": [jaxgan.Callback]}, "writers: a type, but a writer is a function of a row"),
-        ({"writers": None}, "writers: nothing, but they must be a list or a tuple"),
+        ({"callbacks": print}, "callbacks: <built-in function print>, but they must be a list or a tuple"),
+        ({"writers": [jaxgan.Callback]}, "writers: the class Callback, but a writer is a function of a row"),
+        ({"writers": None}, "writers: None, but they must be a list or a tuple"),
         ({"code": "nope"}, "code: nope, but there is no such folder or file"),
         ({"path": ""}, "run: '', but it must name a file or folder"),
         ({"path": "a\nb" * 200}, r"run: 'a\\nba.*, but names of files cannot be that long"),
@@ -685,7 +685,7 @@ def test_whole_numbers_for_latents_data_given_again_and_a_writer_that_leaves(tmp
         jaxgan.evaluate(run, metrics=["fid"], n=32)
     result = jaxgan.evaluate(run, metrics=["fid"], n=32, dataset=points, features=halves)
     assert result.values["fid"].how["features"]["sha256"] == code.files.sha256(Path(__file__).read_bytes())
-    with pytest.raises(FieldError, match="writers: a builtin_function_or_method, but they must be a list"):
+    with pytest.raises(FieldError, match="writers: <built-in function print>, but they must be a list"):
         jaxgan.train(recipe, tmp_path / "none", dataset=points, writers=print)
     with pytest.raises(FieldError, match=r"recipe: a Codes, but it must be a jaxgan\.Recipe, a name"):
         jaxgan.train(Codes(), tmp_path / "none")

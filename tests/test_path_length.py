@@ -69,5 +69,5 @@ def test_styles_are_joined_by_straight_lines(tmp_path: Path) -> None:
 
 def test_images_have_none(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", images=np.zeros((4, 8, 8, 1), np.uint8))
-    with pytest.raises(ValueError, match=r"^metrics: path_length, but .*x\.npz is no run$"):
+    with pytest.raises(ValueError, match=r"^metrics: path_length, but it needs a run, and .*x\.npz is none$"):
         jaxgan.evaluate(tmp_path / "x.npz", metrics=["path_length"], data="digits")

@@ -45,7 +45,7 @@ def whole_number(text: str) -> int:
     digits, times = found[1], _TIMES[found[2].lower()]
     if digits.lstrip("+-").replace("_", "").isdigit():
         return int(digits) * times
-    if times == 1 and "e" not in digits.lower():  # 1.000 may stand for a thousand
+    if times == 1 and re.fullmatch(r"[+-]?\d{1,3}\.\d{3}", digits):  # 1.000 may stand for a thousand
         raise ValueError(f"{text!r}")
     value = float(digits) * times
     if not value.is_integer() or abs(value) > _MOST:
@@ -54,7 +54,7 @@ def whole_number(text: str) -> int:
 
 
 def meant(given: str, name: str, *, whole: bool) -> str:
-    """Returns `; write 1000` for `1,000`, `1,000k` or `1000 steps`, 0.5 for `0,5`; empty where the number is not certain.
+    """Returns `; write 1000` for `1,000`, `1,0k` or `1000 steps`, 0.5 for `0,5`; empty where the number is not certain.
 
     Args:
         given: what is no number.
@@ -68,6 +68,8 @@ def meant(given: str, name: str, *, whole: bool) -> str:
     if found is None or given.startswith("0x"):
         return ""
     times = _TIMES.get((found["unit"] or "").lower(), 1)
+    if times > 1 and (not whole or re.search(r"[ ,']\d{3}", found["whole"])):  # milli; or 2,500k for 2.5 million or 2,500
+        return ""
     if whole and found["part"] and times == 1:  # 2.9 may stand for 2, 3 or 2,900
         return ""
     if not whole and re.fullmatch(r"[1-9]\d{0,2},\d{3}\D*", given):  # a decimal comma, or one between thousands

@@ -12,6 +12,8 @@ from jaxgan.recipes.recipe import Recipe
 from jaxgan.system import files
 from jaxgan.system.messages import FieldError, did_you_mean, kind_of, nearest_word, shown
 
+_ABSENT = object()
+
 
 class Found(NamedTuple):
     """A recipe, with the callbacks and writers that its file defines."""
@@ -36,6 +38,9 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
         FileNotFoundError: when it is a folder but no run.
         UserCodeError: when the file raises.
     """
+    folder = None if allowed is None else allowed.folder
+    if folder is not None and not files.home_expanded(folder, "code").exists():
+        raise FieldError("code", folder, "there is no such folder or file")
     if not isinstance(text, (str, os.PathLike)):
         kinds = "it must be a jaxgan.Recipe, a name, a file my.py or my.py:NAME, or the folder of a run"
         raise FieldError("recipe", kind_of(text), kinds)
@@ -66,7 +71,7 @@ def find(text: Any, allowed: record.Allowed | None = None) -> Found:
 
 def _from_module(module: ModuleType, file: str, name: str, called: str) -> Found:
     recipe = _value_of(module, name, file)
-    if recipe is None:
+    if recipe is _ABSENT:
         recipes = [key for key, value in vars(module).items() if isinstance(value, Recipe)]
         there = (
             f"it defines {', '.join(recipes)}: name one, {file}:{recipes[0]}" if recipes else f"add {name} = jaxgan.Recipe(..)"
@@ -81,7 +86,7 @@ def _from_module(module: ModuleType, file: str, name: str, called: str) -> Found
 
 def _tuple(module: ModuleType, name: str, file: str) -> tuple[Any, ...]:
     found = _value_of(module, name, file)
-    if found is None:
+    if found is _ABSENT:
         return ()
     if not isinstance(found, (tuple, list)):
         raise FieldError(name, f"{kind_of(found)} in {file}", "it must be a tuple or a list")
@@ -89,9 +94,9 @@ def _tuple(module: ModuleType, name: str, file: str) -> tuple[Any, ...]:
 
 
 def _value_of(module: ModuleType, name: str, file: str) -> Any:
-    """Returns what a module defines, or None; a module may have a `__getattr__` of its own."""
+    """Returns what a module defines, or `_ABSENT`; a module may have a `__getattr__` of its own."""
     try:
-        return getattr(module, name, None)
+        return getattr(module, name, _ABSENT)
     except Exception as error:
         raise code.UserCodeError(file, error) from error
 

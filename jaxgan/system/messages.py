@@ -6,9 +6,12 @@ import io
 import logging
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
+_CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode: controls, halves of characters, ends of lines and paragraphs
+_TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # they turn the direction of what follows
 _LONGEST = 160  # letters of a value in a message
 _UNREADABLE = 10**30  # integers from here on are told by their length
 
@@ -25,7 +28,8 @@ class FieldError(ValueError):
             allowed: what it may be, or why it cannot be this.
             link: what stands between the two.
         """
-        super().__init__(one_line(f"{field}: {value if isinstance(value, str) else shown(value, str)}{link}{allowed}"))
+        told = str(value) if isinstance(value, (str, os.PathLike)) else shown(value, str)  # a path is told whole
+        super().__init__(one_line(f"{field}: {told}{link}{' '.join(allowed.splitlines())}"))
         self.field, self.value, self.allowed, self.link = field, value, allowed, link
 
     def renamed(self, field: str) -> "FieldError":
@@ -39,7 +43,7 @@ class FieldError(ValueError):
 
 def one_line(text: str) -> str:
     """Returns a text with ends of lines and other control characters escaped; a terminal would obey them."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return "".join(ascii(each)[1:-1] if unicodedata.category(each) in _CONTROLS or each in _TURNS else each for each in text)
 
 
 def shown(value: Any, text: Callable[[Any], str] = repr) -> str:
@@ -56,6 +60,17 @@ def shown(value: Any, text: Callable[[Any], str] = repr) -> str:
     except Exception:  # a user's class may raise anything, and Python raises for a tuple that holds so large an integer
         return kind_of(value)
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}.."
+
+
+def as_tuple(field: str, given: Any) -> tuple[Any, ...]:
+    """Returns several values that were given in any iterable.
+
+    Raises:
+        FieldError: when it is a text, or nothing that can be gone through.
+    """
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise FieldError(field, shown(given), "they must be a list or a tuple")
+    return tuple(given)
 
 
 def not_one_of(field: str, value: Any, allowed: Iterable[str], *, note: str = "") -> FieldError:

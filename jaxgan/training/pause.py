@@ -136,7 +136,7 @@ def _written(
     final = records.is_final(word, rows, recipe)
     ending = (asked or final) and event.step < recipe.steps
     best = best_of(rows, recipe, there)
-    good = 0 if not ending else int(word == "converged") if final else 2  # a verdict is told before a callback's wish
+    good = 0 if not ending else 1 if final and word == "converged" else 2 if asked else 0
     return Decision(not healthy.any(), ending, good, -1 if best is None else best, bool(failed))
 
 

@@ -19,7 +19,7 @@ from jaxgan.recipes import Recipe, sources
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import MIXTURES
 from jaxgan.system import environment, files, hosts
-from jaxgan.system.messages import FieldError, did_you_mean, kind_of, shown, tell
+from jaxgan.system.messages import FieldError, as_tuple, did_you_mean, kind_of, shown, tell
 from jaxgan.training import (
     bar,
     endings,
@@ -100,11 +100,7 @@ def train(
     for name, flag in (flags | {"trust_run_code": trust_run_code}).items():
         if type(flag) is not bool:
             raise FieldError(name, shown(flag), "it must be True or False")
-    for name, hooks in {"writers": writers, "callbacks": callbacks}.items():
-        if not isinstance(hooks, list | tuple):
-            raise FieldError(name, kind_of(hooks), "they must be a list or a tuple")
-    if code is not None and not files.home_expanded(code, "code").exists():
-        raise FieldError("code", code, "there is no such folder or file")
+    writers, callbacks = as_tuple("writers", writers), as_tuple("callbacks", callbacks)
     if not isinstance(recipe, Recipe):
         found = sources.find(recipe, Allowed(None if code is None else Path(code), trust_run_code, accept_code))
         recipe, writers, callbacks = found.recipe, (*found.writers, *writers), (*found.callbacks, *callbacks)
@@ -264,7 +260,7 @@ def _check_hooks(writers: Sequence[Writer], callbacks: Sequence[Callback]) -> No
         for each in given_:
             if not fine(each):
                 allowed = "a writer is a function of a row" if name == "writers" else "it must be a jaxgan.Callback"
-                raise FieldError(name, f"a {type(each).__name__}", allowed)
+                raise FieldError(name, kind_of(each), allowed)
 
 
 def _writers(run: Run, tensorboard: bool, own: Sequence[Writer]) -> list[Writer]:

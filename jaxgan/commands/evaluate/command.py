@@ -19,8 +19,8 @@ from jaxgan.commands.evaluate.targets import (
     OF_RUNS,
     Asked,
     Target,
-    check,
     check_path,
+    checked,
     compares,
     file_for,
     modes_n,
@@ -41,7 +41,7 @@ from jaxgan.recipes import Data, Recipe, record
 from jaxgan.recipes.code import source_sha256
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files
-from jaxgan.system.messages import FieldError, shown
+from jaxgan.system.messages import FieldError, as_tuple
 from jaxgan.training import runs
 from jaxgan.training.generate import given_to, over_devices
 from jaxgan.training.monitor import real_samples
@@ -120,12 +120,10 @@ def compare(
     Raises:
         ValueError, FileNotFoundError: when an argument is not allowed; nothing is written then.
     """
-    if not isinstance(metrics, list | tuple):
-        raise FieldError("metrics", shown(metrics), "they must be a list or a tuple")
     allowed = Allowed(None if code is None else Path(code), trust_run_code)
     of_samples = (seed, batch, averaged, truncation, best, strict)
-    asked = Asked(tuple(metrics), n, features, weights, data, split, image_size, *of_samples, allowed)
-    check(asked)
+    chosen = as_tuple("metrics", metrics)
+    asked = checked(Asked(chosen, n, features, weights, data, split, image_size, *of_samples, allowed))
     if not paths:
         raise FieldError("RUN", "missing", f"one or more are required{record.runs_near(Path())}")
     places = [files.home_expanded(path, "run").absolute() for path in paths]

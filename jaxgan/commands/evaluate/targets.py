@@ -63,8 +63,8 @@ class Target(NamedTuple):
     wanted: Any  # the real images to compare with, in the form of a recipe's `data`
 
 
-def check(asked: Asked) -> None:
-    """Refuses options that no target can have.
+def checked(asked: Asked) -> Asked:
+    """Returns the options with NumPy's numbers as Python's; refuses those that no target can have.
 
     Raises:
         FieldError: with the option, its value and what is allowed.
@@ -78,15 +78,18 @@ def check(asked: Asked) -> None:
         ("data", str, "the name of data"),
         ("split", str, "the name of a split"),
     ):
-        value = getattr(asked, name)
+        value: Any = getattr(asked, name)
         if (value is None and name in ("seed", "batch")) or not isinstance(value, (kind, NoneType)) or isinstance(value, bool):
             raise FieldError(name, shown(value), f"it must be {word}")
+        if hasattr(value, "item"):
+            asked = asked._replace(**{name: value.item()})
     if not 0 <= asked.seed < 2**32:
         raise FieldError("seed", asked.seed, f"a seed is from 0 to {2**32 - 1}")
     if asked.batch < 1:
         raise FieldError("batch", asked.batch, "it must be at least 1")
     if asked.n is not None and asked.n < 2:
         raise FieldError("n", asked.n, "it must be at least 2")
+    return asked
 
 
 def check_path(path: Path) -> None:
