@@ -78,18 +78,17 @@ def checked(asked: Asked) -> Asked:
         ("data", str, "the name of data"),
         ("split", str, "the name of a split"),
     ):
-        value: Any = getattr(asked, name)
+        value = getattr(asked, name)
         if (value is None and name in ("seed", "batch")) or not isinstance(value, (kind, NoneType)) or isinstance(value, bool):
             raise FieldError(name, shown(value), f"it must be {word}")
-        if hasattr(value, "item"):
-            asked = asked._replace(**{name: value.item()})
     if not 0 <= asked.seed < 2**32:
         raise FieldError("seed", asked.seed, f"a seed is from 0 to {2**32 - 1}")
     if asked.batch < 1:
         raise FieldError("batch", asked.batch, "it must be at least 1")
     if asked.n is not None and asked.n < 2:
         raise FieldError("n", asked.n, "it must be at least 2")
-    return asked
+    numbers = {name: value.item() for name, value in asked._asdict().items() if isinstance(value, np.number)}
+    return asked._replace(**numbers)
 
 
 def check_path(path: Path) -> None:
