@@ -313,38 +313,41 @@ def _arguments(command: str, kind: type, words: list[str]) -> tuple[Any, tuple[A
         words = ["--help" if word == of_help.ALL else word for word in words]
         return options.parse(command, kind, words), ()
     found, words = options.named(words)
-    recipe = found.recipe
+    recipe, line = found.recipe, ""
     if of_help.ALL in words:
         command, words = f"{command} [RECIPE]", ["--help"]
     elif set(of_help.SHORT) & set(words):
         print(of_help.short(command, kind, recipe))
         sys.exit(0)
     if kind is of.Train:
-        recipe = _with_steps_of_its_run(found, words)
+        recipe, line = _with_steps_of_its_run(found, words)
     if kind is of.Bench:  # what a run takes would be too many
         recipe = dataclasses.replace(recipe, steps=max(100, 10 * recipe.steps_per_dispatch))
-    return options.parse_with_recipe(command, kind, recipe, words), (found,)
+    arguments = options.parse_with_recipe(command, kind, recipe, words)
+    if line:  # after the options were taken, so that it is not said before a refusal
+        logging.getLogger("jaxgan").info("%s", line)
+    return arguments, (found,)
 
 
-def _with_steps_of_its_run(found: sources.Found, words: list[str]) -> Recipe:
+def _with_steps_of_its_run(found: sources.Found, words: list[str]) -> tuple[Recipe, str]:
     """Returns a recipe with as many steps as the run that it goes on with was given, where the command line names none.
 
-    A file says how many steps it wants whenever it is read; where that differs from the run's, a line tells.
+    A file says how many steps it wants whenever it is read.
+
+    Returns:
+        The recipe, and a line for the log where its number and the run's differ.
     """
     given = {word.partition("=")[0] for word in words}
     path = options.value_of(words, "--run") or found.run or Path("runs", found.name)
     folder = files.home_expanded(path, "run")
     if given & {"--steps", "--overwrite"} or not record.is_run(folder):
-        return found.recipe
+        return found.recipe, ""
     steps, recipe = record.read(folder).recipe.get("steps"), found.recipe
     if not isinstance(steps, int) or steps == recipe.steps:  # what is damaged is told where the run is read
-        return recipe
-    log = logging.getLogger("jaxgan")
+        return recipe, ""
     if found.name not in NAMES:
-        log.info("%s: it was given %s steps before and has %s now", path, f"{steps:,}", f"{recipe.steps:,}")
-        return recipe
-    log.info("%s: going on to its own %s steps; --steps N for more", path, f"{steps:,}")
-    return dataclasses.replace(recipe, steps=steps)
+        return recipe, f"{path}: it was given {steps:,} steps before and has {recipe.steps:,} now"
+    return dataclasses.replace(recipe, steps=steps), f"{path}: going on to its own {steps:,} steps; --steps N for more"
 
 
 def _run(command: str, function: Callable[..., Path | None], *arguments: Any) -> None:

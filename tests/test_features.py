@@ -100,7 +100,7 @@ def test_folding_normalisations_leaves_the_function_as_it_is():
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(caplog):
     short, dataset = DIGITS._replace(epochs=2, batch_size=300), data.load("digits")
-    with caplog.at_level(logging.INFO, "jaxgan"):
+    with caplog.at_level(logging.DEBUG, "jaxgan"):
         first, second = (training.train(short, dataset, name="digits", seed=3) for _ in range(2))
     told = [record.message for record in caplog.records if record.module == "training"]  # reading the data may be told too
     epochs = [message.partition(", loss")[0] for message in told]  # one line each

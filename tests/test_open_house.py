@@ -270,18 +270,19 @@ class Pairs:
         return self.points[i], i % 2
 
 
-def test_callbacks_are_called_stop_and_may_raise(tmp_path: Path) -> None:
+def test_callbacks_are_called_stop_and_may_raise(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     called: list[tuple[int, int, frozenset[str]]] = []
 
-    def note(moment: jaxgan.Moment) -> str | None:
+    def note(moment: jaxgan.Moment) -> str:
         called.append((moment.step, moment.images, moment.due))
-        return "stop" if moment.step >= 3 else None
+        return "stop" if moment.step >= 3 else "Stop"
 
     recipe = Recipe(data="ring", **NETWORKS, **TINY)
     run = jaxgan.train(recipe, tmp_path / "a", callbacks=[jaxgan.Callback(note, every_images=12)])
     assert [each[:2] for each in called] == [(2, 16), (3, 24)]
     assert "row" in called[0][2]
     assert int(jaxgan.load(run.path)[1].step) == 3
+    assert "callbacks: one returned 'Stop', which means nothing" in caplog.text
 
     def fails(moment: jaxgan.Moment) -> None:
         raise RuntimeError("no space in the database")

@@ -32,11 +32,11 @@ def shortened(line: str) -> list[str]:
     for words, others in ELSEWHERE.items():
         line = line.replace(words, others)
     name = (re.match(r"train ([\w./]+)", line) or ["", ""])[1]
+    steps = 3 if name.startswith("runs/") else 2  # a run goes on from its second step
+    line = re.sub(r"--steps \d+", f"--steps {steps}", line) if "--steps" in line else f"{line} --steps {steps}"
     if name.startswith("runs/"):
-        return line.replace("9000", "3").split()
-    small = SMALL.get("" if "--init-from" in line else name, SMALL[""])
-    steps = "" if "--steps" in line else "--steps 2"
-    return f"{line} {small} {steps} {SHORT}".split()
+        return line.split()
+    return f"{line} {SMALL.get('' if '--init-from' in line else name, SMALL[''])} {SHORT}".split()
 
 
 def status(words: list[str]) -> object:

@@ -274,7 +274,8 @@ def _near(option: str, known: list[str]) -> str:
     part = f"{above}." if dot else "--"
     off = "no-" if name.removeprefix("--").startswith("no-") else ""
     fields = [each.removeprefix(part) for each in known if each.startswith(part)]
-    field = nearest_word(name.removeprefix("--").removeprefix("no-"), fields)
+    name = name.removeprefix("--").removeprefix("no-")
+    field = next((each for each in fields if each.startswith(f"{name}-")), None) or nearest_word(name, fields)
     if field is not None:
         return f"; did you mean {part}{off}{field}?"
     return "" if fields else did_you_mean(option, known).replace("'", "")

@@ -111,7 +111,7 @@ def kind_of(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     name = type(value).__name__
-    return "nothing" if value is None else f"an {name}" if name[0] in "aeiouAEIO" else f"a {name}"
+    return "nothing" if value is None else f"{'an' if name[0] in 'aeiouAEIO' or name.startswith('nd') else 'a'} {name}"
 
 
 def kind_of_samples(shape: Sequence[int]) -> str:

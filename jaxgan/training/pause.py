@@ -11,6 +11,7 @@ import numpy as np
 from jaxgan import recipes
 from jaxgan.core.types import GANState
 from jaxgan.system import hosts
+from jaxgan.system.messages import shown
 from jaxgan.training import endings, finite, loop, records, rollback, saving
 from jaxgan.training.bar import Bar
 from jaxgan.training.callbacks import Moment
@@ -172,7 +173,10 @@ def _call(event: loop.Event, before: int, diary: Diary, failed: list[recipes.Use
         for each in diary.callbacks
         if each.next(before, experiment.images) <= event.step or "end" in due
     ]
-    return "stop" in [answer for answer in answers if isinstance(answer, str)]
+    for answer in answers:
+        if answer is True or (isinstance(answer, str) and answer != "stop"):  # other values may be by the way
+            log.warning('callbacks: one returned %s, which means nothing; return "stop" to end training', shown(answer))
+    return any(isinstance(answer, str) and answer == "stop" for answer in answers)
 
 
 def _guarded(field: str, act: Callable[[], Any], failed: list[recipes.UserCodeError]) -> Any:

@@ -17,6 +17,7 @@ from jaxgan.nets.layers import BatchNorm, Conv, Dense, leaky_relu, variance_scal
 from jaxgan.system.messages import FieldError
 
 _log = logging.getLogger("jaxgan")
+_TOLD_EVERY = 10.0  # seconds from one line of the log to the next, at least
 
 
 class Training(NamedTuple):
@@ -151,7 +152,7 @@ def train(training: Training, dataset: Dataset, *, name: str, seed: int) -> PyTr
     Args:
         training: what and how.
         dataset: of the training split.
-        name: for the log, one line an epoch.
+        name: for the log, a line for each epoch that ends 10 seconds or more after the line before.
         seed: of the parameters, the order and the shifts.
 
     Returns:
@@ -181,6 +182,7 @@ def train(training: Training, dataset: Dataset, *, name: str, seed: int) -> PyTr
     step = jax.jit(_step(training, module, optimizer), donate_argnums=(0, 1, 2))
 
     started, losses = time.monotonic(), []
+    told = started
     for number in range(epoch * training.epochs):
         batch = draw(number)
         key = jax.random.fold_in(shift_key, number)
@@ -188,9 +190,10 @@ def train(training: Training, dataset: Dataset, *, name: str, seed: int) -> PyTr
         losses.append(loss)
         if len(losses) == epoch:
             loss, losses = np.mean(losses), []
-            seconds = time.monotonic() - started
-            done = (number + 1) // epoch
-            _log.info("classifier %s: epoch %d of %d, loss %.3f, %.0f s", name, done, training.epochs, loss, seconds)
+            now, done = time.monotonic(), f"{(number + 1) // epoch} of {training.epochs}"
+            level = logging.INFO if now - told >= _TOLD_EVERY else logging.DEBUG
+            _log.log(level, "classifier %s: epoch %s, loss %.3f, %.0f s", name, done, loss, now - started)
+            told = now if level == logging.INFO else told
     return folded(params, stats) if stats else params
 
 
