@@ -466,7 +466,8 @@ def _share_cores(count: int) -> None:
 
     if count > 1 and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         cores = max(n for n in range(1, (os.cpu_count() or 1) + 1) if count % n == 0)
-        jax.config.update("jax_num_cpu_devices", cores)  # of the CPU backend only
+        with contextlib.suppress(RuntimeError):  # where JAX has computed before, it keeps the devices that it has
+            jax.config.update("jax_num_cpu_devices", cores)  # of the CPU backend only
 
 
 def _command(words: list[str]) -> tuple[str, list[str]]:

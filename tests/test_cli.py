@@ -52,6 +52,7 @@ MISTAKES = [
     ("train --disc-steps two", "--disc-steps: 'two'", "is not a whole number"),
     ("plan mnist --memory 80GB", "--memory: '80GB' is not a number", "; write 80"),
     ("train --ema nan", "--ema: no such option", "did you mean --ema-half-life?"),
+    ("train --run=", "--run: '' is not allowed", "write --run PATH"),
     ("train --lr 1e-3", "--lr: no such option", "--g-optimizer.learning-rate and --d-optimizer.learning-rate"),
     ("train --epochs 3", "--epochs: no such option", "training is counted in --steps"),
     ("train --out here", "--out: no such option", "the run directory is --run here"),

@@ -29,8 +29,8 @@ def rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         return None
     items = typing.get_args(kinds[0])
     if typing.get_origin(kinds[0]) is tuple and len(items) == 2 and items[1] is Ellipsis:
-        return _several(items[0], optional) if items[0] in (int, float, str) else None
-    return _one(kinds[0], optional) if kinds[0] is int or (optional and kinds[0] in _WORDS) else None
+        return _several(items[0], optional) if items[0] in _WORDS else None
+    return _one(kinds[0], optional) if kinds[0] in (int, Path) or (optional and kinds[0] in _WORDS) else None
 
 
 def whole_number(text: str) -> int:
@@ -80,8 +80,19 @@ def meant(given: str, name: str, *, whole: bool) -> str:
     return f"; write {int(number) if number == int(number) else format(number.normalize(), 'f')}"
 
 
+def path(text: str) -> Path:
+    """Returns a path.
+
+    Raises:
+        ValueError: for an empty text, as of a variable that is not set; pathlib would take it for the current folder.
+    """
+    if not text:
+        raise ValueError("'' is not allowed; it must name a file or folder")
+    return Path(text)
+
+
 def _reader(kind: Any) -> Callable[[str], Any]:
-    readers: dict[Any, Callable[[str], Any]] = {int: whole_number}
+    readers: dict[Any, Callable[[str], Any]] = {int: whole_number, Path: path}
     return readers.get(kind, kind)
 
 
@@ -107,6 +118,8 @@ def _several(kind: Any, optional: bool) -> PrimitiveConstructorSpec[Any]:
     def values(words: list[str]) -> Any:
         if optional and len(words) == 1 and _is_none(words[0], kind):
             return None
+        if kind is Path:  # whose names may have commas
+            return tuple(map(read, words))
         return tuple(read(each) for word in words for each in word.split(",") if each)
 
     return PrimitiveConstructorSpec(

@@ -311,7 +311,8 @@ def _announce(run: Run, experiment: Experiment, step: int) -> None:
     g, d = (number // count for number in parameters(experiment.abstract))
     if step >= recipe.steps:
         more = f"{step:,} steps, more than the {recipe.steps:,} asked for"
-        tell(f"{run.path} is finished: {more if step > recipe.steps else f'{step:,} of {recipe.steps:,} steps'}")
+        made = more if step > recipe.steps else f"{step:,} of {recipe.steps:,} steps"
+        tell(f"{run.path} is finished: {made}; more steps resume it, --overwrite starts it anew")
         return
     tell(recorded.told(experiment))
     many = f"{count} GANs side by side, each with " if count > 1 else ""
