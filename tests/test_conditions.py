@@ -218,7 +218,7 @@ FORM = {"half": np.zeros((2, 4, 4, 1), np.float32), "bright": np.zeros((2, 1), n
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"condition": FORM["half"]}, "condition: a ndarray, but it must be a dict of"),
+        ({"condition": FORM["half"]}, "condition: an ndarray, but it must be a dict of"),
         (
             {"condition": FORM | {"half": np.zeros((2, 4, 4))}},
             "condition/half: float64 [2, 4, 4], but it must be float32 [N, 4, 4, 1]",

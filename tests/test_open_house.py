@@ -376,7 +376,7 @@ WRONG = {
     "metric_function": ("def m(r, f): return 1.0\nrecipe = recipe_of(eval_metrics=(m,))\n", "eval_metrics: a function, but it"),
     "metric_fid": (_metric("jaxgan.Metric(lambda r, f: 1.0)", "fid"), "eval_metrics: 'fid', but the library has a figure"),
     "metric_step": (_metric("jaxgan.Metric(lambda r, f: 1.0, name='step')"), "eval_metrics: 'step', but the library has"),
-    "array": ("recipe = recipe_of(data=np.zeros((30, 3)))\n", "data: a ndarray, but a recipe records its data by name"),
+    "array": ("recipe = recipe_of(data=np.zeros((30, 3)))\n", "data: an ndarray, but a recipe records its data by name"),
     "labels": ("def d(): return np.zeros((30, 2)), np.arange(20)\nrecipe = recipe_of(data=d)\n", "data.labels: int64 (20,)"),
     "pack": (
         "def d(): return np.zeros((30, 2)), np.arange(30) % 2\nrecipe = recipe_of(data=d, pack=2)\n",
