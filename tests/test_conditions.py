@@ -218,13 +218,13 @@ FORM = {"half": np.zeros((2, 4, 4, 1), np.float32), "bright": np.zeros((2, 1), n
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"condition": FORM["half"]}, "condition: an ndarray, but it must be a dict of"),
+        ({"condition": FORM["half"]}, "condition: a value of type ndarray, but it must be a dict of"),
         (
             {"condition": FORM | {"half": np.zeros((2, 4, 4))}},
             "condition/half: float64 [2, 4, 4], but it must be float32 [N, 4, 4, 1]",
         ),
         ({"condition": FORM | {"bright": np.zeros((3, 1))}}, "condition: arrays for 2 and 3 samples, but they must agree"),
-        ({"condition": FORM | {"bright": [["a"], ["b"]]}}, "condition/bright: a list, but it must be float32 [N, 1]"),
+        ({"condition": FORM | {"bright": [["a"], ["b"]]}}, "condition/bright: a value of type list, but it must be float32"),
         ({"condition": FORM | {"bright": np.full((2, 1), np.inf)}}, "condition/bright: it holds values that are not finite"),
         ({"labels": 3}, "labels: given, but the generator takes a condition and no classes"),
     ],

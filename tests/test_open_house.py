@@ -406,7 +406,7 @@ BAD = {
     "nothing.py": (
         "import dataclasses, jaxgan\n@dataclasses.dataclass(frozen=True)\nclass G:\n    latent_dim: int = 2\n"
         "    def build(self, shape): return 3\nrecipe = jaxgan.Recipe(data='ring', generator=G(), discriminator='mlp')\n",
-        "generator: a int from G.build, but it must be a jaxgan.Network",
+        "generator: an int from G.build, but it must be a jaxgan.Network",
     ),
     "shapes.py": (
         "import dataclasses, jaxgan, jax.numpy as jnp\nfrom jaxgan.recipes import MLP\n@dataclasses.dataclass(frozen=True)\n"

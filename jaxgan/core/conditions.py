@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, kind_of
 
 Arrays = Any  # an array [N, ...], or dicts of such
 Form = Any  # of one sample: jax.ShapeDtypeStruct in the arrays' places
@@ -47,7 +47,7 @@ def as_arrays(condition: Any, count: int | None = None, field: str = ALONE) -> A
     try:
         array = np.asarray(condition)
     except (ValueError, TypeError) as error:  # ragged lists, keys of random numbers
-        raise FieldError(field, f"a {type(condition).__name__}", "it must be an array [N, ...], or a dict of such") from error
+        raise FieldError(field, kind_of(condition), "it must be an array [N, ...], or a dict of such") from error
     if array.dtype.kind not in "fiub" or array.ndim < 1 or not len(array):
         given = f"an array of shape {list(array.shape)} and dtype {array.dtype}"
         raise FieldError(field, given, "it must be numbers [N, ...], or a dict of such")

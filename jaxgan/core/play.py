@@ -367,7 +367,7 @@ def _check_count(n: int | None) -> None:
             raise FieldError("n", n, "it must be at least 1")
     except TypeError:
         told = "it must be a whole number, and static under jit: jax.jit(gan.sample, static_argnames='n')"
-        raise FieldError("n", f"a {type(n).__name__}", told) from None
+        raise FieldError("n", kind_of(n), told) from None
 
 
 def check_leading(field: str, tree: t.PyTree, count: int) -> None:

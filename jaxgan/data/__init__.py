@@ -12,7 +12,7 @@ from jaxgan.data.conditions import with_condition, without_condition
 from jaxgan.data.measure import checked_form
 from jaxgan.data.source import Source
 from jaxgan.system.files import home_expanded
-from jaxgan.system.messages import FieldError, did_you_mean, shown
+from jaxgan.system.messages import FieldError, did_you_mean, kind_of, shown
 
 __all__ = [
     "NAMES",
@@ -189,7 +189,7 @@ def as_dataset(value: Any, *, name: str = "source") -> Dataset:
             return from_source(value, name=name)
     except FieldError as error:
         raise (error if error.field == "data" else error.within("data")) from error
-    kind = f"{name} is a {type(value).__name__}"
+    kind = f"{name} is {kind_of(value)}"
     raise FieldError(
         "data",
         kind,

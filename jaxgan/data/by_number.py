@@ -11,7 +11,7 @@ from jaxgan.core.units import Facts
 from jaxgan.data import array, facts
 from jaxgan.data.measure import as_samples
 from jaxgan.data.source import Arrays, Source
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, kind_of
 
 _SAMPLE_KEYS = ("image", "sample", "x")
 _LABEL_KEYS = ("label", "y")
@@ -121,5 +121,5 @@ def _element(element: Any, name: str) -> tuple[np.ndarray, int | None]:
         element, label = element
     sample = np.asarray(element)
     if sample.dtype == object or sample.ndim == 0:
-        raise FieldError("data", f"an element of {name} is a {type(element).__name__}", "it must be an array")
+        raise FieldError("data", f"an element of {name} is {kind_of(element)}", "it must be an array")
     return sample, None if label is None else int(label)

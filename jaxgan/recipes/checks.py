@@ -24,7 +24,7 @@ def check(recipe: Recipe) -> Recipe:
         FieldError: for the first such field.
     """
     if not isinstance(recipe, Recipe):
-        raise FieldError("recipe", f"a {type(recipe).__name__}", "it must be a jaxgan.Recipe")
+        raise FieldError("recipe", kind_of(recipe), "it must be a jaxgan.Recipe")
     check_parts(recipe)
     fields.check(recipe)
     _check_names(recipe)

@@ -13,7 +13,7 @@ from jaxgan.core.types import GAN, Adaptive, Augment, Loss, Network, Schedule
 from jaxgan.nets.transforms import stages
 from jaxgan.recipes import Recipe, Schedules, code
 from jaxgan.system import devices
-from jaxgan.system.messages import FieldError, kind_of_samples, shown
+from jaxgan.system.messages import FieldError, kind_of, kind_of_samples, shown
 from jaxgan.training.dataset import Shape
 from jaxgan.training.values import called, latent_of, penalty_of, terms_of, value_of
 
@@ -68,7 +68,7 @@ def _optimizer(player: str, recipe: Recipe, interval: int) -> optax.GradientTran
         arguments = (Schedules(recipe.decay_images, share),) if inspect.signature(part.build).parameters else ()
         optimizer = called(f"{player}: {type(part).__name__}.build", lambda: part.build(*arguments))
     if not isinstance(optimizer, optax.GradientTransformation):
-        made = f"a {type(optimizer).__name__} from {type(part).__name__}.build"
+        made = f"{kind_of(optimizer)} from {type(part).__name__}.build"
         raise FieldError(player, made, "it must be an optax.GradientTransformation")
     return optimizer if recipe.shard == "none" else _gathered(optimizer)
 

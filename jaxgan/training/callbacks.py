@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from jaxgan.core.types import GAN, GANState
-from jaxgan.system.messages import FieldError, shown
+from jaxgan.system.messages import FieldError, kind_of, shown
 
 
 class Moment(NamedTuple):
@@ -61,7 +61,7 @@ class Callback:
             FieldError: when not exactly one of the intervals is given, or it is below 1.
         """
         if not callable(self.act):
-            raise FieldError("callbacks", f"a {type(self.act).__name__}", "a callback needs a function (moment)")
+            raise FieldError("callbacks", kind_of(self.act), "a callback needs a function (moment)")
         given = {name: value for name in ("every_steps", "every_images") if (value := getattr(self, name)) is not None}
         called = getattr(self.act, "__name__", type(self.act).__name__)
         if len(given) != 1:

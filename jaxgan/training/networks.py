@@ -9,7 +9,7 @@ from jaxgan.core.types import Network
 from jaxgan.nets.transforms import at_precision, rematerialised
 from jaxgan.nets.transforms import pack as packed
 from jaxgan.recipes import Data, Recipe, code
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, kind_of
 from jaxgan.training.dataset import Shape
 from jaxgan.training.values import is_ours
 
@@ -56,7 +56,7 @@ def network(player: str, recipe: Recipe, shape: Shape) -> Network:
             raise
         raise code.UserCodeError(f"{player}: {type(part).__name__}.build", error) from error
     if not isinstance(built, Network):
-        made = f"a {type(built).__name__} from {type(part).__name__}.build"
+        made = f"{kind_of(built)} from {type(part).__name__}.build"
         raise FieldError(player, made, "it must be a jaxgan.Network, as jaxgan.from_linen makes one")
     if "precision" not in takes:
         built = at_precision(built, jnp.dtype(recipe.precision))

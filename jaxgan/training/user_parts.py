@@ -12,7 +12,7 @@ from jaxgan.core.terms import l1, l2
 from jaxgan.core.types import Augment, Key, Loss, Network, Term
 from jaxgan.nets.nested import words
 from jaxgan.recipes import Recipe
-from jaxgan.system.messages import FieldError, shown
+from jaxgan.system.messages import FieldError, kind_of, shown
 from jaxgan.training.dataset import Shape, given_of
 from jaxgan.training.values import called, is_ours, latent_of, terms_of
 
@@ -121,7 +121,7 @@ def _is_real(value: Any, shape: tuple[int, ...]) -> bool:
 def _told(value: Any) -> str:
     """Returns a result of the user's as a message names it: its shape, or its type where the type is wrong."""
     if not hasattr(value, "shape"):
-        return f"a {type(value).__name__}"
+        return kind_of(value)
     real = jnp.issubdtype(value.dtype, jnp.floating)
     return _shape(value.shape) if real else f"{value.dtype} {_shape(value.shape)}"
 
@@ -145,7 +145,7 @@ def _traced(player: str, part: Any, network: Network, x: Any, labels: Any) -> An
 
 def _made(player: str, made: Any) -> tuple[int, ...]:
     if not hasattr(made, "shape"):
-        raise FieldError(player, f"it returns a {type(made).__name__}", "apply must return (array, stats)")
+        raise FieldError(player, f"it returns {kind_of(made)}", "apply must return (array, stats)")
     return tuple(made.shape)
 
 

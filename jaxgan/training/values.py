@@ -9,7 +9,7 @@ from jaxgan.evaluation.metric import Metric
 from jaxgan.recipes import Recipe, code
 from jaxgan.recipes.recipe import metric_name, term_name
 from jaxgan.recipes.table import LATENTS, LOSSES, PENALTIES, TERMS, find
-from jaxgan.system.messages import FieldError
+from jaxgan.system.messages import FieldError, kind_of
 
 
 def value_of(field: str, value: Any, names: dict[str, str]) -> Any:
@@ -27,7 +27,7 @@ def loss_of(recipe: Recipe) -> Loss:
     """
     loss = value_of("loss", recipe.loss, LOSSES)
     if not isinstance(loss, Loss):
-        raise FieldError("loss", f"a {type(loss).__name__}", "it must be a jaxgan.Loss(d=.., g=..)")
+        raise FieldError("loss", kind_of(loss), "it must be a jaxgan.Loss(d=.., g=..)")
     return loss
 
 
@@ -47,9 +47,7 @@ def terms_of(recipe: Recipe) -> tuple[Term, ...]:
         if not isinstance(term, Term) and hasattr(term, "build"):
             term = called(f"terms: {type(term).__name__}.build", term.build)
             if not isinstance(term, Term):
-                raise FieldError(
-                    "terms", f"a {type(term).__name__} from {type(asked).__name__}.build", "it must be a jaxgan.Term"
-                )
+                raise FieldError("terms", f"{kind_of(term)} from {type(asked).__name__}.build", "it must be a jaxgan.Term")
         if not isinstance(term, Term):
             term = Term(term, name=term_name(asked))
         found.append(replace(term, function=value_of("terms", term.function, TERMS), name=term.label))

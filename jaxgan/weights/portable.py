@@ -304,9 +304,10 @@ def _fitted(condition: Any, form: Any, field: str = "condition") -> Any:
     Raises:
         ValueError: when it has another structure, shape or dtype, or is for several numbers of samples.
     """
+    kind = f"a value of type {type(condition).__name__}"
     if isinstance(form, dict):
         if not isinstance(condition, dict) or set(condition) != set(form):
-            given = ", ".join(map(str, condition)) if isinstance(condition, dict) else f"a {type(condition).__name__}"
+            given = ", ".join(map(str, condition)) if isinstance(condition, dict) else kind
             raise ValueError(f"{field}: {given or 'nothing'}, but it must be a dict of {_form_words(form)}")
         found = {name: _fitted(condition[name], form[name], f"{field}/{name}") for name in form}
         if len(counts := {_count(each) for each in found.values()}) > 1:
@@ -318,7 +319,7 @@ def _fitted(condition: Any, form: Any, field: str = "condition") -> Any:
     except ValueError:
         array = np.asarray(0, object)
     if array.dtype.kind not in "fiub" or array.shape[1:] != shape or array.ndim != len(shape) + 1 or not len(array):
-        told = f"{array.dtype} {list(array.shape)}" if array.dtype.kind in "fiub" else f"a {type(condition).__name__}"
+        told = f"{array.dtype} {list(array.shape)}" if array.dtype.kind in "fiub" else kind
         raise ValueError(f"{field}: {told}, but it must be {dtype} [N{''.join(f', {side}' for side in shape)}]")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"{field}: it holds values that are not finite")

@@ -41,7 +41,7 @@ from jaxgan.recipes import Data, Recipe, record
 from jaxgan.recipes.code import source_sha256
 from jaxgan.recipes.record import Allowed
 from jaxgan.system import environment, files
-from jaxgan.system.messages import FieldError, as_tuple
+from jaxgan.system.messages import FieldError, as_tuple, kind_of
 from jaxgan.training import runs
 from jaxgan.training.generate import given_to, over_devices
 from jaxgan.training.monitor import real_samples
@@ -135,7 +135,7 @@ def compare(
         if "modes" in target.metrics:
             modes_n(target, asked)
     if dataset is not None and (data is not None or split is not None):
-        raise FieldError("dataset", f"a {type(dataset).__name__}", "data and split name others; give one of them")
+        raise FieldError("dataset", kind_of(dataset), "data and split name others; give one of them")
     against = _against([target for target in targets if compares(target)], asked, dataset)
     results = []
     for i, target in enumerate(targets):
