@@ -32,11 +32,10 @@ def shortened(line: str) -> list[str]:
     for words, others in ELSEWHERE.items():
         line = line.replace(words, others)
     name = (re.match(r"train ([\w./]+)", line) or ["", ""])[1]
-    steps = 3 if name.startswith("runs/") else 2  # a run goes on from its second step
-    line = re.sub(r"--steps \d+", f"--steps {steps}", line) if "--steps" in line else f"{line} --steps {steps}"
-    if name.startswith("runs/"):
-        return line.split()
-    return f"{line} {SMALL.get('' if '--init-from' in line else name, SMALL[''])} {SHORT}".split()
+    if name.startswith("runs/"):  # goes on from its second step
+        return re.sub(r"--steps \d+", "--steps 3", line).split()
+    line = re.sub(r"--steps \d+", "", line)
+    return f"{line} --steps 2 {SMALL.get('' if '--init-from' in line else name, SMALL[''])} {SHORT}".split()
 
 
 def status(words: list[str]) -> object:
