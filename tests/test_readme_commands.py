@@ -12,7 +12,7 @@ from jaxgan import cli
 README = (Path(__file__).parent.parent / "README.md").read_text()
 _, OWN = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
-# What makes a command of the README short: small networks, and two steps where it names none.
+# What makes a command of the README short: small networks, and two steps.
 SHORT = "--log-interval 1 --sample-interval 2 --checkpoint-interval 2"
 SMALL = {
     "": "--generator.width 8 --discriminator.width 8",
@@ -33,8 +33,8 @@ def shortened(line: str) -> list[str]:
         line = line.replace(words, others)
     name = (re.match(r"train ([\w./]+)", line) or ["", ""])[1]
     if name.startswith("runs/"):  # goes on from its second step
-        return re.sub(r"--steps \d+", "--steps 3", line).split()
-    line = re.sub(r"--steps \d+", "", line)
+        return re.sub(r"--steps[ =]\S+", "--steps 3", line).split()
+    line = re.sub(r"--steps[ =]\S+", "", line)
     return f"{line} --steps 2 {SMALL.get('' if '--init-from' in line else name, SMALL[''])} {SHORT}".split()
 
 

@@ -161,3 +161,16 @@ def options_of(kind: type, recipe: Recipe | None) -> list[str]:
             names += [f"{field.name}.{each.name}" for each in dataclasses.fields(value)] if is_part else [field.name]
         names += PARTS
     return [f"--{_dashed(name)}" for name in names] + [*SHORT[1:], *([ALL] if recipe is not None else [])]
+
+
+def switches_of(kind: type, recipe: Recipe | None) -> list[str]:
+    """Returns those options that are on or off, and so have a negation."""
+    names = [field.name for field in dataclasses.fields(kind) if isinstance(field.default, bool)]
+    values = {} if recipe is None else {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+    for name, value in values.items():
+        if isinstance(value, bool):
+            names.append(name)
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = [each.name for each in dataclasses.fields(value)]
+            names += [f"{name}.{each}" for each in fields if isinstance(getattr(value, each), bool)]
+    return [f"--{_dashed(name)}" for name in names]

@@ -13,7 +13,7 @@ import tyro
 from tyro import _errors  # its parse errors as values; the text that it prints has no form to rely on
 
 from jaxgan.commands import values
-from jaxgan.commands.help import options_of
+from jaxgan.commands.help import options_of, switches_of
 from jaxgan.recipes import Recipe, code, record, sources
 from jaxgan.recipes.recipe import PARTS, metric_name, part, term_name
 from jaxgan.recipes.record import Allowed
@@ -52,7 +52,8 @@ def parse(command: str, kind: type, words: list[str], **defaults: Any) -> Any:
     registry.primitive_rule(values.rule)
 
     def refuse(event: _errors.ParseErrorEvent) -> None:
-        raise Mistake(_told(event, words, known=options_of(kind, getattr(defaults.get("default"), "recipe", None))))
+        recipe = getattr(defaults.get("default"), "recipe", None)
+        raise Mistake(_told(event, words, options_of(kind, recipe), switches_of(kind, recipe)))
 
     try:
         with contextlib.redirect_stderr(framed), _errors.on_parse_error(refuse):
@@ -73,6 +74,9 @@ def named(words: list[str]) -> Named:
     """
     text, words = (words[0], words[1:]) if words and not words[0].startswith("-") else ("digits", list(words))
     folder = value_of(words, "--code")
+    for option in ("--code", "--init-from"):
+        if value_of(words, option) == "":  # a variable that is not set; before anything is read by it
+            raise FieldError(option, "''", f"write {option} PATH", link=" is not allowed; ")
     found = sources.find(text, Allowed(None if folder is None else Path(folder), "--trust-run-code" in words))
     for player in ("generator", "discriminator"):
         if value_of(words, f"--{player}.network") is not None:
@@ -213,17 +217,18 @@ _MEANT = {
 _NUMBERS = {"INT": "a whole number", "FLOAT": "a number"}  # by metavar
 
 
-def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) -> str:
+def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str], switches: list[str]) -> str:
     """Returns the message of a parse error: the option, its value, and what it takes.
 
     Args:
         event: of tyro's.
         words: of the command line.
         known: every option there is.
+        switches: those of them that have a negation.
     """
     match event:
         case _errors.UnrecognizedArgs(tokens=[first, *_]):
-            return _unknown(first, words, known)
+            return _unknown(first, words, known, switches)
         case _errors.InvalidChoice(argument=argument, value=value, choices=choices):
             name = _name(argument)
             return f"{name}: {value!r} is not one of {', '.join(choices)}{did_you_mean(value, choices)}"
@@ -246,7 +251,7 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str]) ->
     return f"{type(event).__name__}: the options do not fit"
 
 
-def _unknown(word: str, words: list[str], known: list[str]) -> str:
+def _unknown(word: str, words: list[str], known: list[str], switches: list[str]) -> str:
     """Returns the message of a word that no option takes, with what was probably meant."""
     option, _, value = word.partition("=")
     followed = [before for before, each in itertools.pairwise(words) if each == word]
@@ -262,23 +267,29 @@ def _unknown(word: str, words: list[str], known: list[str]) -> str:
     meant = _MEANT.get(option, "")
     if meant and set(re.findall(r"--[a-z][\w.-]*", meant)) <= set(known):  # an option of another verb would mislead
         return f"{option}: no such option; {meant.format(value)}"
-    others = _of_others(option, known)
-    return f"{option}: no such option{others or _near(option, [each for each in known if not each.startswith('--help')])}"
+    known = [each for each in known if not each.startswith("--help")]
+    return f"{option}: no such option{_of_others(option, known) or _near(option, known, switches)}"
 
 
-def _near(option: str, known: list[str]) -> str:
-    """Returns `; did you mean ..`, the nearest field of the same part first; a switch that is turned off stays turned off."""
-    if option.startswith("--no-") and (switch := f"--{option.removeprefix('--no-')}") in known:
+def _near(option: str, known: list[str], switches: list[str]) -> str:
+    """Returns `; did you mean ..`: the fields of the same part that begin so, if they are few, else the nearest one.
+
+    A switch that is turned off stays turned off.
+    """
+    if option.startswith("--no-") and (switch := f"--{option.removeprefix('--no-')}") in switches:
         return f"; did you mean {_negated(switch)}?"
     above, dot, name = option.rpartition(".")
     part = f"{above}." if dot else "--"
     off = "no-" if name.removeprefix("--").startswith("no-") else ""
-    fields = [each.removeprefix(part) for each in known if each.startswith(part)]
-    name = name.removeprefix("--").removeprefix("no-")
-    field = next((each for each in fields if each.startswith(f"{name}-")), None) or nearest_word(name, fields)
-    if field is not None:
-        return f"; did you mean {part}{off}{field}?"
-    return "" if fields else did_you_mean(option, known).replace("'", "")
+    name = name.removeprefix("--").removeprefix("no-").lower()
+    there = [each.removeprefix(part) for each in known if each.startswith(part)]
+    fields = [each.removeprefix(part) for each in switches if each.startswith(part)] if off else there
+    begun = [each for each in fields if each.startswith(name) and "." not in each] if len(name) > 2 else []
+    near = begun if len(begun) in range(1, 5) else [each for each in [nearest_word(name, fields)] if each is not None]
+    if near:
+        *others, last = (_negated(f"{part}{each}") if off else f"{part}{each}" for each in near)
+        return f"; did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
+    return "" if there else did_you_mean(option, known).replace("'", "")
 
 
 def _of_others(option: str, known: list[str]) -> str:

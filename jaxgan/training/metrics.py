@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxgan.system import files
+from jaxgan.system.messages import kind_of
 
 _MOST = 2**31  # bytes of the file
 _LARGEST_COUNT = 2**53  # float64 holds every whole number up to it
@@ -98,7 +99,7 @@ def _row(found: Any) -> dict[str, Any]:
         ValueError: naming what is wrong.
     """
     if not isinstance(found, dict):
-        raise ValueError(f"a {type(found).__name__}, not a row")
+        raise ValueError(f"{kind_of(found)}, not a row")
     for name in ("step", *(["images"] if "images" in found else [])):
         if type(found.get(name)) is not int or not 0 <= found[name] <= _LARGEST_COUNT:
             raise ValueError(f"{name} is {_short(found.get(name))}, not a whole number from 0 on")

@@ -173,8 +173,8 @@ def _call(event: loop.Event, before: int, diary: Diary, failed: list[recipes.Use
         for each in diary.callbacks
         if each.next(before, experiment.images) <= event.step or "end" in due
     ]
-    for answer in answers:
-        if answer is True or (isinstance(answer, str) and answer != "stop"):  # other values may be by the way
+    for answer in answers:  # others may be by the way: `lambda moment: shutil.copy(..)`
+        if answer is True or (isinstance(answer, str) and answer != "stop" and answer.strip().lower() == "stop"):
             log.warning('callbacks: one returned %s, which means nothing; return "stop" to end training', shown(answer))
     return any(isinstance(answer, str) and answer == "stop" for answer in answers)
 

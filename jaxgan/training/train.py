@@ -312,7 +312,7 @@ def _announce(run: Run, experiment: Experiment, step: int) -> None:
     if step >= recipe.steps:
         more = f"{step:,} steps, more than the {recipe.steps:,} asked for"
         made = more if step > recipe.steps else f"{step:,} of {recipe.steps:,} steps"
-        tell(f"{run.path} is finished: {made}; more steps resume it, --overwrite starts it anew")
+        tell(f"{run.path} is finished: {made}; a larger --steps resumes it (in Python steps=..)")
         return
     tell(recorded.told(experiment))
     many = f"{count} GANs side by side, each with " if count > 1 else ""
