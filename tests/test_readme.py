@@ -47,7 +47,7 @@ def test_the_file_of_own_parts_is_a_recipe(tmp_path: Path) -> None:
     command, words = cli._command(["plan", str(tmp_path / "my.py"), "--generator.width", "8"])
     arguments, _ = cli._arguments(command, cli.COMMANDS[command][0], words)
     params = build(arguments.recipe, dataset=open_data(arguments.recipe)).abstract.g.params
-    assert {each["kernel"].shape for each in params.values()} == {(4, 8), (8, 2)}
+    assert {each["kernel"].shape for each in params.values()} == {(4, 8), (8, 8), (8, 2)}
 
 
 def test_the_tables_of_recipes_name_every_recipe() -> None:
