@@ -263,7 +263,8 @@ def _unknown(word: str, words: list[str], known: list[str], switches: list[str])
         return f"{word}: one word too many; the recipe or run comes first and alone, then options, which begin with --"
     if option in known:
         return f"{option}: it takes no value; write {option} or {_negated(option)}"
-    value = value or next((each for before, each in itertools.pairwise(words) if before == word and each[0] != "-"), "..")
+    after = (each for before, each in itertools.pairwise(words) if before == word and each[:1] not in ("", "-"))
+    value = value or next(after, "..")
     meant = _MEANT.get(option, "")
     if meant and set(re.findall(r"--[a-z][\w.-]*", meant)) <= set(known):  # an option of another verb would mislead
         return f"{option}: no such option; {meant.format(value)}"
