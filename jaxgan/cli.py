@@ -23,7 +23,7 @@ from jaxgan.system import files, messages
 from jaxgan.system.messages import FieldError, did_you_mean
 
 
-def train(arguments: of.Train, found: sources.Found) -> Path:
+def train(arguments: of.Train, found: sources.Found, line: str) -> Path:
     from jaxgan.system import hosts
 
     who = (arguments.coordinator, arguments.processes, arguments.process)
@@ -41,6 +41,8 @@ def train(arguments: of.Train, found: sources.Found) -> Path:
             "code", f"{', '.join(found.changed)} changed since the run was trained", "go on with --accept-code", link=": "
         )
     run = arguments.run or found.run or Path("runs", found.name)
+    if line:
+        logging.getLogger("jaxgan").info("%s", line)
     names = ("overwrite", "change", "accept_code", "strict", "tensorboard")
     wishes = {name: getattr(arguments, name) for name in names}
     with _reporting(arguments, run):
@@ -313,7 +315,7 @@ def _arguments(command: str, kind: type, words: list[str]) -> tuple[Any, tuple[A
         words = ["--help" if word == of_help.ALL else word for word in words]
         return options.parse(command, kind, words), ()
     found, words = options.named(words)
-    recipe, line = found.recipe, ""
+    recipe, line = found.recipe, ""  # a line for the log, once nothing is refused any more
     if of_help.ALL in words:
         command, words = f"{command} [RECIPE]", ["--help"]
     elif set(of_help.SHORT) & set(words):
@@ -324,9 +326,7 @@ def _arguments(command: str, kind: type, words: list[str]) -> tuple[Any, tuple[A
     if kind is of.Bench:  # what a run takes would be too many
         recipe = dataclasses.replace(recipe, steps=max(100, 10 * recipe.steps_per_dispatch))
     arguments = options.parse_with_recipe(command, kind, recipe, words)
-    if line:  # after the options were taken, so that it is not said before a refusal
-        logging.getLogger("jaxgan").info("%s", line)
-    return arguments, (found,)
+    return arguments, (found, line) if kind is of.Train else (found,)
 
 
 def _with_steps_of_its_run(found: sources.Found, words: list[str]) -> tuple[Recipe, str]:
@@ -338,7 +338,7 @@ def _with_steps_of_its_run(found: sources.Found, words: list[str]) -> tuple[Reci
         The recipe, and a line for the log where its number and the run's differ.
     """
     given = {word.partition("=")[0] for word in words}
-    path = options.value_of(words, "--run") or found.run or Path("runs", found.name)
+    path = options.path_of(words, "--run") or found.run or Path("runs", found.name)
     folder = files.home_expanded(path, "run")
     if given & {"--steps", "--overwrite"} or not record.is_run(folder):
         return found.recipe, ""
@@ -347,7 +347,8 @@ def _with_steps_of_its_run(found: sources.Found, words: list[str]) -> tuple[Reci
         return recipe, ""
     if found.name not in NAMES:
         return recipe, f"{path}: it was given {steps:,} steps before and has {recipe.steps:,} now"
-    return dataclasses.replace(recipe, steps=steps), f"{path}: going on to its own {steps:,} steps; --steps N for more"
+    line = f"{path}: {steps:,} steps, as it was given before; --steps N for another number"
+    return dataclasses.replace(recipe, steps=steps), line
 
 
 def _run(command: str, function: Callable[..., Path | None], *arguments: Any) -> None:

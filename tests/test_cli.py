@@ -54,8 +54,12 @@ MISTAKES = [
     ("train --ema nan", "--ema: no such option", "did you mean --ema-half-life or --ema-"),
     ("train --no-log", "--no-log: no such option", ""),
     ("train --no-steps", "--no-steps: no such option", ""),
-    ("train --init-from=", "--init-from: '' is not allowed", "write --init-from PATH"),
-    ("train --run=", "--run: '' is not allowed", "write --run PATH"),
+    ("train --init-from=", "--init-from: '' is not allowed", "name a file or folder"),
+    ("train --run=", "--run: '' is not allowed", "name a file or folder"),
+    ("train --data", "--data: a value is missing", ""),
+    ("train --eval fid", "--eval: no such option", "--eval-features or --eval-n?"),
+    ("train --width 3", "--width: no such option", "did you mean --generator.width or --discriminator.width?"),
+    ("sample --run TINY", "--run: no such option", "the run stands first, without an option"),
     ("train --lr 1e-3", "--lr: no such option", "--g-optimizer.learning-rate and --d-optimizer.learning-rate"),
     ("train --epochs 3", "--epochs: no such option", "training is counted in --steps"),
     ("train --out here", "--out: no such option", "the run directory is --run here"),
@@ -335,7 +339,7 @@ def test_a_run_goes_on_to_its_own_steps_and_says_what_comes_next(
     assert "samples: run/samples/000004.png" in caplog.text
     caplog.clear()
     assert run(capsys, "train", *without, "--run", "run")[0] == 0
-    assert "run: going on to its own 4 steps; --steps N for more" in caplog.text
+    assert "run: 4 steps, as it was given before; --steps N for another number" in caplog.text
     assert "is finished: 4 of 4 steps" in caplog.text
     caplog.clear()
     assert run(capsys, "train", "run", "--steps", 2)[0] == 0

@@ -278,11 +278,13 @@ def test_callbacks_are_called_stop_and_may_raise(tmp_path: Path, caplog: pytest.
         return "stop" if moment.step >= 3 else "Stop"
 
     recipe = Recipe(data="ring", **NETWORKS, **TINY)
-    run = jaxgan.train(recipe, tmp_path / "a", callbacks=[jaxgan.Callback(note, every_images=12)])
+    always = jaxgan.Callback(lambda moment: True, every_steps=1)
+    run = jaxgan.train(recipe, tmp_path / "a", callbacks=[jaxgan.Callback(note, every_images=12), always])
     assert [each[:2] for each in called] == [(2, 16), (3, 24)]
     assert "row" in called[0][2]
     assert int(jaxgan.load(run.path)[1].step) == 3
-    assert "callbacks: one returned 'Stop', which means nothing" in caplog.text
+    assert "callbacks: note returned 'Stop', which means nothing" in caplog.text
+    assert caplog.text.count("callbacks: <lambda> returned True") == 1
 
     def fails(moment: jaxgan.Moment) -> None:
         raise RuntimeError("no space in the database")
@@ -407,6 +409,13 @@ BAD = {
         "import dataclasses, jaxgan\n@dataclasses.dataclass(frozen=True)\nclass G:\n    latent_dim: int = 2\n"
         "    def build(self, shape): return 3\nrecipe = jaxgan.Recipe(data='ring', generator=G(), discriminator='mlp')\n",
         "generator: an int from G.build, but it must be a jaxgan.Network",
+    ),
+    "empty.py": (
+        "import dataclasses, jaxgan, jax.numpy as jnp\n@dataclasses.dataclass(frozen=True)\nclass G:\n    latent_dim: int = 2\n"
+        "    def build(self, shape): return jaxgan.Network(\n"
+        "        init=lambda key: ({'w': jnp.zeros((0, 2))}, {}), apply=lambda p, s, z, labels, key, train: (z, s))\n"
+        "recipe = jaxgan.Recipe(data='ring', generator=G(), discriminator='mlp')\n",
+        "generator: w has the shape (0, 2), but it must hold a number",
     ),
     "shapes.py": (
         "import dataclasses, jaxgan, jax.numpy as jnp\nfrom jaxgan.recipes import MLP\n@dataclasses.dataclass(frozen=True)\n"

@@ -19,9 +19,6 @@ SMALL = {
     "digits": "--discriminator.width 4",
     "my.py": "--discriminator.width 8",
 }
-ELSEWHERE = {
-    "mnist --init-from runs/fashion_mnist": "digits --run runs/begun --init-from runs/digits"
-}  # data that only a network has
 QUICK = {"project": "--steps 2 --restarts 1 --features none", "directions": "--count 2"}
 # One serves until it is stopped, one fetches what a browser needs: tests/test_explore.py, tests/test_page.py.
 APART = ("explore ", "export runs/digits --out site --form page")
@@ -29,8 +26,6 @@ APART = ("explore ", "export runs/digits --out site --form page")
 
 def shortened(line: str) -> list[str]:
     """The words of a command of the README that trains, so that it takes seconds."""
-    for words, others in ELSEWHERE.items():
-        line = line.replace(words, others)
     name = (re.match(r"train ([\w./]+)", line) or ["", ""])[1]
     if name.startswith("runs/"):  # goes on from its second step
         return re.sub(r"--steps[ =]\S+", "--steps 3", line).split()

@@ -153,24 +153,22 @@ def _table(rows: list[tuple[str, str]], width: int) -> list[str]:
 
 def options_of(kind: type, recipe: Recipe | None) -> list[str]:
     """Returns every option of a verb, those of its recipe's parts included."""
-    names = [name for name in names_of(kind).values() if name is not None]
-    if recipe is not None:
-        for field in dataclasses.fields(recipe):
-            value = getattr(recipe, field.name)
-            is_part = dataclasses.is_dataclass(value) and not isinstance(value, type)
-            names += [f"{field.name}.{each.name}" for each in dataclasses.fields(value)] if is_part else [field.name]
-        names += PARTS
+    names = [*(name for name, _ in _defaults(kind, recipe)), *(PARTS if recipe is not None else ())]
     return [f"--{_dashed(name)}" for name in names] + [*SHORT[1:], *([ALL] if recipe is not None else [])]
 
 
 def switches_of(kind: type, recipe: Recipe | None) -> list[str]:
     """Returns those options that are on or off, and so have a negation."""
-    names = [field.name for field in dataclasses.fields(kind) if isinstance(field.default, bool)]
-    values = {} if recipe is None else {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
-    for name, value in values.items():
-        if isinstance(value, bool):
-            names.append(name)
-        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = [each.name for each in dataclasses.fields(value)]
-            names += [f"{name}.{each}" for each in fields if isinstance(getattr(value, each), bool)]
-    return [f"--{_dashed(name)}" for name in names]
+    return [f"--{_dashed(name)}" for name, default in _defaults(kind, recipe) if isinstance(default, bool)]
+
+
+def _defaults(kind: type, recipe: Recipe | None) -> Iterator[tuple[str, Any]]:
+    """Yields each option of a verb, and of its recipe's parts, with its default."""
+    own = {field.name: field.default for field in dataclasses.fields(kind)}
+    yield from ((name, own[field]) for field, name in names_of(kind).items() if name is not None)
+    for field in dataclasses.fields(recipe) if recipe is not None else ():
+        value = getattr(recipe, field.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            yield from ((f"{field.name}.{each.name}", getattr(value, each.name)) for each in dataclasses.fields(value))
+        else:
+            yield field.name, value

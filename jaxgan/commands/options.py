@@ -18,7 +18,7 @@ from jaxgan.recipes import Recipe, code, record, sources
 from jaxgan.recipes.recipe import PARTS, metric_name, part, term_name
 from jaxgan.recipes.record import Allowed
 from jaxgan.recipes.table import NETWORKS, OPTIMIZERS, at
-from jaxgan.system.messages import FieldError, did_you_mean, nearest_word
+from jaxgan.system.messages import FieldError, did_you_mean, listed, nearest_word
 
 _TEXTS = ("loss", "augment", "eval_features")  # fields that hold a name, or a value of the user's
 
@@ -68,16 +68,13 @@ def named(words: list[str]) -> Named:
     """Returns the recipe that the first word names, digits by default, with the parts that options choose by name.
 
     Raises:
+        Mistake: when a path is empty.
         FieldError: when a name means nothing.
         FileNotFoundError: when a folder is no run.
         UserCodeError: when a file of the user's raises.
     """
     text, words = (words[0], words[1:]) if words and not words[0].startswith("-") else ("digits", list(words))
-    folder = value_of(words, "--code")
-    for option in ("--code", "--init-from"):
-        if value_of(words, option) == "":  # a variable that is not set; before anything is read by it
-            raise FieldError(option, "''", f"write {option} PATH", link=" is not allowed; ")
-    found = sources.find(text, Allowed(None if folder is None else Path(folder), "--trust-run-code" in words))
+    found = sources.find(text, Allowed(path_of(words, "--code"), "--trust-run-code" in words))
     for player in ("generator", "discriminator"):
         if value_of(words, f"--{player}.network") is not None:
             raise FieldError(f"--{player}.network", "no such option", f"choose a network with --{player} NAME", link="; ")
@@ -130,6 +127,8 @@ def parse_with_recipe(command: str, kind: type, recipe: Recipe, words: list[str]
 
     penalty = dataclasses.replace(parsed.penalty, name=meant("penalty.name", parsed.penalty.name))
     back: dict[str, Any] = {name: meant(name, getattr(parsed, name)) for name in _TEXTS}
+    if path_of(words, "--init-from") is None and value_of(words, "--init-from") is not None:
+        back["init_from"] = ""  # `--init-from None`: from no run, whatever a file says
     metrics = tuple(meant("eval_metrics", each) for each in parsed.eval_metrics)
     named_terms = {term_name(each): each for each in recipe.terms}
     terms = tuple(named_terms[each] if each in named_terms else meant("terms", each) for each in parsed.terms)
@@ -178,6 +177,21 @@ def value_of(words: list[str], option: str) -> str | None:
     return _taken(words, option)[0]
 
 
+def path_of(words: list[str], option: str) -> Path | None:
+    """Returns the path that an option is given, as it is read when all options are; None where it is not given.
+
+    Raises:
+        Mistake: when it is empty.
+    """
+    word = value_of(words, option)
+    if word is None or word == "None":
+        return None
+    try:
+        return values.path(word)
+    except ValueError as error:
+        raise Mistake(f"{option}: {error}") from error
+
+
 def _given(words: list[str], option: str) -> str | None:
     """Returns all that an option is given, several values with spaces between."""
     first = value_of(words, option)
@@ -204,6 +218,7 @@ _MEANT = {
     "--epochs": "training is counted in --steps",
     "--batch": "it is --batch-size",
     "--out": "the run directory is --run {}",
+    "--run": "the run stands first, without an option",
     "--resume": "the same command again resumes the run where it stopped",
     "--device": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose which it sees",
     "--gpu": "every device that JAX sees is used; JAX_PLATFORMS and CUDA_VISIBLE_DEVICES choose which it sees",
@@ -233,6 +248,11 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str], sw
             name = _name(argument)
             return f"{name}: {value!r} is not one of {', '.join(choices)}{did_you_mean(value, choices)}"
         case _errors.BadValue(argument=argument, offending_value=None):
+            options = [word for word in words if word.startswith("--")]
+            there = {*known, *map(_negated, switches)}
+            stray = next((each for each in options if each.partition("=")[0] not in there), None)
+            if stray is not None:  # tyro goes on to what is then missing
+                return _unknown(stray, words, known, switches)
             return f"{_name(argument)}: a value is missing"
         case _errors.MissingArgs(missing_arguments=[first, *_]):
             name = _name(first.arg)
@@ -242,9 +262,9 @@ def _told(event: _errors.ParseErrorEvent, words: list[str], known: list[str], sw
         case _errors.InstantiationFailure(argument=argument) if argument is not None:
             name = _name(argument)
             given = _given(words, name)
-            if given is None:
-                return f"{name}: {event.message}"
             metavar = argument.lowered.metavar or ""
+            if given is None or (not given and metavar == "PATH"):
+                return f"{name}: {event.message}"
             if metavar not in _NUMBERS:
                 return f"{name}: {given!r} is not allowed; write {f'{name} {metavar}'.strip()}"
             return f"{name}: {given!r} is not {_NUMBERS[metavar]}{values.meant(given, name, whole=metavar == 'INT')}"
@@ -257,12 +277,14 @@ def _unknown(word: str, words: list[str], known: list[str], switches: list[str])
     followed = [before for before, each in itertools.pairwise(words) if each == word]
     followed += [each.removesuffix(f"={word}") for each in words if each.endswith(f"={word}")]
     if not option.startswith("-"):
-        switch = next((each for each in followed if each in known), None)
-        if switch is not None and all(each.startswith("-") for each in followed):  # else it is the second value of an option
+        switch = next((each for each in followed if each in switches), None)
+        if switch is not None:
             return f"{switch}: it takes no value, and {word!r} follows; write {switch} or {_negated(switch)}"
         return f"{word}: one word too many; the recipe or run comes first and alone, then options, which begin with --"
-    if option in known:
+    if option in switches:
         return f"{option}: it takes no value; write {option} or {_negated(option)}"
+    if word in known:
+        return f"{option}: a value is missing"
     after = (each for before, each in itertools.pairwise(words) if before == word and each[:1] not in ("", "-"))
     value = value or next(after, "..")
     meant = _MEANT.get(option, "")
@@ -279,17 +301,17 @@ def _near(option: str, known: list[str], switches: list[str]) -> str:
     """
     if option.startswith("--no-") and (switch := f"--{option.removeprefix('--no-')}") in switches:
         return f"; did you mean {_negated(switch)}?"
-    above, dot, name = option.rpartition(".")
-    part = f"{above}." if dot else "--"
-    off = "no-" if name.removeprefix("--").startswith("no-") else ""
-    name = name.removeprefix("--").removeprefix("no-").lower()
+    above, dot, name = option.removeprefix("--").rpartition(".")
+    part, off, name = f"--{above}{dot}", name.startswith("no-"), name.removeprefix("no-").lower()
     there = [each.removeprefix(part) for each in known if each.startswith(part)]
     fields = [each.removeprefix(part) for each in switches if each.startswith(part)] if off else there
-    begun = [each for each in fields if each.startswith(name) and "." not in each] if len(name) > 2 else []
-    near = begun if len(begun) in range(1, 5) else [each for each in [nearest_word(name, fields)] if each is not None]
+    near = [each for each in fields if each.startswith(name) and "." not in each] if len(name) > 2 else []
+    if not near and not dot:  # the part was left out
+        near = [each for each in fields if each.endswith(f".{name}")]
+    if not 0 < len(near) < 5:
+        near = [each for each in [nearest_word(name, fields)] if each is not None]
     if near:
-        *others, last = (_negated(f"{part}{each}") if off else f"{part}{each}" for each in near)
-        return f"; did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
+        return f"; did you mean {listed([_negated(part + each) if off else part + each for each in near], 'or')}?"
     return "" if there else did_you_mean(option, known).replace("'", "")
 
 
@@ -313,8 +335,7 @@ def _of_others(option: str, known: list[str]) -> str:
     having = [short for short, kind in parts.items() if field in {each.name for each in dataclasses.fields(kind)}]
     if not having:
         return ""
-    names = " and ".join([", ".join(having[:-1]), having[-1]] if len(having) > 1 else having)
-    return f"; {names} {'has' if len(having) == 1 else 'have'} it: --{name} {having[0]}"
+    return f"; {listed(having)} {'has' if len(having) == 1 else 'have'} it: --{name} {having[0]}"
 
 
 def _negated(option: str) -> str:

@@ -87,7 +87,7 @@ def path(text: str) -> Path:
         ValueError: for an empty text, as of a variable that is not set; pathlib would take it for the current folder.
     """
     if not text:
-        raise ValueError("'' is not allowed; it must name a file or folder")
+        raise ValueError("'' is not allowed; name a file or folder")
     return Path(text)
 
 

@@ -1,6 +1,7 @@
 """Points in the plane."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,7 +28,7 @@ def scatter(
         real: `[M, 2]`, drawn grey beneath.
         modes: centres `[K, 2]` of the density and the radius around each within which a sample is good; drawn as circles.
         limits: of both axes. Fix them for the frames of an animation; by default they follow the real points, or the
-            generated ones where there are none.
+            generated ones where there are none. The legend tells how many points lie within.
         title: above the plot.
         pixels: side of the picture.
 
@@ -55,6 +56,7 @@ def scatter(
     for (name, value), colour, size in zip(drawn.items(), (_REAL, _G), (5, 5), strict=True):
         if value is not None:
             x = np.asarray(value)
+            seen = np.count_nonzero(((x >= limits[0]) & (x <= limits[1])).all(1))
             axes.scatter(
                 x[:, 0],
                 x[:, 1],
@@ -62,7 +64,7 @@ def scatter(
                 c=colour,
                 alpha=0.5,
                 linewidths=0,
-                label=f"{name}, {len(x):,}",
+                label=f"{name}, {f'{seen:,} of ' if seen < len(x) else ''}{len(x):,}",
             )
     if modes is not None:
         centres, radius = np.asarray(modes[0]), max(modes[1], 0.012 * (limits[1] - limits[0]))
@@ -70,7 +72,8 @@ def scatter(
             axes.add_patch(Circle(tuple(centre), radius, fill=False, ec=_MARK, lw=0.7))
         axes.scatter([], [], s=14, facecolors="none", edgecolors=_MARK, linewidths=0.7, label=f"modes, {len(centres)}")
     # Below the plot: anywhere within it would hide points.
-    for handle in figure.legend(loc="outside lower center", ncols=3, fontsize=8, markerscale=2.5, frameon=False).legend_handles:
+    style: dict[str, Any] = {"fontsize": 8, "markerscale": 2.5, "frameon": False, "columnspacing": 1.2}
+    for handle in figure.legend(loc="outside lower center", ncols=3, **style).legend_handles:
         if handle is not None:
             handle.set_alpha(1.0)
     return rendered(figure)

@@ -111,7 +111,14 @@ def kind_of(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     name = type(value).__name__
-    return "nothing" if value is None else f"{'an' if name[0] in 'aeiouAEIO' or name.startswith('nd') else 'a'} {name}"
+    article = "an" if name[0] in "aeioAEIO" or name.startswith("nd") else "a"  # as they are spoken: a uint8, an ndarray
+    return "nothing" if value is None else f"{article} {name}"
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """Returns words as a sentence lists them: `a, b and c`."""
+    *others, final = words
+    return f"{', '.join(others)} {last} {final}" if others else final
 
 
 def kind_of_samples(shape: Sequence[int]) -> str:

@@ -63,14 +63,18 @@ class Callback:
         if not callable(self.act):
             raise FieldError("callbacks", kind_of(self.act), "a callback needs a function (moment)")
         given = {name: value for name in ("every_steps", "every_images") if (value := getattr(self, name)) is not None}
-        called = getattr(self.act, "__name__", type(self.act).__name__)
         if len(given) != 1:
             has = "has both intervals" if given else "has no interval"
-            raise FieldError("callbacks", f"{called} {has}", "it needs every_steps=N or every_images=N")
+            raise FieldError("callbacks", f"{self.name} {has}", "it needs every_steps=N or every_images=N")
         ((name, value),) = given.items()
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise FieldError(f"callbacks.{name}", shown(value), "it must be a whole number of at least 1")
         object.__setattr__(self, name, int(value))
+
+    @property
+    def name(self) -> str:
+        """The name of its function, for messages."""
+        return str(getattr(self.act, "__name__", type(self.act).__name__))
 
     def next(self, step: int, images: Callable[[int], int]) -> int:
         """Returns the first step after `step` at which it is due.

@@ -168,15 +168,18 @@ def _call(event: loop.Event, before: int, diary: Diary, failed: list[recipes.Use
     names = {"row": event.row, "sample": event.sample, "checkpoint": event.save, "end": event.step == experiment.recipe.steps}
     due = frozenset(name for name, there in names.items() if there)
     moment = Moment(event.step, experiment.images(event.step), event.state, experiment.gan, dict(rows[-1]) if rows else {}, due)
-    answers = [
-        _guarded("callbacks", functools.partial(each.act, moment), failed)
-        for each in diary.callbacks
-        if each.next(before, experiment.images) <= event.step or "end" in due
-    ]
-    for answer in answers:  # others may be by the way: `lambda moment: shutil.copy(..)`
-        if answer is True or (isinstance(answer, str) and answer != "stop" and answer.strip().lower() == "stop"):
-            log.warning('callbacks: one returned %s, which means nothing; return "stop" to end training', shown(answer))
-    return any(isinstance(answer, str) and answer == "stop" for answer in answers)
+    stops = False
+    for each in diary.callbacks:
+        if each.next(before, experiment.images) > event.step and "end" not in due:
+            continue
+        answer = _guarded("callbacks", functools.partial(each.act, moment), failed)
+        stops |= isinstance(answer, str) and answer == "stop"
+        # Other answers may be by the way, as of `lambda moment: shutil.copy(..)`.
+        near = answer is True or (isinstance(answer, str) and answer != "stop" and answer.strip().lower() == "stop")
+        if near and each.name not in diary.told:
+            diary.told.add(each.name)
+            log.warning('callbacks: %s returned %s, which means nothing; "stop" ends training', each.name, shown(answer))
+    return stops
 
 
 def _guarded(field: str, act: Callable[[], Any], failed: list[recipes.UserCodeError]) -> Any:

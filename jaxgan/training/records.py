@@ -33,6 +33,7 @@ class Diary(NamedTuple):
     writers: list[Writer]
     callbacks: list[Callback]
     best: list[int]  # the step whose checkpoint is kept besides the latest, where there is one
+    told: set[str]  # callbacks that were warned of
 
 
 def row_of(event: loop.Event, experiment: Experiment, figures: list[dict[str, float]]) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def _train(
         _announce(run, experiment, start)
         if start < recipe.steps:
             watch = hosts.on_main_process(lambda: monitor.monitor(experiment))
-            diary = Diary(run, experiment, watch, hooks.examiner, rows, hooks.writers, hooks.callbacks, best)
+            diary = Diary(run, experiment, watch, hooks.examiner, rows, hooks.writers, hooks.callbacks, best, set())
             if not rows:
                 seen = records.seen_by_all(state, recipe)
                 hosts.on_main_process(lambda: records.draw(diary, seen))
@@ -312,7 +312,7 @@ def _announce(run: Run, experiment: Experiment, step: int) -> None:
     if step >= recipe.steps:
         more = f"{step:,} steps, more than the {recipe.steps:,} asked for"
         made = more if step > recipe.steps else f"{step:,} of {recipe.steps:,} steps"
-        tell(f"{run.path} is finished: {made}; a larger --steps resumes it (in Python steps=..)")
+        tell(f"{run.path} is finished: {made}; --steps above {step:,} resumes it (in Python steps=..)")
         return
     tell(recorded.told(experiment))
     many = f"{count} GANs side by side, each with " if count > 1 else ""

@@ -137,6 +137,9 @@ def _traced(player: str, part: Any, network: Network, x: Any, labels: Any) -> An
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             name = "/".join(words(path))
             raise FieldError(player, f"parameter {name} is {leaf.dtype}", "gradients need real numbers; others belong to stats")
+    for path, leaf in jax.tree.leaves_with_path((params, stats)):
+        if not leaf.size:  # no checkpoint can hold it
+            raise FieldError(player, f"{'/'.join(words(path[1:]))} has the shape {_shape(leaf.shape)}", "it must hold a number")
     if jax.tree.map(_form, stats) != jax.tree.map(_form, after):
         before, now = (_forms(tree) for tree in (stats, after))
         raise FieldError(player, f"its stats go from {before} to {now}", "they must keep their names, shapes and dtypes")

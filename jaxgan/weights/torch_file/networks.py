@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxgan.system.messages import kind_of
 from jaxgan.weights.torch_file.names import Record
 
 Tensors = dict[str, np.ndarray]
@@ -88,7 +89,7 @@ def _called(found: dict[str, Tensors]) -> dict[str, Tensors]:
 def _held(structure: Any) -> str:
     """Returns the content of a file in words, for a message."""
     if not isinstance(structure, dict):
-        return f"a {structure.name if isinstance(structure, Record) else type(structure).__name__}"
+        return f"a {structure.name}" if isinstance(structure, Record) else kind_of(structure)
     told = [f"{name} ({type(value).__name__})" for name, value in structure.items()]
     return ", ".join(told[:_SHOWN] + ["..."] * (len(told) > _SHOWN)) or "an empty dict"
 
